@@ -1,0 +1,42 @@
+# Everything runs in .venv, which the first target that needs it builds.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+FACES ?=
+WEIGHTS ?= $(if $(FACES),$(FACES)/../weights)
+
+.PHONY: help setup demo test test-slow lint format type gpu clean
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.ready: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+setup: $(VENV)/.ready  ## build .venv with the tested versions
+
+demo: $(VENV)/.ready  ## prepare, pretrain, extract, probe; FACES=folder takes real videos, WEIGHTS=folder their detector
+	$(BIN)/python -m preface_hf demo --output-dir demo $(if $(FACES),--faces $(FACES) --weights $(WEIGHTS))
+
+test: $(VENV)/.ready  ## the fast suite
+	$(BIN)/python -m pytest -q
+
+test-slow: $(VENV)/.ready  ## what takes minutes
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(VENV)/.ready  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready  ## let ruff rewrite
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+gpu: $(VENV)/.ready  ## the checks that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

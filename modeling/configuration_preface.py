@@ -1,0 +1,93 @@
+"""Configuration of the PrefAce family: one video vision transformer and the heads that pretrain it."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+# Every class that opens a PrefAce checkpoint. It is written into each one, so that every Auto class finds its door
+# whichever class saved the checkpoint.
+AUTO_MAP = {
+    "AutoConfig": "configuration_preface.PrefAceConfig",
+    "AutoModel": "modeling_preface.PrefAceModel",
+    "AutoModelForPreTraining": "pretraining_preface.PrefAceForPreTraining",
+    "AutoVideoProcessor": "video_processing_preface.PrefAceVideoProcessor",
+}
+
+
+@strict
+class PrefAceConfig(PreTrainedConfig):
+    r"""
+    Configuration of [`PrefAceModel`] and of the models built on it. The defaults are ViT-B on 16 frames of 224²
+    pixels, the shape of VideoMAE and MARLIN.
+
+    Args:
+        image_size (`int`, defaults to 224): height and width of the training clips in pixels; other sizes divisible by
+            `patch_size` are accepted, positions are interpolated.
+        patch_size (`int`, defaults to 16): height and width of a patch in pixels.
+        num_channels (`int`, defaults to 3): colour channels.
+        num_frames (`int`, defaults to 16): frames of the training clips; other counts divisible by `tubelet_size` are
+            accepted, positions are interpolated.
+        tubelet_size (`int`, defaults to 2): frames of a patch.
+        hidden_size (`int`, defaults to 768): width of the tokens.
+        num_hidden_layers (`int`, defaults to 12), num_attention_heads (`int`, defaults to 12),
+        intermediate_size (`int`, defaults to 3072), hidden_act (`str`, defaults to `"gelu"`): the transformer.
+        hidden_dropout_prob, attention_probs_dropout_prob (`float`, default to 0.0): dropout rates.
+        initializer_range (`float`, defaults to 0.02): standard deviation of the initial weights.
+        layer_norm_eps (`float`, defaults to 1e-12): epsilon of the layer norms.
+        qv_bias (`bool`, defaults to `True`): biases of queries and values (keys never have one).
+        use_final_norm (`bool`, defaults to `True`): layer norm after the last layer (VideoMAE's
+            `use_mean_pooling=False`, MARLIN: always).
+        projector_hidden_size (`int`, defaults to 2048), projector_output_size (`int`, defaults to 256): the 3-layer
+            projector before the prototypes (DINO's head; sizes not stated by PrefAce, chosen).
+        num_prototypes (`int`, defaults to 65536): outputs whose distribution student and teacher agree on (DINO).
+        facefeat_size (`int`, defaults to 256): width of a vector of the FaceFeat Cache (not stated, chosen).
+    """
+
+    model_type = "preface"
+
+    image_size: int = 224
+    patch_size: int = 16
+    num_channels: int = 3
+    num_frames: int = 16
+    tubelet_size: int = 2
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float | int = 0.0
+    attention_probs_dropout_prob: float | int = 0.0
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    qv_bias: bool = True
+    use_final_norm: bool = True
+    projector_hidden_size: int = 2048
+    projector_output_size: int = 256
+    num_prototypes: int = 65536
+    facefeat_size: int = 256
+
+    def __post_init__(self, **kwargs):
+        self.auto_map = {**AUTO_MAP, **(kwargs.pop("auto_map", None) or {})}
+        super().__post_init__(**kwargs)
+        self._check_sizes()
+
+    def _check_sizes(self):
+        for whole, part in (
+            ("image_size", "patch_size"),
+            ("num_frames", "tubelet_size"),
+            ("hidden_size", "num_attention_heads"),
+        ):
+            if getattr(self, part) < 1 or getattr(self, whole) < 1 or getattr(self, whole) % getattr(self, part):
+                raise ValueError(
+                    f"{whole}={getattr(self, whole)} must be a positive multiple of {part}={getattr(self, part)}: "
+                    f"change one of the two in the PrefAceConfig."
+                )
+
+    @property
+    def grid_size(self) -> tuple[int, int, int]:
+        """Tokens of a training clip along time, height and width."""
+        side = self.image_size // self.patch_size
+        return self.num_frames // self.tubelet_size, side, side
+
+
+__all__ = ["PrefAceConfig"]

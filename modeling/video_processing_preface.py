@@ -1,0 +1,191 @@
+"""From a video file, array or tensor to `pixel_values_videos`: without torchvision, by decord or PyAV."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from transformers import BatchFeature
+from transformers.processing_utils import VideosKwargs
+from transformers.utils import logging
+from transformers.video_processing_utils import BaseVideoProcessor
+from transformers.video_utils import VideoMetadata
+
+
+try:
+    import decord
+except ImportError:
+    decord = None  # type: ignore[assignment]
+try:
+    import av
+except ImportError:
+    av = None  # type: ignore[assignment]
+
+logger = logging.get_logger(__name__)
+
+
+class PrefAceVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]
+    """Adds to transformers' video options: `sampling_rate` (`int`): take every n-th frame of the video."""
+
+    sampling_rate: int | None
+
+
+class PrefAceVideoProcessor(BaseVideoProcessor):
+    r"""
+    Makes clips for the PrefAce models.
+
+    Calling it with a path, a `(frames, height, width, 3)` uint8 array, a `(frames, 3, height, width)` tensor or a list
+    of these returns `pixel_values_videos` of shape `(batch_size, num_frames, 3, height, width)`. The clip is
+    `num_frames` frames at every `sampling_rate`-th frame from the middle of the video; a video too short for that is
+    sampled evenly, and one of fewer than `num_frames` frames repeats its last frame. The shorter edge is resized
+    (antialiased) to `size`, the middle is cropped, values are scaled to [0, 1] and normalised.
+
+    It does not look for faces: give it face crops, or let `preface-hf prepare` / `preface-hf extract` make them.
+    """
+
+    valid_kwargs = PrefAceVideoProcessorKwargs
+    model_input_names = ["pixel_values_videos"]
+    resample = 2  # bilinear, antialiased
+    size = {"shortest_edge": 224}
+    crop_size = {"height": 224, "width": 224}
+    default_to_square = False
+    do_resize = True
+    do_center_crop = True
+    do_rescale = True
+    do_normalize = True
+    do_convert_rgb = True
+    do_sample_frames = True
+    image_mean = [0.485, 0.456, 0.406]
+    image_std = [0.229, 0.224, 0.225]
+    num_frames = 16
+    sampling_rate = 2
+
+    def sample_frames(
+        self, metadata: VideoMetadata, num_frames: int | None = None, sampling_rate: int | None = None, **kwargs
+    ) -> np.ndarray:
+        """Indices of the frames to take, `(num_frames,)`, for a video of `metadata.total_num_frames` frames."""
+        count, rate = num_frames or self.num_frames, sampling_rate or self.sampling_rate
+        total = metadata.total_num_frames
+        span = (count - 1) * rate + 1
+        if total >= span:
+            return (total - span) // 2 + np.arange(count) * rate
+        if total >= count:
+            return np.linspace(0, total - 1, count).round().astype(int)
+        logger.warning_once(
+            f"a video of {total} frames is shorter than a clip of {count}: its last frame is repeated."
+        )
+        return np.minimum(np.arange(count), total - 1)
+
+    def fetch_videos(self, video_url_or_urls, sample_indices_fn=None):
+        """Decode a path, or a list of them, to uint8 arrays `(frames, height, width, 3)` with their metadata."""
+        if isinstance(video_url_or_urls, list):
+            return list(zip(*[self.fetch_videos(path, sample_indices_fn) for path in video_url_or_urls], strict=True))
+        return read_video(str(video_url_or_urls), sample_indices_fn)
+
+    def convert_to_rgb(self, video: torch.Tensor) -> torch.Tensor:
+        """Grey (1 channel) is repeated, alpha (4th channel) is dropped: `(frames, 3, height, width)`."""
+        return video.expand(-1, 3, -1, -1) if video.shape[1] == 1 else video[:, :3]
+
+    def _preprocess(
+        self,
+        videos,
+        do_resize,
+        size,
+        do_center_crop,
+        crop_size,
+        do_rescale,
+        rescale_factor,
+        do_normalize,
+        image_mean,
+        image_std,
+        return_tensors=None,
+        **kwargs,
+    ) -> BatchFeature:
+        clips = []
+        for video in videos:
+            clip = resize(video, size) if do_resize else video
+            clip = center_crop(clip, crop_size["height"], crop_size["width"]) if do_center_crop else clip
+            clip = clip.float() * rescale_factor if do_rescale else clip.float()
+            if do_normalize:
+                mean, std = (
+                    torch.tensor(values, device=clip.device)[:, None, None] for values in (image_mean, image_std)
+                )
+                clip = (clip - mean) / std
+            clips.append(clip)
+        return BatchFeature({"pixel_values_videos": clips}, tensor_type=return_tensors)
+
+
+def resize(video: torch.Tensor, size) -> torch.Tensor:
+    """`(frames, channels, height, width)` to the shortest edge, or the height and width, that `size` names."""
+    height, width = video.shape[-2:]
+    if size["shortest_edge"]:
+        scale = size["shortest_edge"] / min(height, width)
+        target = (round(height * scale), round(width * scale))
+    else:
+        target = (size["height"], size["width"])
+    if target == (height, width):
+        return video
+    resized = torch.nn.functional.interpolate(
+        video.float(), size=target, mode="bilinear", antialias=True, align_corners=False
+    )
+    return resized if video.is_floating_point() else resized.round().clamp(0, 255).to(video.dtype)
+
+
+def center_crop(video: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The middle `height` x `width` pixels of `(frames, channels, height, width)`, zeros beyond the border."""
+    top, left = (video.shape[-2] - height) // 2, (video.shape[-1] - width) // 2
+    if top < 0 or left < 0:
+        pads = [max(-left, 0), max(width - video.shape[-1] + left, 0)]
+        pads += [max(-top, 0), max(height - video.shape[-2] + top, 0)]
+        video = torch.nn.functional.pad(video, pads)
+        top, left = max(top, 0), max(left, 0)
+    return video[..., top : top + height, left : left + width]
+
+
+def read_video(path: str, sample_indices_fn: Callable | None) -> tuple[np.ndarray, VideoMetadata]:
+    """Decode the frames that `sample_indices_fn(metadata=...)` asks for (all of them if `None`).
+
+    decord reads it, or PyAV where decord is missing or refuses the file. Raises `ValueError` if neither can.
+    """
+    readers = [reader for reader, library in ((_read_decord, decord), (_read_pyav, av)) if library is not None]
+    if not readers:
+        raise ValueError(f"cannot decode {path!r}: install decord or av (pip install av).")
+    failures = []
+    for reader in readers:
+        try:
+            return reader(path, sample_indices_fn)
+        # decord's own errors derive from Exception itself
+        except Exception as error:
+            failures.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+    raise ValueError(f"cannot decode {path!r} as a video ({'; '.join(failures)}): give a video file that plays.")
+
+
+def _choose(sample_indices_fn: Callable | None, metadata: VideoMetadata) -> VideoMetadata:
+    chosen = range(metadata.total_num_frames) if sample_indices_fn is None else sample_indices_fn(metadata=metadata)
+    metadata.frames_indices = [int(index) for index in chosen]
+    return metadata
+
+
+def _read_decord(path: str, sample_indices_fn: Callable | None) -> tuple[np.ndarray, VideoMetadata]:
+    reader = decord.VideoReader(path, num_threads=1)
+    fps = float(reader.get_avg_fps())
+    metadata = VideoMetadata(len(reader), fps=fps, duration=len(reader) / fps, video_backend="decord")
+    _choose(sample_indices_fn, metadata)
+    return reader.get_batch(metadata.frames_indices).asnumpy(), metadata
+
+
+def _read_pyav(path: str, sample_indices_fn: Callable | None) -> tuple[np.ndarray, VideoMetadata]:
+    with av.open(path) as container:
+        fps = float(container.streams.video[0].average_rate or 25)
+        total = sum(1 for _ in container.decode(video=0))  # containers such as mkv do not state it
+    metadata = _choose(sample_indices_fn, VideoMetadata(total, fps=fps, duration=total / fps, video_backend="pyav"))
+    wanted = set(metadata.frames_indices)
+    with av.open(path) as container:
+        frames = {
+            index: np.rot90(frame.to_ndarray(format="rgb24"), k=frame.rotation // 90)
+            for index, frame in enumerate(container.decode(video=0))
+            if index in wanted
+        }
+    return np.stack([frames[index] for index in metadata.frames_indices]), metadata
+
+
+__all__ = ["PrefAceVideoProcessor"]

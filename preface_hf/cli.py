@@ -1,0 +1,155 @@
+"""The command line: each command is a thin door to a function that Python users can call."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+app = typer.Typer(
+    name="preface-hf",
+    help="PrefAce, ProS and MARLIN: self-supervised face video models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+Landmarker = Annotated[str, typer.Option(help="onnx, face-alignment or given (landmarks lie beside the data)")]
+Weights = Annotated[str | None, typer.Option(help="folder (or Hub name) of the onnx detector and 68-point network")]
+
+
+@app.command()
+def prepare(
+    src: Annotated[Path, typer.Argument(help="a video, or a folder of videos or images")],
+    out: Annotated[Path, typer.Argument(help="the prepared set; prepare goes on where it was stopped")],
+    recipe: Annotated[str, typer.Option(help="how SRC is laid out")] = "folder",
+    landmarker: Landmarker = "onnx",
+    weights: Weights = None,
+    crop_size: Annotated[int, typer.Option(help="pixels")] = 224,
+    workers: Annotated[int, typer.Option(help="processes")] = 1,
+    preview: Annotated[bool, typer.Option("--preview", help="draw a contact sheet, OUT/preview.png")] = False,
+    media: Annotated[str, typer.Option(help="auto (videos, else images), video, image or all")] = "auto",
+    test_fraction: Annotated[float, typer.Option(help="share of the sources that goes to a test split")] = 0.0,
+    seed: Annotated[int, typer.Option(help="of the split")] = 0,
+) -> None:
+    """Find, track and crop faces, and store them with their landmarks as a data set.
+
+    Example: `preface-hf prepare videos/ prepared/ --weights weights/ --workers 2 --preview`
+    """
+    from preface_hf.data.prepare import prepare
+
+    done = prepare(
+        src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, workers=workers,
+        preview=preview, media=media, test_fraction=test_fraction, seed=seed,
+    )  # fmt: skip
+    rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
+    state = "was prepared already" if done.already_done else "is prepared"
+    typer.echo(f"{out} {state}: {rows}; {done.left_out} files left out ({done.report}).")
+
+
+@app.command()
+def pretrain(
+    data: Annotated[str | None, typer.Option(help="prepared set (folder or Hub name)")] = None,
+    output_dir: Annotated[str | None, typer.Option(help="the run's folder")] = None,
+    method: Annotated[str | None, typer.Option(help="preface")] = None,
+    size: Annotated[str | None, typer.Option(help="vit-t, vit-s, vit-b or vit-l")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="optimizer steps")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="clips per process")] = None,
+    save_steps: Annotated[int | None, typer.Option(help="steps between checkpoints")] = None,
+    seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
+    mixed_precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16")] = None,
+    num_workers: Annotated[int | None, typer.Option(help="loading processes")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint in OUTPUT_DIR")] = False,
+    init_from: Annotated[str | None, typer.Option(help="checkpoint whose weights the student starts from")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings; flags go before it")] = None,
+) -> None:
+    """Pretrain a model on a prepared set; the result is OUTPUT_DIR/final.
+
+    Example: `preface-hf pretrain --data prepared/ --output-dir run/ --size vit-t --max-steps 500 --batch-size 32`
+    """
+    flags = {k: v for k, v in locals().items() if k not in ("resume", "init_from", "config")}
+    from preface_hf.training.arguments import load_arguments
+    from preface_hf.training.loop import pretrain
+
+    arguments = load_arguments(config, flags)
+    for name in ("data", "output_dir"):
+        if not getattr(arguments, name):
+            raise ValueError(f"{name} is missing: add --{name.replace('_', '-')}.")
+    typer.echo(f"the model is in {pretrain(arguments, resume=resume, init_from=init_from)}")
+
+
+@app.command()
+def extract(
+    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
+    src: Annotated[Path, typer.Argument(help="a video, a folder of videos, or a prepared set")],
+    out: Annotated[Path, typer.Argument(help="parquet file to write")],
+    landmarker: Landmarker = "onnx",
+    weights: Weights = None,
+    batch_size: Annotated[int, typer.Option(help="windows per forward pass")] = 8,
+) -> None:
+    """Write the features of every window of every video. Without --weights frames are taken as they are (face crops).
+
+    Example: `preface-hf extract run/final talk.mp4 features.parquet --weights weights/`
+    """
+    from preface_hf.evaluation.extract import extract
+
+    counts = extract(model, src, out, landmarker=landmarker, weights=weights, batch_size=batch_size)
+    typer.echo(f"{counts['rows']} windows of {counts['sources']} sources in {out}, {counts['left_out']} left out.")
+
+
+@app.command()
+def probe(
+    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
+    data: Annotated[str, typer.Option(help="prepared set")],
+    label: Annotated[str, typer.Option(help="column to predict")],
+    split: Annotated[str | None, typer.Option(help="test if there is one, else train")] = None,
+    group: Annotated[str | None, typer.Option(help="column that folds keep together (source)")] = None,
+    folds: Annotated[int, typer.Option(help="of the cross-validation")] = 5,
+    seed: Annotated[int, typer.Option(help="of folds and random encoder")] = 0,
+) -> None:
+    """Probe frozen features by kNN and a linear classifier, beside pixels and the untrained encoder.
+
+    Example: `preface-hf probe run/final --data prepared/ --label expression --group identity`
+    """
+    from preface_hf.evaluation.probe import probe
+    from preface_hf.evaluation.tables import print_probes
+
+    print_probes([probe(model, data, label, split=split, group=group, folds=folds, seed=seed)])
+
+
+@app.command()
+def demo(
+    output_dir: Annotated[Path, typer.Option(help="folder of everything the demo makes")] = Path("demo"),
+    faces: Annotated[Path | None, typer.Option(help="folder of real face videos; drawn faces without it")] = None,
+    weights: Weights = None,
+) -> None:
+    """Prepare, pretrain, extract and probe, in minutes on a laptop.
+
+    Example: `preface-hf demo --faces videos/ --weights weights/`
+    """
+    from preface_hf.demo import run_demo
+
+    run_demo(output_dir, faces, weights)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: a user's error is one sentence and exit code 2; set PREFACE_HF_TRACEBACK=1 to see where it rose."""
+    try:
+        app(arguments)
+    except (ValueError, OSError) as error:
+        if os.environ.get("PREFACE_HF_TRACEBACK"):
+            raise
+        print(f"preface-hf: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except FloatingPointError as error:
+        print(f"preface-hf: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        if type(error).__name__ != "Interrupted":
+            raise
+        print(f"preface-hf: {error}", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,109 @@
+"""Video and image files to RGB frames, and RGB frames to mp4: decord first, PyAV where decord is absent or refuses.
+
+Frames are uint8 `(height, width, 3)`, RGB, turned upright (rotation metadata and EXIF are applied).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+
+from .readers import DecodingError, DecordVideo, ImageVideo, PyAVVideo, Video, decord, first_line, source_name
+
+
+Backend = Literal["decord", "pyav"]
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp"}
+)
+_IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
+
+
+def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Video:
+    """Open a video or still image: a path, or the bytes of the file.
+
+    `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or would
+    miscount frames (MPEG streams, edit lists). A still image (jpg, png, bmp, webp) is a video of one frame at 1
+    frame a second. Raises `DecodingError` where no backend can open the file.
+    """
+    if _is_image(source):
+        return _first_that_opens(source, [ImageVideo])
+    readers: dict[str, type[Video]] = {"decord": DecordVideo, "pyav": PyAVVideo}
+    if backend is not None and backend not in readers:
+        raise ValueError(f"unknown backend {backend!r}: choose decord, pyav or None")
+    if backend == "decord" and decord is None:
+        raise ValueError("backend 'decord' is not installed: pip install decord, or leave the backend out")
+    if backend is not None:
+        return _first_that_opens(source, [readers[backend]])
+    return _first_that_opens(source, [DecordVideo, PyAVVideo] if decord and _is_indexed(source) else [PyAVVideo])
+
+
+def _first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Video:
+    name = source_name(source)
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        raise DecodingError(f"{name} is not a file: check the path")
+    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    if not size:
+        raise DecodingError(f"{name} is empty (0 bytes): copy it again")
+    for reader in readers:
+        try:
+            video = reader(source)
+            if video.num_frames:
+                return video
+            failure: Exception = ValueError("it holds no frame")
+        except Exception as error:
+            failure = error
+    raise DecodingError(
+        f"{name} cannot be opened as a video or image ({first_line(failure)}): see that it plays, or make it an mp4"
+    ) from failure
+
+
+def encode_video(frames: Iterable[np.ndarray], fps: float) -> bytes:
+    """Encode RGB frames, uint8 `(frames, height, width, 3)` or an iterable of them, to an H.264 mp4 in memory.
+
+    Height and width are even. A key frame every 12 frames and no B-frames, so that reading from the middle is cheap;
+    the same frames give the same bytes. Raises `ValueError` for another shape or no frame.
+    """
+    buffer = io.BytesIO()
+    stream = None
+    with av.open(buffer, "w", format="mp4") as container:
+        for frame in frames:
+            if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape[0] % 2 or frame.shape[1] % 2:
+                raise ValueError(f"a frame has shape {frame.shape}: pass uint8 (even height, even width, 3)")
+            stream = stream or _add_stream(container, frame, fps)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        if stream is None:
+            raise ValueError("there is no frame to encode: pass at least one")
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def _add_stream(container: Any, frame: np.ndarray, fps: float) -> Any:
+    options = {"crf": "18", "preset": "fast", "g": "12", "bf": "0", "threads": "1"}
+    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
+    stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], "yuv420p"
+    return stream
+
+
+def _is_image(source: str | Path | bytes) -> bool:
+    if isinstance(source, bytes):
+        return source.startswith(_IMAGE_SIGNATURES) or (source[:4] == b"RIFF" and source[8:12] == b"WEBP")
+    return Path(source).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_indexed(source: str | Path | bytes) -> bool:
+    """Whether the container has a frame index (mp4, mov, matroska, avi): in MPEG streams decord misses frames."""
+    if isinstance(source, bytes):
+        head = source[:12]
+    elif Path(source).is_file():
+        with open(source, "rb") as file:
+            head = file.read(12)
+    else:
+        return False
+    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF")

@@ -1,0 +1,136 @@
+"""The prepared set as files: its columns, its parquet shards, its README. One row is one face track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Array3D, DatasetInfo, Features, Value, Video
+from datasets.info import DatasetInfosDict
+from datasets.splits import SplitDict, SplitInfo
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCardData
+
+from .landmarks import NUM_LANDMARKS
+
+
+TRACK_FEATURES = Features(
+    {
+        "video": Video(decode=False),
+        "landmarks": Array3D((None, NUM_LANDMARKS, 2), "float32"),
+        "fps": Value("float64"),
+        "num_frames": Value("int64"),
+        "start_seconds": Value("float64"),
+        "track": Value("int64"),
+        "source": Value("string"),
+    }
+)
+# A row is tens to hundreds of kilobytes: small groups keep a streaming reader small.
+ROWS_PER_GROUP = 16
+SHARD_BYTES = 256 * 2**20
+
+
+def prepared_features(label_columns: dict[str, str]) -> Features:
+    """All columns of a prepared set whose labels have these types (`string`, `int64`, `float64`)."""
+    labels = {name: Value(kind) for name, kind in label_columns.items()}
+    return Features({"instance_id": Value("int64"), **TRACK_FEATURES, **labels})
+
+
+def to_table(rows: list[dict[str, Any]], features: Features) -> pa.Table:
+    """Rows as an arrow table; `landmarks` float32 `(frames, 68, 2)`, `video` a dictionary of bytes and path."""
+    encoded = [features.encode_example(row) for row in rows]
+    arrays = []
+    for name, feature in features.items():
+        values = [row[name] for row in encoded]
+        storage = pa.array([_nested(value) for value in values] if name == "landmarks" else values, _storage(feature))
+        arrays.append(pa.ExtensionArray.from_storage(feature(), storage) if name == "landmarks" else storage)
+    return pa.Table.from_arrays(arrays, schema=features.arrow_schema)
+
+
+def _storage(feature: Any) -> pa.DataType:
+    kind = feature() if callable(feature) else feature.pa_type
+    return kind.storage_type if isinstance(kind, pa.ExtensionType) else kind
+
+
+def _nested(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def write_rows(file: Path, rows: Iterable[dict[str, Any]], features: Features) -> None:
+    """Write rows to one parquet file in small row groups."""
+    with pq.ParquetWriter(file, features.arrow_schema) as writer:
+        for group in _groups(rows, ROWS_PER_GROUP):
+            writer.write_table(to_table(group, features))
+
+
+def read_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a parquet file, one row group in memory at a time; landmarks as nested lists."""
+    with pq.ParquetFile(file) as reader:
+        for group in range(reader.num_row_groups):
+            yield from reader.read_row_group(group).to_pylist()
+
+
+def write_shards(folder: Path, split: str, rows: Iterable[dict[str, Any]], features: Features) -> int:
+    """Write rows to `folder/<split>-00000-of-0000N.parquet`, about `SHARD_BYTES` each at most; returns their count."""
+    count, size = 0, SHARD_BYTES
+    shards: list[Path] = []
+    writer = None
+    for group in _groups(rows, ROWS_PER_GROUP):
+        table = to_table(group, features)
+        if writer is None or size + table.nbytes > SHARD_BYTES:
+            if writer is not None:
+                writer.close()
+            shards.append(folder / f"{split}-{len(shards):05d}.parquet")
+            writer, size = pq.ParquetWriter(shards[-1], features.arrow_schema), 0
+        writer.write_table(table)
+        count, size = count + len(group), size + table.nbytes
+    if writer is not None:
+        writer.close()
+    for number, shard in enumerate(shards):
+        shard.rename(folder / f"{split}-{number:05d}-of-{len(shards):05d}.parquet")
+    return count
+
+
+def _groups(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def readme(features: Features, counts: dict[str, int], folder: Path, crop_size: int, landmarker: str) -> str:
+    """The README of a prepared set: the header that `datasets` reads (columns, splits, files) and what it holds."""
+    sizes = {split: sum(file.stat().st_size for file in folder.glob(f"{split}-*.parquet")) for split in counts}
+    splits = SplitDict()
+    for split, rows in counts.items():
+        splits.add(SplitInfo(split, num_bytes=sizes[split], num_examples=rows))
+    total = sum(sizes.values())
+    info = DatasetInfo(features=features, splits=splits, download_size=total, dataset_size=total)
+    card = DatasetCardData()
+    DatasetInfosDict({"default": info}).to_dataset_card_data(card)
+    files = [{"split": split, "path": f"data/{split}-*"} for split in counts]
+    MetadataConfigs({"default": {"data_files": files}}).to_dataset_card_data(card)
+    held = ", ".join(f"{rows} in `{split}`" for split, rows in counts.items())
+    return f"""---
+{card.to_yaml()}
+---
+
+# Face tracks
+
+Made by `preface-hf prepare`: {sum(counts.values())} face tracks ({held}). One row is one face through one video.
+`video` is a square crop of {crop_size}×{crop_size} pixels (H.264), hair included; `landmarks` are 68 points (iBUG
+order, x then y, pixels of the crop) by the landmarker `{landmarker}`: measured by a network unless that says `given`,
+and not checked by a person. What was left out, and why, is in `report.jsonl`.
+
+## Consent and licence
+
+To be filled in by the owner: where the recordings come from, under which licence, whether the people shown agreed to
+this use, and what the set must not be used for. Faces are personal data; this file claims nothing about their rights.
+"""

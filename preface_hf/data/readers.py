@@ -1,0 +1,171 @@
+"""The readers behind `open_video`: one class per library, all of them a `Video`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image, ImageOps
+
+
+try:
+    import decord
+except (ImportError, OSError):  # no wheel for this platform, or one whose libraries do not load
+    decord = None
+
+
+class DecodingError(ValueError):
+    """A file that cannot be decoded: one sentence that names the file and what to do."""
+
+
+class Video:
+    """`num_frames` frames at `fps` frames a second.
+
+    Iterating yields the frames in order, each uint8 `(height, width, 3)`, in constant memory; `frames(indices)`
+    gathers some. Both raise `DecodingError` where the file is damaged; an index outside the video is an `IndexError`.
+    """
+
+    num_frames: int
+    fps: float
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        raise NotImplementedError
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames at `indices`, in any order and with repeats: uint8 `(len(indices), height, width, 3)`."""
+        raise NotImplementedError
+
+    def _checked(self, indices: Sequence[int] | np.ndarray) -> list[int]:
+        wanted = [int(index) for index in indices]
+        outside = [index for index in wanted if not 0 <= index < self.num_frames]
+        if outside or not wanted:
+            raise IndexError(f"frame indices {outside or wanted} are not within 0..{self.num_frames - 1}: clip them")
+        return wanted
+
+
+class ImageVideo(Video):
+    """A still picture: one frame at 1 frame a second."""
+
+    num_frames = 1
+    fps = 1.0
+
+    def __init__(self, source: str | Path | bytes):
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+            self._frame = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        yield self._frame
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        return np.stack([self._frame for _ in self._checked(indices)])
+
+
+class DecordVideo(Video):
+    def __init__(self, source: str | Path | bytes):
+        self._name = source_name(source)
+        self._reader = decord.VideoReader(
+            io.BytesIO(source) if isinstance(source, bytes) else str(source), num_threads=1
+        )
+        self.num_frames = len(self._reader)
+        if self.num_frames and self._reader.get_frame_timestamp(0)[0] < 0:
+            raise ValueError("an edit list hides its first frames, which decord would count: use PyAV")
+        if self.num_frames and self._reader[0].shape[-1] != 3:
+            raise ValueError("decord misreads frames of this width (16, 24, 48 and 72 do so): use PyAV")
+        self.fps = _checked_fps(self._reader.get_avg_fps())
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        try:
+            self._reader.seek(0)
+            for _ in range(self.num_frames):
+                yield self._reader.next().asnumpy()
+        except Exception as error:  # decord's own errors derive from plain Exception
+            raise _damaged(self._name, error) from error
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        wanted = self._checked(indices)
+        try:
+            return self._reader.get_batch(wanted).asnumpy()
+        except Exception as error:
+            raise _damaged(self._name, error) from error
+
+
+class PyAVVideo(Video):
+    def __init__(self, source: str | Path | bytes):
+        self._source, self._name = source, source_name(source)
+        with self._open() as container:
+            stream = container.streams.video[0]
+            self.fps = _checked_fps(stream.average_rate or stream.guessed_rate)
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            promised = stream.frames
+        if len(packets) < promised:
+            raise ValueError(f"the file ends after {len(packets)} of {promised} frames")
+        shown = [packet for packet in packets if not packet.is_discard]
+        self.num_frames = len(shown)
+        stamps = [packet.pts for packet in shown if packet.pts is not None]
+        # Time stamps in order of display; None where the container has none or repeats them (AVI, MPEG-PS).
+        self._stamps: list[int] | None = sorted(stamps) if len(set(stamps)) == len(shown) else None
+
+    def _open(self) -> Any:
+        source = io.BytesIO(self._source) if isinstance(self._source, bytes) else str(self._source)
+        return av.open(source, metadata_errors="ignore")
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for _, frame in self._decode(0):
+            yield frame
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        wanted = self._checked(indices)
+        found = self._gather(set(wanted), seek=True) or self._gather(set(wanted), seek=False)
+        return np.stack([found[index] for index in wanted])
+
+    def _gather(self, needed: set[int], seek: bool) -> dict[int, np.ndarray]:
+        """The frames `needed` by index; none where seeking went astray (containers without an exact index)."""
+        found = {}
+        for index, frame in self._decode(min(needed) if seek else 0):
+            if index in needed:
+                found[index] = frame
+            if len(found) == len(needed):
+                return found
+        return {}
+
+    def _decode(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames with their indices from the key frame before `first` on; index -1 for an unknown time stamp."""
+        decoded = 0
+        seek = first > 0 and bool(self._stamps)
+        index_of = {stamp: index for index, stamp in enumerate(self._stamps or [])}
+        try:
+            with self._open() as container:
+                stream = container.streams.video[0]
+                stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+                if seek and self._stamps:
+                    container.seek(self._stamps[first], stream=stream)
+                for frame in container.decode(stream):
+                    picture = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+                    yield index_of.get(frame.pts, -1) if seek else decoded, np.ascontiguousarray(picture)
+                    decoded += 1
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise _damaged(self._name, error) from error
+        if not seek and decoded < self.num_frames:
+            raise _damaged(self._name, ValueError(f"only {decoded} of {self.num_frames} frames could be decoded"))
+
+
+def source_name(source: str | Path | bytes) -> str:
+    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
+
+
+def _checked_fps(rate: Any) -> float:
+    if not rate or not 0 < float(rate) < 10_000:
+        raise ValueError(f"the frame rate is {rate}")
+    return float(rate)
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def _damaged(name: str, error: Exception) -> DecodingError:
+    return DecodingError(f"{name} is damaged ({first_line(error)}): copy it again or re-encode it")

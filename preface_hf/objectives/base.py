@@ -1,0 +1,31 @@
+"""What every pretraining objective offers to the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from preface_hf.data.streams import Batch
+
+
+@dataclass
+class ObjectiveOutput:
+    """`loss` is a scalar with gradient; `logs` are detached scalars by name, `/` groups them."""
+
+    loss: torch.Tensor
+    logs: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """A student, what teaches it, and a loss. State outside the student changes in `after_step` only."""
+
+    def __call__(self, batch: Batch, step: int) -> ObjectiveOutput: ...
+
+    def after_step(self, step: int) -> None:
+        """Called after every real optimizer step: moving averages and memories move on."""
+
+    def trainable_parameters(self) -> list[torch.nn.Parameter]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...

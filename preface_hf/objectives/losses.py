@@ -1,0 +1,75 @@
+"""The two terms of PrefAce's loss as pure functions.
+
+Shapes at line ends: B clips, G teacher views, V student views, K prototypes, d width of the cache, N negatives.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import log_softmax
+
+
+def teacher_distribution(logits: torch.Tensor, centre: torch.Tensor, temperature: float) -> torch.Tensor:
+    """softmax((logits - centre) / temperature) over the last axis, float32, without gradient (DINO's centring)."""
+    return ((logits.detach().float() - centre) / temperature).softmax(dim=-1)
+
+
+def entropy(distribution: torch.Tensor) -> torch.Tensor:
+    """Entropy over the last axis, in nats."""
+    return -(distribution * distribution.clamp(min=1e-12).log()).sum(dim=-1)
+
+
+def distillation_loss(student_logits: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
+    """L_distill: cross-entropy of every student view against every teacher view that is another view.
+
+    PrefAce: "multi-scale landmark-guided self-distillation"; the form is not stated, chosen (DINO, eq. 3):
+
+        for g in teacher views: for v in student views: if v != g: loss[v] += H(targets[g], softmax(student[v] / t))
+
+    Args:
+        student_logits: `(views, batch, num_prototypes)`; the first `len(targets)` are the student's global views.
+        targets: `(global views, batch, num_prototypes)`, distributions of the teacher.
+        temperature: of the student.
+
+    Returns:
+        `(views,)`: for every student view the mean over its teacher views and the batch. A global view has no pair
+        if there is only one; it gives 0.
+    """
+    log_probabilities = log_softmax(student_logits.float() / temperature, dim=-1)  # (V, B, K)
+    cross_entropy = -torch.einsum("gbk,vbk->gv", targets, log_probabilities) / targets.shape[1]  # (G, V)
+    pairs = torch.ones_like(cross_entropy)
+    pairs[:, : len(targets)].fill_diagonal_(0)
+    return (cross_entropy * pairs).sum(dim=0) / pairs.sum(dim=0).clamp(min=1)
+
+
+def instance_loss(
+    features: torch.Tensor,
+    instance_ids: torch.Tensor,
+    positives: torch.Tensor,
+    negatives: torch.Tensor,
+    negative_ids: torch.Tensor,
+    temperature: float,
+) -> torch.Tensor:
+    """L_ID: the student's views of instance i are pulled to the cache's entry M_i and pushed from other entries.
+
+    PrefAce: "FaceFeat Cache"; the form is not stated, chosen (Wu et al. 2018, non-parametric softmax):
+
+        -log( exp(z·M_i / t) / (exp(z·M_i / t) + sum over negatives j != i of exp(z·M_j / t)) )
+
+    Args:
+        features: unit vectors of the student, `(views, batch, facefeat_size)`.
+        instance_ids: `(batch,)`.
+        positives: the entries of these instances, `(batch, facefeat_size)`.
+        negatives: entries to be pushed from, `(negatives, facefeat_size)`; an instance's own entry does not count.
+        negative_ids: `(negatives,)`.
+        temperature: of the softmax.
+
+    Returns:
+        `(views,)`: the mean over the batch.
+    """
+    features = features.float()
+    pull = torch.einsum("vbd,bd->vb", features, positives.float()) / temperature  # (V, B)
+    push = torch.einsum("vbd,nd->vbn", features, negatives.float()) / temperature  # (V, B, N)
+    own = instance_ids[:, None] == negative_ids  # (B, N)
+    push = push.masked_fill(own, float("-inf"))
+    return (torch.cat([pull[..., None], push], dim=-1).logsumexp(dim=-1) - pull).mean(dim=1)

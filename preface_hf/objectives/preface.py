@@ -1,0 +1,222 @@
+"""The PrefAce objective: landmark-guided self-distillation plus instance learning with the FaceFeat Cache.
+
+L = L_distill + L_ID (PrefAce, a plain sum). Shapes at line ends: B clips, G global views, V views, T frames,
+S pixels, K prototypes, d width of the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from preface_hf.data.streams import Batch
+from preface_hf.data.views import photometric
+from preface_hf.modeling import PrefAceForPreTraining
+from preface_hf.objectives.base import ObjectiveOutput
+from preface_hf.objectives.facefeat_cache import FaceFeatCache
+from preface_hf.objectives.losses import distillation_loss, entropy, instance_loss, teacher_distribution
+from preface_hf.objectives.teacher import Teacher
+from preface_hf.training.schedules import cosine, linear
+
+
+@dataclass
+class PrefAceObjectiveConfig:
+    """Weights, temperatures and momenta. Only the plain sum of the two terms is stated by PrefAce; the values are
+    those of DINO and of Wu et al. 2018 (docs/paper_index.md)."""
+
+    global_weight: float = 1.0  # of a pair of teacher and student view, by the student view's family
+    local_weight: float = 1.0
+    landmark_weight: float = 1.0
+    instance_weight: float = 1.0  # of L_ID; 0 leaves the FaceFeat Cache out
+    student_temperature: float = 0.1
+    teacher_temperature: float = 0.07
+    teacher_temperature_start: float = 0.04
+    teacher_temperature_warmup: float = 0.3  # share of the run in which it rises
+    centre_momentum: float = 0.9
+    teacher_momentum: float = 0.996  # rises to 1 along a cosine
+    instance_temperature: float = 0.07
+    cache_momentum: float = 0.5
+    cache_negatives: int = 4096
+
+
+class PrefAceObjective:
+    """Teaches a [`PrefAceForPreTraining`] student.
+
+    Args:
+        student: the model to train; set `objective.student` to its prepared (wrapped) form afterwards.
+        config: see [`PrefAceObjectiveConfig`].
+        num_instances: rows of the prepared set.
+        num_local: small tubes that are local tubes; the others are landmark tubes.
+        max_steps: length of the schedules.
+        seed: of the negatives that are drawn.
+        pixels: mean and standard deviation of each channel, for values in [0, 1].
+        gather: joins a tensor's rows over all processes, in the order of their ranks.
+    """
+
+    def __init__(
+        self,
+        student: PrefAceForPreTraining,
+        config: PrefAceObjectiveConfig,
+        *,
+        num_instances: int,
+        num_local: int,
+        max_steps: int,
+        seed: int,
+        pixels: tuple[list[float], list[float]],
+        gather: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor,
+    ):
+        self.student: nn.Module = student
+        self.heads = student
+        self.config, self.num_local = config, num_local
+        self.max_steps, self.seed, self.gather = max_steps, seed, gather
+        self.teacher = Teacher(student)
+        device = next(student.parameters()).device
+        self.pixel_mean, self.pixel_std = (torch.tensor(values, device=device)[:, None, None] for values in pixels)
+        self.centre = torch.zeros(student.config.num_prototypes, device=device)  # (K,)
+        self.facefeat_centre = torch.zeros(student.config.facefeat_size, device=device)  # (d,)
+        self.cache = FaceFeatCache(
+            num_instances, student.config.facefeat_size, config.cache_momentum, config.cache_negatives
+        ).to(device)
+        self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
+
+    def pixel_values(self, tubes: torch.Tensor, colours: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 tubes `(V, T, 3, S, S)` as the model's input, after the photometric change `(V, 3, 4)`."""
+        values = tubes.float() / 255
+        if colours is not None:
+            values = photometric(values, colours)
+        return (values - self.pixel_mean) / self.pixel_std
+
+    def __call__(self, batch: Batch, step: int) -> ObjectiveOutput:
+        """The loss of one batch. Nothing changes until [`after_step`]."""
+        large, small = self.view_pixels(batch)
+        clips = len(batch.instance_ids)
+        targets, taught = self.teach(large, clips, step)
+        logits, facefeat, pooled = self.student_views(large, small, clips)
+        self.pending.append({"ids": batch.instance_ids, "student": pooled, **taught})
+        distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
+        loss, logs = self.weigh_families(distill, len(targets))
+        if self.config.instance_weight:
+            negative_ids, negatives = self.cache.negatives(self.seed, step)
+            positives = self.cache.lookup(batch.instance_ids)
+            identity = instance_loss(
+                facefeat, batch.instance_ids, positives, negatives, negative_ids, self.config.instance_temperature
+            ).mean()
+            loss = loss + self.config.instance_weight * identity
+            logs["loss_id"] = identity.detach()
+        logs["teacher_entropy"] = entropy(targets).mean()
+        # What a target tells about its clip, in nats: 0 after a collapse, at most the log of the number of clips.
+        logs["teacher_information"] = (entropy(targets.mean(dim=1)) - entropy(targets).mean(dim=1)).mean()
+        return ObjectiveOutput(loss, logs)
+
+    def view_pixels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Global and small tubes of all clips as rows, clip by clip: `(B*G, T, 3, S, S)`, `(B*(V-G), T, 3, s, s)`."""
+        num_global = batch.global_tubes.shape[1]
+        large = self.pixel_values(batch.global_tubes.flatten(0, 1), batch.colours[:, :num_global].flatten(0, 1))
+        small = self.pixel_values(batch.small_tubes.flatten(0, 1), batch.colours[:, num_global:].flatten(0, 1))
+        return large, small
+
+    @torch.no_grad()
+    def teach(self, large: torch.Tensor, clips: int, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Targets `(G, B, K)` of the student, and the teacher's means over a clip's global tubes, by name."""
+        output = self.teacher(large)
+        logits = output.prototype_logits.float().unflatten(0, (clips, -1)).transpose(0, 1)  # (G, B, K)
+        means = {
+            "logits": logits.mean(dim=0),  # (B, K)
+            "facefeat": output.facefeat.float().unflatten(0, (clips, -1)).mean(dim=1),  # (B, d)
+            "teacher": output.pooler_output.float(),  # (B*G, D)
+        }
+        temperature = linear(
+            step,
+            round(self.config.teacher_temperature_warmup * self.max_steps),
+            self.config.teacher_temperature_start,
+            self.config.teacher_temperature,
+        )
+        return teacher_distribution(logits, self.centre, temperature), means
+
+    def student_views(
+        self, large: torch.Tensor, small: torch.Tensor, clips: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The student on every view: prototype logits `(V, B, K)` and cache features `(V, B, d)`, globals first; and
+        its features of the global tubes `(B*G, D)`, without gradient."""
+        outputs = [self.student(rows) for rows in (large, small) if len(rows)]
+        split = [
+            [values.unflatten(0, (clips, -1)).transpose(0, 1) for values in (out.prototype_logits, out.facefeat)]
+            for out in outputs
+        ]
+        logits, facefeat = (torch.cat(parts) for parts in zip(*split, strict=True))
+        return logits, facefeat, outputs[0].pooler_output.detach().float()
+
+    def weigh_families(self, distill: torch.Tensor, num_global: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """L_distill from its views `(V,)`: mean over pairs, each weighted by its family; and each family's mean."""
+        config, local_end = self.config, num_global + self.num_local
+        weights = torch.full_like(distill, config.landmark_weight * num_global)
+        weights[:num_global] = config.global_weight * (num_global - 1)
+        weights[num_global:local_end] = config.local_weight * num_global
+        loss = (distill * weights).sum() / weights.sum().clamp(min=1e-12)
+        families = {"global": distill[:num_global], "local": distill[num_global:local_end]}
+        families["landmark"] = distill[local_end:]
+        logs = {f"loss_{name}": terms.detach().mean() for name, terms in families.items() if len(terms)}
+        return loss, {"loss_distill": loss.detach(), **logs}
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Teacher, centre and cache move on, alike on every process."""
+        momentum = cosine(step, self.max_steps, self.config.teacher_momentum, 1.0)
+        self.teacher.follow(self.student, momentum)
+        seen = {
+            name: self.gather(torch.cat([part[name] for part in self.pending]).contiguous())
+            for name in self.pending[0]
+        }
+        self.pending.clear()
+        if self.config.instance_weight:
+            self.cache.update(seen["ids"], seen["facefeat"] - self.facefeat_centre)
+        pace = 1 - self.config.centre_momentum
+        self.centre.lerp_(seen["logits"].mean(dim=0), pace)
+        self.facefeat_centre.lerp_(seen["facefeat"].mean(dim=0), pace)
+        for model, features in ((self.teacher.model, seen["teacher"]), (self.heads, seen["student"])):
+            move_statistics(model, features, pace)
+
+    @torch.no_grad()
+    def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Before the first step, on all clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): set the statistics
+        that the heads are standardised by, and fill the FaceFeat Cache by the teacher."""
+        device = self.centre.device
+        rows = [
+            (ids.to(device), self.teacher(self.pixel_values(tubes.to(device))).pooler_output.float())
+            for ids, tubes in clips
+        ]
+        ids, features = (self.gather(torch.cat(parts).contiguous()) for parts in zip(*rows, strict=True))
+        for model in (self.teacher.model, self.heads):
+            move_statistics(model, features, 1.0)
+        teacher = self.teacher.model
+        facefeat = teacher.facefeat_projector(teacher.standardise(features)).float()
+        self.facefeat_centre.copy_(facefeat.mean(dim=0))
+        self.cache.fill(ids, facefeat - self.facefeat_centre)
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        return [weight for weight in self.student.parameters() if weight.requires_grad]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "teacher": self.teacher.state_dict(),
+            "centre": self.centre,
+            "facefeat_centre": self.facefeat_centre,
+            "cache": self.cache.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.teacher.load_state_dict(state["teacher"])
+        self.centre.copy_(state["centre"])
+        self.facefeat_centre.copy_(state["facefeat_centre"])
+        self.cache.load_state_dict(state["cache"])
+
+
+def move_statistics(model: PrefAceForPreTraining, features: torch.Tensor, pace: float) -> None:
+    """Move a model's running mean and deviation towards those of `features` `(rows, D)`; a single row has none."""
+    model.feature_mean.lerp_(features.mean(dim=0), pace)
+    if len(features) > 1:
+        model.feature_std.lerp_(features.std(dim=0), pace)

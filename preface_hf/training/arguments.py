@@ -1,0 +1,151 @@
+"""The settings of a pretraining run: dataclasses with defaults, a YAML file over them, flags over that."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preface_hf.data.views import ViewConfig
+from preface_hf.modeling import PrefAceConfig
+from preface_hf.objectives.preface import PrefAceObjectiveConfig
+
+
+METHODS = ("preface",)
+
+# Widths and depths of the field. vit-t is the laptop size: small clips, for tests and the demo.
+SIZES: dict[str, dict[str, Any]] = {
+    "vit-t": {
+        "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512,
+        "image_size": 64, "patch_size": 8, "num_frames": 8,
+        "projector_hidden_size": 512, "projector_output_size": 128, "num_prototypes": 1024, "facefeat_size": 128,
+    },
+    "vit-s": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
+    "vit-b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+    "vit-l": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+}  # fmt: skip
+
+
+@dataclass
+class PretrainArguments:
+    """A pretraining run. `model`, `views` and `objective` are sections of the YAML file."""
+
+    data: str = ""
+    output_dir: str = ""
+    method: str = "preface"
+    size: str = "vit-b"
+    model: dict[str, Any] = field(default_factory=dict)  # over the size's PrefAceConfig
+    views: dict[str, Any] = field(default_factory=dict)  # over ViewConfig
+    objective: dict[str, Any] = field(default_factory=dict)  # over PrefAceObjectiveConfig
+    max_steps: int = 1000  # optimizer steps
+    batch_size: int = 32  # clips per process and forward
+    gradient_accumulation_steps: int = 1
+    learning_rate: float = 5e-4  # peak, for a global batch of 256; scaled linearly (DINO)
+    final_learning_rate: float = 1e-6
+    warmup_steps: int = 100
+    weight_decay: float = 0.04
+    final_weight_decay: float = 0.4
+    max_grad_norm: float = 3.0
+    freeze_prototypes_epochs: float = 1.0  # DINO: the last layer rests during the first epoch
+    mixed_precision: str = "no"  # no, bf16 or fp16
+    gradient_checkpointing: bool = False
+    publish: str = "teacher"  # whose weights final/ holds: teacher or student
+    save_steps: int = 500
+    logging_steps: int = 10
+    num_workers: int = 1  # processes that decode and cut views
+    shuffle_window: int = 512  # rows held in memory for shuffling
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choices = {"method": METHODS, "size": SIZES, "publish": ("teacher", "student")}
+        choices["mixed_precision"] = ("no", "bf16", "fp16")
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
+        for name in ("max_steps", "batch_size", "gradient_accumulation_steps", "save_steps", "logging_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be 1 or more.")
+
+    def model_config(self) -> PrefAceConfig:
+        """The model of the run; `ValueError` for an unknown key or sizes that do not divide."""
+        known = [f.name for f in dataclasses.fields(PrefAceConfig)]
+        check_keys(self.model, known, "model")
+        return PrefAceConfig(**{**SIZES[self.size], **self.model})
+
+    def view_config(self) -> ViewConfig:
+        """The views of the run: frames and global size are the model's, small tubes 3/7 of it (96 of 224)."""
+        model = self.model_config()
+        small = round(model.image_size * 3 / 7 / model.patch_size) * model.patch_size
+        defaults = {"num_frames": model.num_frames, "global_size": model.image_size, "local_size": small}
+        config = build(ViewConfig, {**defaults, **self.views}, "views")
+        for name, unit in (
+            ("num_frames", "tubelet_size"),
+            ("global_size", "patch_size"),
+            ("local_size", "patch_size"),
+        ):
+            if getattr(config, name) < 1 or getattr(config, name) % getattr(model, unit):
+                raise ValueError(
+                    f"views.{name}={getattr(config, name)} must be a positive multiple of the model's "
+                    f"{unit}={getattr(model, unit)}: change one of the two."
+                )
+        return config
+
+    def objective_config(self) -> PrefAceObjectiveConfig:
+        return build(PrefAceObjectiveConfig, self.objective, "objective")
+
+    def resolved(self) -> dict[str, Any]:
+        """Every setting with its value, as `config.yaml` holds them."""
+        values = dataclasses.asdict(self)
+        model = self.model_config()
+        values["model"] = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name in MODEL_KEYS}
+        for name, config in (("views", self.view_config()), ("objective", self.objective_config())):
+            values[name] = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
+        return values
+
+
+MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type"}
+
+
+def check_keys(values: dict[str, Any], known: list[str], where: str) -> None:
+    """Raises `ValueError` for the first unknown key, with the nearest known one."""
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
+            raise ValueError(f"unknown key {key!r} in {where}: {hint}")
+
+
+def build(cls: type, values: dict[str, Any], where: str) -> Any:
+    """`cls(**values)` with unknown keys and wrong types refused."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    check_keys(values, list(fields), where)
+    for key, value in values.items():
+        default = getattr(cls, key, None)
+        number = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
+        sequence = isinstance(default, tuple) and isinstance(value, list)
+        if default is not None and type(value) is not type(default) and not number and not sequence:
+            raise ValueError(
+                f"{where}.{key}={value!r} is a {type(value).__name__}, but {type(default).__name__} is needed."
+            )
+    return cls(**values)
+
+
+def load_arguments(file: str | Path | None, flags: dict[str, Any]) -> PretrainArguments:
+    """Defaults, then the YAML `file`, then the `flags` that are not `None`.
+
+    Raises `ValueError` for a file that cannot be read, an unknown key or a value of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ValueError(f"cannot read the config {str(file)!r}: {' '.join(str(error).split())}.") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"the config {str(file)!r} is no mapping: write lines of `key: value`.")
+    where = str(file) if file else "the flags"
+    return build(PretrainArguments, {**values, **{k: v for k, v in flags.items() if v is not None}}, where)

@@ -1,0 +1,107 @@
+"""Checkpoints of a pretraining run: written whole or not at all, each one a folder that `AutoModel` opens."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedModel
+
+    from preface_hf.modeling import PrefAceVideoProcessor
+
+# Settings that may change when a run is resumed: they do not touch what is computed.
+FREE = {"output_dir", "data", "save_steps", "logging_steps", "num_workers", "gradient_checkpointing", "publish"}
+
+
+def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideoProcessor) -> None:
+    """Model, its code and its processor: what goes to the Hub."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def save_checkpoint(
+    accelerator: Accelerator, folder: Path, step: int, model: PreTrainedModel, processor: PrefAceVideoProcessor
+) -> Path:
+    """Write `folder/step-…` after `step` optimizer steps: model, optimizer, objective and generators of every process.
+
+    It is written beside its place and then renamed, so a checkpoint that exists is whole.
+    """
+    target = folder / f"step-{step:08d}"
+    building = folder / f".building-{target.name}"
+    if accelerator.is_main_process:
+        for leftover in (building, target):
+            shutil.rmtree(leftover, ignore_errors=True)
+        building.mkdir(parents=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(building))
+    if accelerator.is_main_process:
+        save_published(building, model, processor)
+        (building / "training.json").write_text(
+            json.dumps({"step": step, "processes": accelerator.num_processes}), encoding="utf-8"
+        )
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        building.rename(target)
+    accelerator.wait_for_everyone()
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest step, or `None`."""
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return max(found, key=lambda path: int(path.name[5:]), default=None)
+
+
+def load_checkpoint(accelerator: Accelerator, checkpoint: Path) -> int:
+    """Restore a run from `checkpoint`; returns the number of optimizer steps that it has behind it."""
+    state = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
+    if state["processes"] != accelerator.num_processes:
+        raise ValueError(
+            f"{checkpoint} was written by {state['processes']} processes and cannot be resumed by "
+            f"{accelerator.num_processes}: start as many again."
+        )
+    accelerator.load_state(str(checkpoint))
+    return state["step"]
+
+
+def claim_folder(folder: Path, resolved: dict[str, Any], resume: bool) -> None:
+    """Make `folder` this run's: write `config.yaml`, or check that the run it holds is this one.
+
+    Raises `ValueError` if it holds anything else; nothing in it is touched then.
+    """
+    config = folder / "config.yaml"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"the output folder {str(folder)!r} is a file: choose another --output-dir.")
+    if config.exists():
+        if not resume:
+            raise ValueError(f"{str(folder)!r} holds a run already: add --resume, or choose another --output-dir.")
+        differences = list(compare(yaml.safe_load(config.read_text(encoding="utf-8")), resolved))
+        if differences:
+            raise ValueError(
+                f"the run in {str(folder)!r} cannot be resumed with other settings ({'; '.join(differences)}): "
+                f"give the same ones, or choose another --output-dir."
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{str(folder)!r} is not empty and holds no run: choose another --output-dir.")
+    folder.mkdir(parents=True, exist_ok=True)
+    config.write_text(yaml.safe_dump(resolved, sort_keys=False), encoding="utf-8")
+
+
+def compare(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Settings that differ, as `name: before -> now`."""
+    differences = []
+    for key in sorted({*before, *now} - (FREE if not prefix else set())):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            differences += compare(old, new, f"{prefix}{key}.")
+        elif old != new:
+            differences.append(f"{prefix}{key}: {old} -> {new}")
+    return differences

@@ -1,0 +1,272 @@
+"""Pretraining with Accelerate: build, step, log, save, resume."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from preface_hf.data.streams import Batch, ViewStream, open_prepared, plain_clips, view_loader
+from preface_hf.modeling import PrefAceForPreTraining, PrefAceVideoProcessor
+from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.checkpoint import (
+    claim_folder,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    save_published,
+)
+from preface_hf.training.curves import draw_curves
+from preface_hf.training.schedules import cosine, warmup_cosine
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; everything up to its last step is saved."""
+
+
+def pretrain(arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None) -> Path:
+    """Pretrain on a prepared set; returns the folder `final` that `AutoModel.from_pretrained` takes.
+
+    Raises `ValueError` for settings or data that do not fit, [`Interrupted`] after Ctrl-C.
+    """
+    return Pretraining(arguments, resume=resume, init_from=init_from).train()
+
+
+class Pretraining:
+    """One run: what it is made of, and its steps in order."""
+
+    def __init__(self, arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None):
+        self.arguments, self.folder = arguments, Path(arguments.output_dir)
+        resolved = arguments.resolved()
+        data = open_prepared(arguments.data)
+        self.accelerator = build_accelerator(arguments)
+        set_seed(arguments.seed)
+        self.model = build_model(arguments, init_from).to(self.accelerator.device)
+        if self.accelerator.is_main_process:
+            claim_folder(self.folder, {**resolved, "init_from": init_from}, resume)
+        self.accelerator.wait_for_everyone()
+
+        self.processor = build_processor(self.model)
+        self.objective = build_objective(arguments, self.model, data.num_rows, self.accelerator)
+        optimizer = build_optimizer(arguments, self.model)
+        self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self.accelerator.register_for_checkpointing(self.objective)
+
+        self.data, self.step = data, 0
+        self.global_batch = arguments.batch_size * self.accelerator.num_processes
+        self.global_batch *= arguments.gradient_accumulation_steps
+        checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
+        if checkpoint:
+            self.step = load_checkpoint(self.accelerator, checkpoint)
+        self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
+        self.stopping = False
+
+    def train(self) -> Path:
+        """Run to the last step and publish."""
+        if self.step == 0:
+            self.start()
+        previous = signal.signal(signal.SIGINT, self.stop)
+        try:
+            batches = self.batches()
+            with progress_bar(self.accelerator.is_main_process) as progress:
+                task = progress.add_task("pretrain", total=self.arguments.max_steps, completed=self.step, loss="")
+                while self.step < self.arguments.max_steps:
+                    logs = self.train_step(batches)
+                    progress.update(task, completed=self.step, loss=f"loss {logs['loss']:.3f}")
+                    self.after_train_step(logs)
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        return self.publish()
+
+    def stop(self, *_: Any) -> None:
+        self.stopping = True
+
+    def batches(self) -> Iterator[Batch]:
+        arguments, accelerator = self.arguments, self.accelerator
+        stream = ViewStream(
+            self.data,
+            arguments.view_config(),
+            arguments.batch_size,
+            arguments.seed,
+            start=self.step * arguments.gradient_accumulation_steps,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+            window=arguments.shuffle_window,
+        )
+        return iter(view_loader(stream, arguments.num_workers))
+
+    def start(self) -> None:
+        accelerator, arguments = self.accelerator, self.arguments
+        clips = plain_clips(
+            self.data,
+            arguments.view_config(),
+            arguments.batch_size,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        with accelerator.autocast():
+            self.objective.start(clips)
+
+    def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """One optimizer step over the accumulated batches; returns the means of what they logged."""
+        started, logged = time.perf_counter(), []
+        schedule = self.set_schedules()
+        for _ in range(self.arguments.gradient_accumulation_steps):
+            batch = next(batches).to(self.accelerator.device)
+            with self.accelerator.accumulate(self.objective.student):
+                with self.accelerator.autocast():
+                    output = self.objective(batch, self.step)
+                self.check_finite(output.loss, batch)
+                self.accelerator.backward(output.loss)
+                if self.accelerator.sync_gradients:
+                    schedule["grad_norm"] = self.clip_gradients()
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            logged.append({"loss": output.loss.detach(), **output.logs})
+        if not self.accelerator.optimizer_step_was_skipped:
+            self.objective.after_step(self.step)
+        self.step += 1
+        means = {name: float(torch.stack([row[name] for row in logged]).mean()) for name in logged[0]}
+        return {**means, **schedule, "seconds": time.perf_counter() - started}
+
+    def set_schedules(self) -> dict[str, float]:
+        arguments, step, total = self.arguments, self.step, self.arguments.max_steps
+        scale = self.global_batch / 256
+        rate = warmup_cosine(
+            step,
+            min(arguments.warmup_steps, total),
+            total,
+            arguments.learning_rate * scale,
+            arguments.final_learning_rate,
+        )
+        decay = cosine(step, total, arguments.weight_decay, arguments.final_weight_decay)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+            group["weight_decay"] = decay if group["decays"] else 0.0
+        return {"learning_rate": rate, "weight_decay": decay}
+
+    def clip_gradients(self) -> float:
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
+        if self.step * self.global_batch < self.arguments.freeze_prototypes_epochs * self.data.num_rows:
+            self.model.prototypes.weight.grad = None
+        return float(norm)
+
+    def check_finite(self, loss: torch.Tensor, batch: Batch) -> None:
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {float(loss)} at step {self.step + 1} on instances {batch.instance_ids.tolist()}: "
+                f"lower learning_rate or leave mixed precision; {self.folder / 'checkpoints'} is whole."
+            )
+
+    def after_train_step(self, logs: dict[str, float]) -> None:
+        last = self.step == self.arguments.max_steps
+        if self.metrics and (self.step % self.arguments.logging_steps == 0 or self.step == 1 or last):
+            epoch = self.step * self.global_batch / self.data.num_rows
+            self.metrics.write({"step": self.step, "epoch": epoch, **logs})
+        stopping = self.agree_to_stop()
+        if self.step % self.arguments.save_steps == 0 or last or stopping:
+            save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, self.unwrapped(), self.processor)
+        if stopping and not last:
+            raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
+
+    def agree_to_stop(self) -> bool:
+        flag = torch.tensor([float(self.stopping)], device=self.accelerator.device)
+        return bool(self.accelerator.gather(flag).max())
+
+    def unwrapped(self) -> PrefAceForPreTraining:
+        return self.accelerator.unwrap_model(self.objective.student, keep_torch_compile=False)
+
+    def publish(self) -> Path:
+        final = self.folder / "final"
+        if self.accelerator.is_main_process:
+            teacher = self.arguments.publish == "teacher"
+            save_published(final, self.objective.teacher.model if teacher else self.unwrapped(), self.processor)
+            draw_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
+        self.accelerator.wait_for_everyone()
+        return final
+
+
+def build_accelerator(arguments: PretrainArguments) -> Accelerator:
+    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
+    # Without the instance term the cache's projector gets no gradient, which DDP must be told.
+    unused = not arguments.objective_config().instance_weight
+    return Accelerator(
+        mixed_precision=arguments.mixed_precision,
+        gradient_accumulation_steps=arguments.gradient_accumulation_steps,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
+    )
+
+
+def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceForPreTraining:
+    config = arguments.model_config()
+    if init_from:
+        try:
+            model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"cannot start from {init_from!r}: {' '.join(str(error).split())}") from error
+    else:
+        model = PrefAceForPreTraining(config)
+    if arguments.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    return model.train()
+
+
+def build_processor(model: PrefAceForPreTraining) -> PrefAceVideoProcessor:
+    size = model.config.image_size
+    return PrefAceVideoProcessor(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, num_frames=model.config.num_frames
+    )
+
+
+def build_objective(
+    arguments: PretrainArguments, model: PrefAceForPreTraining, num_instances: int, accelerator: Accelerator
+) -> PrefAceObjective:
+    return PrefAceObjective(
+        model,
+        arguments.objective_config(),
+        num_instances=num_instances,
+        num_local=arguments.view_config().num_local,
+        max_steps=arguments.max_steps,
+        seed=arguments.seed,
+        pixels=(PrefAceVideoProcessor.image_mean, PrefAceVideoProcessor.image_std),
+        gather=accelerator.gather,
+    )
+
+
+def build_optimizer(arguments: PretrainArguments, model: PrefAceForPreTraining) -> torch.optim.Optimizer:
+    """AdamW; biases and norms do not decay."""
+    groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
+    for weight in model.parameters():
+        groups[weight.ndim > 1].append(weight)
+    return torch.optim.AdamW(
+        [{"params": weights, "decays": decays} for decays, weights in groups.items()], lr=arguments.learning_rate
+    )
+
+
+def progress_bar(visible: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible)
+
+
+class Metrics:
+    """`metrics.jsonl`: a row per logged step. Rows after `step`, which a killed run may have left, are dropped."""
+
+    def __init__(self, path: Path, step: int):
+        self.path = path
+        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [row for row in rows if row.endswith("}") and json.loads(row)["step"] <= step]
+        path.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
+
+    def write(self, row: dict[str, float]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")

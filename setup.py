@@ -1,0 +1,50 @@
+"""Package metadata of preface_hf. Tools are configured in pyproject.toml, tested versions are in constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+
+FACES = ["opencv-python-headless>=4.10", "onnxruntime>=1.19"]
+FACE_ALIGNMENT = ["face-alignment>=1.5"]
+PEFT = ["peft>=0.18"]
+METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5", "torchmetrics>=1.8"]
+DEV = ["pytest>=8", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
+
+setup(
+    name="preface-hf",
+    version="0.1.0",
+    description="PrefAce, ProS and MARLIN: self-supervised face video models for the Hugging Face ecosystem",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # `modeling/` is what travels with a checkpoint; inside the package it is `preface_hf.modeling` (see AGENTS.md).
+    packages=[*find_packages(include=["preface_hf", "preface_hf.*"]), "preface_hf.modeling"],
+    package_dir={"preface_hf.modeling": "modeling"},
+    package_data={"preface_hf": ["recipes/*.yaml", "py.typed"]},
+    install_requires=[
+        "torch>=2.6",
+        "transformers>=5",
+        "datasets>=4",
+        "accelerate>=1.10",
+        "huggingface-hub>=1",
+        "safetensors>=0.5",
+        "numpy>=1.26",
+        "av>=14",
+        'decord>=0.6; platform_machine == "x86_64" and sys_platform == "linux" or sys_platform == "win32"',
+        "pillow>=10",
+        "pyyaml>=6",
+        "rich>=13",
+        "typer>=0.16",
+    ],
+    extras_require={
+        "faces": FACES,
+        "face-alignment": FACE_ALIGNMENT,
+        "peft": PEFT,
+        "metrics": METRICS,
+        "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
+        "dev": [*FACES, *PEFT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
+    },
+    entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
+)

@@ -1,0 +1,65 @@
+"""Small real data for the whole suite: drawn faces, as videos and as a prepared set."""
+
+from pathlib import Path
+
+import pytest
+
+from preface_hf.data.prepare import prepare
+from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
+
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real faces and weights, which are not part of the repository."""
+    if not (SHARED / "faces").is_dir():
+        pytest.skip(f"no real faces in {SHARED / 'faces'}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def drawn_videos(tmp_path_factory) -> Path:
+    """12 people, 2 clips of 20 frames each; the last 6 people are the test split."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_synthetic(
+        folder,
+        [
+            ClipSpec(person, EXPRESSIONS[1 + (person + take) % 3], 10 * person + take, split, num_frames=20, size=64)
+            for person in range(12)
+            for take in range(2)
+            for split in ("train" if person < 6 else "test",)
+        ],
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(drawn_videos, tmp_path_factory) -> Path:
+    """The drawn videos as a prepared set of 12 + 12 rows."""
+    folder = tmp_path_factory.mktemp("prepared") / "set"
+    prepare(drawn_videos, folder, landmarker="given", crop_size=64)
+    return folder
+
+
+@pytest.fixture
+def tiny_settings(prepared) -> dict:
+    """Settings of a pretraining run of seconds on the prepared set."""
+    return {
+        "data": str(prepared),
+        "size": "vit-t",
+        "model": {
+            "image_size": 32, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "intermediate_size": 64, "projector_hidden_size": 32, "projector_output_size": 16, "num_prototypes": 32,
+            "facefeat_size": 16,
+        },
+        "views": {"num_local": 2, "local_size": 16},
+        "batch_size": 4,
+        "max_steps": 6,
+        "warmup_steps": 2,
+        "save_steps": 3,
+        "logging_steps": 1,
+        "num_workers": 0,
+        "learning_rate": 0.05,
+    }  # fmt: skip

@@ -1,0 +1,47 @@
+"""Tubes on real clips: the boxes of the parts sit where the detector's own five points are."""
+
+import numpy as np
+import pytest
+
+from preface_hf.data.decoding import open_video
+from preface_hf.data.faces import detect_faces, find_track
+from preface_hf.data.landmarkers import OnnxLandmarker
+from preface_hf.data.landmarks import flip_landmarks, part_boxes
+
+
+@pytest.fixture(scope="module")
+def track(shared):
+    video = open_video(shared / "faces/marlin_clips/cropped01.mp4")
+    frames = [frame for _, frame in zip(range(12), video, strict=False)]
+    landmarker = OnnxLandmarker(shared / "weights")
+    return frames, find_track(detect_faces(frames, landmarker), video.fps)
+
+
+def centre(boxes):
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def test_parts_stand_where_a_face_has_them(track):
+    _, face = track
+    middle = {
+        part: centre(part_boxes(face.landmarks, part)) for part in ("left_eye", "right_eye", "nose", "mouth", "hair")
+    }
+    assert (middle["right_eye"][:, 0] < middle["nose"][:, 0]).all() and (
+        middle["nose"][:, 0] < middle["left_eye"][:, 0]
+    ).all()
+    order = ["hair", "left_eye", "nose", "mouth"]
+    heights = np.stack([middle[part][:, 1] for part in order])
+    assert (np.diff(heights, axis=0) > 0).all()
+
+
+def test_the_mirrored_clip_finds_the_mirrored_parts(track, shared):
+    """Detect and track the mirrored pixels anew: its left eye is where the right eye's reflection must be."""
+    frames, face = track
+    mirrored = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
+    again = find_track(detect_faces(mirrored, OnnxLandmarker(shared / "weights")), 25.0)
+    assert len(again.landmarks) == len(face.landmarks)
+    expected = flip_landmarks(face.landmarks, frames[0].shape[1])
+    eye_distance = np.linalg.norm(face.landmarks[:, 36] - face.landmarks[:, 45], axis=-1).mean()
+    for part in ("left_eye", "right_eye"):
+        off = np.linalg.norm(centre(part_boxes(again.landmarks, part)) - centre(part_boxes(expected, part)), axis=-1)
+        assert off.mean() < 0.1 * eye_distance

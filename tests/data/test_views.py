@@ -1,0 +1,116 @@
+"""Tubes follow their part, flips swap sides, and everything comes from the generator."""
+
+import numpy as np
+import pytest
+import torch
+
+from preface_hf.data.landmarks import MIRRORED, PARTS, flip_landmarks, part_boxes
+from preface_hf.data.synthetic import draw_clip
+from preface_hf.data.views import ViewConfig, cut_tube, make_views, mirror, photometric, plain_view, sample_indices
+
+
+CONFIG = ViewConfig(num_frames=8, global_size=48, local_size=24)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return draw_clip(3, "happiness", seed=5, num_frames=8, size=96)
+
+
+def test_mirroring_twice_is_the_identity():
+    assert (MIRRORED[MIRRORED] == np.arange(68)).all()
+
+
+@pytest.mark.parametrize(("part", "other"), [("left_eye", "right_eye"), ("right_eye", "left_eye")])
+def test_flipping_a_clip_swaps_the_eye_tubes(clip, part, other):
+    flipped, landmarks = mirror(clip.frames, clip.landmarks)
+    of_mirrored = cut_tube(flipped, part_boxes(landmarks, part), 24)
+    mirrored = cut_tube(clip.frames, part_boxes(clip.landmarks, other), 24).flip(-1)
+    assert (of_mirrored.int() - mirrored.int()).abs().max() <= 1  # the resize rounds
+    kept_side = cut_tube(clip.frames, part_boxes(clip.landmarks, part), 24).flip(-1)
+    assert (of_mirrored.int() - kept_side.int()).abs().float().mean() > 5
+
+
+@pytest.mark.parametrize("part", ["nose", "mouth", "hair"])
+def test_flipping_keeps_the_other_parts(clip, part):
+    flipped, landmarks = mirror(clip.frames, clip.landmarks)
+    of_mirrored = cut_tube(flipped, part_boxes(landmarks, part), 24)
+    mirrored = cut_tube(clip.frames, part_boxes(clip.landmarks, part), 24).flip(-1)
+    assert (of_mirrored.int() - mirrored.int()).abs().max() <= 1
+
+
+def test_the_left_eye_is_the_subjects():
+    clip = draw_clip(0, "neutral", seed=1, num_frames=1, size=96)
+    left, right = (part_boxes(clip.landmarks, part)[0, 0] for part in ("left_eye", "right_eye"))
+    assert left > right  # on the right side of the picture
+    assert (flip_landmarks(clip.landmarks, 96)[0, 36, 0] - (95 - clip.landmarks[0, 45, 0])) == pytest.approx(0)
+
+
+def test_tubes_follow_their_part_through_time(clip):
+    """A clip whose picture and landmarks move together gives a tube that stands still."""
+    frame, points = clip.frames[0], clip.landmarks[0]
+    shifts = np.array([[0, 0], [3, 1], [6, -2], [-4, 5]])
+    frames = np.stack([np.roll(frame, tuple(shift[::-1]), axis=(0, 1)) for shift in shifts])
+    landmarks = np.stack([points + shift for shift in shifts]).astype(np.float32)
+    for part in ("nose", "mouth", "left_eye"):
+        tube = cut_tube(frames, part_boxes(landmarks, part), 24)
+        assert all(torch.equal(tube[0], tube[i]) for i in range(1, 4)), part
+
+
+def test_a_box_beyond_the_border_repeats_the_edge():
+    frames = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(3, axis=3)
+    tube = cut_tube(frames, np.array([[-2.5, -2.5, 1.5, 1.5]]), 4)
+    assert tube[0, 0].tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [4, 4, 4, 5]]
+
+
+def test_views_have_the_promised_shapes_and_names(clip):
+    views = make_views(clip.frames, clip.landmarks, CONFIG, np.random.default_rng(0))
+    assert views.global_tubes.shape == (2, 8, 3, 48, 48) and views.global_tubes.dtype == torch.uint8
+    assert views.small_tubes.shape == (11, 8, 3, 24, 24)
+    assert views.colours.shape == (13, 3, 4)
+    assert views.names[:2] == ["global", "global"] and tuple(views.names[-5:]) == PARTS
+
+
+def test_views_depend_on_the_generator_alone(clip):
+    def draw(seed):
+        return make_views(clip.frames, clip.landmarks, CONFIG, np.random.default_rng(seed))
+
+    one, same, other = draw([1, 2, 3]), draw([1, 2, 3]), draw([1, 2, 4])
+    assert torch.equal(one.small_tubes, same.small_tubes) and torch.equal(one.colours, same.colours)
+    assert not torch.equal(one.global_tubes, other.global_tubes)
+
+
+def test_colour_changes_are_held_through_a_tube(clip):
+    views = make_views(clip.frames[:1].repeat(8, 0), clip.landmarks[:1].repeat(8, 0), CONFIG, np.random.default_rng(0))
+    tubes = photometric(views.global_tubes.float() / 255, views.colours[:2])
+    assert torch.equal(tubes[:, :1].expand_as(tubes), tubes)
+    assert (tubes >= 0).all() and (tubes <= 1).all()
+    assert not torch.allclose(tubes, views.global_tubes.float() / 255)
+
+
+def test_no_colour_change_is_the_identity():
+    still = ViewConfig(brightness=0, contrast=0, saturation=0, hue=0, grey_probability=0)
+    clip = draw_clip(1, "neutral", seed=0, num_frames=2, size=48)
+    views = make_views(clip.frames, clip.landmarks, still, np.random.default_rng(0))
+    tubes = views.small_tubes.float() / 255
+    torch.testing.assert_close(photometric(tubes, views.colours[2:]), tubes, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("total", [1, 3, 8, 9, 15, 16, 40])
+def test_sampled_frames_are_in_order_and_inside(total):
+    for seed in range(20):
+        indices = sample_indices(total, 8, 2, np.random.default_rng(seed))
+        assert len(indices) == 8 and indices.min() >= 0 and indices.max() < total
+        assert (np.diff(indices) >= 0).all()
+        assert len(set(indices)) == min(total, 8)
+    assert sample_indices(40, 8, 2).tolist() == list(range(12, 28, 2))
+
+
+def test_the_plain_view_is_the_whole_clip(clip):
+    assert torch.equal(plain_view(clip.frames, 96), torch.from_numpy(clip.frames).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(("settings", "named"), [({"num_global": 0}, "num_global=0"), ({"parts": ["ear"]}, "'ear'")])
+def test_impossible_views_are_refused(settings, named):
+    with pytest.raises(ValueError, match=named):
+        ViewConfig(**settings)

@@ -1,0 +1,120 @@
+"""From paths, arrays and tensors to clips, without torchvision."""
+
+import numpy as np
+import pytest
+import torch
+
+from preface_hf import PrefAceModel, PrefAceVideoProcessor
+from preface_hf.data.decoding import encode_video
+from preface_hf.modeling import video_processing_preface as processing
+from preface_hf.training.arguments import PretrainArguments
+
+
+@pytest.fixture
+def processor():
+    return PrefAceVideoProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, num_frames=4, sampling_rate=2
+    )
+
+
+@pytest.fixture
+def video(tmp_path):
+    """20 frames of 64x48 whose grey level is 10 times their number."""
+    frames = np.stack([np.full((48, 64, 3), 10 * i, dtype=np.uint8) for i in range(20)])
+    (tmp_path / "ramp.mp4").write_bytes(encode_video(frames, 25))
+    return tmp_path / "ramp.mp4", frames
+
+
+def levels(clips):
+    return (clips[0, :, 0, 16, 16] * 255 * 0.229 + 255 * 0.485).div(10).round().tolist()
+
+
+def test_a_path_goes_in(processor, video):
+    clip = processor(str(video[0]), return_tensors="pt")["pixel_values_videos"]
+    assert clip.shape == (1, 4, 3, 32, 32)
+    assert levels(clip) == [6, 8, 10, 12]  # every second frame from the middle
+
+
+def test_decord_and_pyav_give_the_same_clip(processor, video, monkeypatch):
+    by_decord = processor(str(video[0]), return_tensors="pt")["pixel_values_videos"]
+    monkeypatch.setattr(processing, "decord", None)
+    by_pyav = processor(str(video[0]), return_tensors="pt")["pixel_values_videos"]
+    torch.testing.assert_close(by_decord, by_pyav)
+
+
+def test_arrays_tensors_and_lists_are_the_same_clip(processor, video):
+    frames = video[1]
+    from_array = processor(frames, return_tensors="pt")["pixel_values_videos"]
+    from_tensor = processor(torch.from_numpy(frames).permute(0, 3, 1, 2), return_tensors="pt")["pixel_values_videos"]
+    from_list = processor([frames, frames], return_tensors="pt")["pixel_values_videos"]
+    torch.testing.assert_close(from_array, from_tensor)
+    assert from_list.shape == (2, 4, 3, 32, 32)
+    torch.testing.assert_close(from_list[1:], from_array)
+
+
+def test_sampling_can_be_asked_for(processor, video):
+    clip = processor(str(video[0]), num_frames=6, sampling_rate=3, return_tensors="pt")["pixel_values_videos"]
+    assert levels(clip) == [2, 5, 8, 11, 14, 17]
+    whole = processor(video[1], do_sample_frames=False, return_tensors="pt")["pixel_values_videos"]
+    assert whole.shape[1] == 20
+
+
+@pytest.mark.parametrize(("length", "expected"), [(1, [0, 0, 0, 0]), (3, [0, 1, 2, 2]), (5, [0, 1, 3, 4])])
+def test_short_videos(processor, video, length, expected):
+    assert levels(processor(video[1][:length], return_tensors="pt")["pixel_values_videos"]) == expected
+
+
+def test_normalisation_is_exact(processor):
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    clip = processor(pixels, return_tensors="pt")["pixel_values_videos"][0]
+    mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
+    torch.testing.assert_close(clip, (pixels.float() / 255 - mean) / std, atol=1e-5, rtol=1e-5)
+
+
+def test_the_middle_is_cropped_and_the_shorter_edge_resized(processor):
+    wide = torch.zeros(4, 3, 32, 96, dtype=torch.uint8)
+    wide[..., 32:64] = 255
+    assert (processor(wide, do_normalize=False, return_tensors="pt")["pixel_values_videos"] == 1).all()
+    small = torch.full((4, 3, 20, 20), 255, dtype=torch.uint8)
+    kept = processor(small, do_resize=False, do_normalize=False, return_tensors="pt")["pixel_values_videos"]
+    assert kept.shape[-2:] == (32, 32) and kept.sum() == 4 * 3 * 20 * 20
+
+
+def test_grey_and_alpha(processor):
+    grey = torch.randint(0, 256, (4, 1, 32, 32), dtype=torch.uint8)
+    clip = processor(grey, input_data_format="channels_first", do_normalize=False, return_tensors="pt")
+    assert torch.equal(clip["pixel_values_videos"][0, :, 0], clip["pixel_values_videos"][0, :, 2])
+
+
+def test_saved_and_loaded(processor, tmp_path, video):
+    processor.save_pretrained(tmp_path / "saved")
+    loaded = PrefAceVideoProcessor.from_pretrained(tmp_path / "saved")
+    assert loaded.to_dict() == processor.to_dict()
+    torch.testing.assert_close(
+        loaded(str(video[0]), return_tensors="pt")["pixel_values_videos"],
+        processor(str(video[0]), return_tensors="pt")["pixel_values_videos"],
+    )
+
+
+def test_an_unknown_option_is_refused(processor, video):
+    with pytest.raises((TypeError, ValueError), match="frame_rate"):
+        processor(video[1], frame_rate=3)
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no video" * 100])
+def test_a_file_that_is_no_video(processor, tmp_path, content):
+    (tmp_path / "bad.mp4").write_bytes(content)
+    with pytest.raises(ValueError, match="cannot decode .*bad.mp4"):
+        processor(str(tmp_path / "bad.mp4"))
+
+
+def test_a_real_clip_by_path(shared):
+    config = PretrainArguments(size="vit-t").model_config()
+    model = PrefAceModel(config).eval()
+    processor = PrefAceVideoProcessor(
+        size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}, num_frames=config.num_frames
+    )
+    clip = processor(str(shared / "faces/marlin_clips/cropped01.mp4"), return_tensors="pt")
+    output = model(**clip)
+    assert output.last_hidden_state.shape == (1, 4 * 8 * 8, 128) and output.pooler_output.shape == (1, 128)
+    assert torch.isfinite(output.last_hidden_state).all()

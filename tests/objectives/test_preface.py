@@ -1,0 +1,151 @@
+"""The objective: what changes when, what each term sees, and that one batch can be learnt by heart."""
+
+import pytest
+import torch
+
+from preface_hf import PrefAceConfig, PrefAceForPreTraining
+from preface_hf.data.streams import ViewStream, open_prepared
+from preface_hf.data.views import ViewConfig
+from preface_hf.objectives.losses import distillation_loss, instance_loss
+from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig
+from preface_hf.training.schedules import cosine
+
+
+VIEWS = ViewConfig(num_frames=4, global_size=32, num_local=2, local_size=16)
+
+
+@pytest.fixture(scope="module")
+def batch(prepared):
+    return next(iter(ViewStream(open_prepared(prepared), VIEWS, batch_size=6, seed=0)))
+
+
+def make(num_instances=12, max_steps=100, **config) -> PrefAceObjective:
+    torch.manual_seed(0)
+    student = PrefAceForPreTraining(
+        PrefAceConfig(
+            image_size=32, patch_size=8, num_frames=4, hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=128, projector_hidden_size=64, projector_output_size=32, num_prototypes=64,
+            facefeat_size=32,
+        )
+    )  # fmt: skip
+    return PrefAceObjective(
+        student, PrefAceObjectiveConfig(**config), num_instances=num_instances, num_local=2, max_steps=max_steps,
+        seed=0, pixels=([0.5] * 3, [0.25] * 3),
+    )  # fmt: skip
+
+
+def fill(objective, batch):
+    clips = batch.global_tubes[:, 0]
+    objective.start([(batch.instance_ids, clips)])
+
+
+def test_loss_is_the_sum_of_its_terms_view_by_view(batch):
+    objective = make(local_weight=2.0, instance_weight=0.5)
+    fill(objective, batch)
+    output = objective(batch, step=0)
+    # the same from single views, each through the network on its own
+    tubes = [batch.global_tubes[:, v] for v in range(2)] + [batch.small_tubes[:, v] for v in range(7)]
+    views = [objective.student(objective.pixel_values(tube, batch.colours[:, v])) for v, tube in enumerate(tubes)]
+    targets = torch.stack([(view.prototype_logits / 0.04).softmax(-1) for view in views[:2]]).detach()
+    per_view = distillation_loss(torch.stack([view.prototype_logits for view in views]), targets, 0.1)
+    pairs = torch.tensor([1, 1, 4, 4, 2, 2, 2, 2, 2])  # teacher views of each student view, local ones twice
+    distill = (per_view * pairs).sum() / pairs.sum()
+    positives, everything = objective.cache.lookup(batch.instance_ids), objective.cache.entries
+    identity = instance_loss(
+        torch.stack([view.facefeat for view in views]),
+        batch.instance_ids,
+        positives,
+        everything,
+        torch.arange(12),
+        0.07,
+    ).mean()
+    torch.testing.assert_close(output.loss, distill + 0.5 * identity, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(output.logs["loss_landmark"], per_view[4:].mean().detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_nothing_but_gradients_changes_before_the_step(batch):
+    objective = make()
+    fill(objective, batch)
+    before = {k: v.clone() for k, v in flat(objective.state_dict()).items()}
+    objective(batch, step=0).loss.backward()
+    after = flat(objective.state_dict())
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert all(weight.grad is not None for weight in objective.trainable_parameters())
+    assert all(weight.grad is None for weight in objective.teacher.parameters())
+
+
+def test_after_step_moves_teacher_centre_and_cache(batch):
+    objective = make(teacher_momentum=0.75, cache_momentum=0.5, centre_momentum=0.9)
+    fill(objective, batch)
+    facefeat_centre = objective.facefeat_centre.clone()
+    entries, teacher = objective.cache.entries.clone(), objective.teacher.model.projector.layers[0].weight.clone()
+    objective(batch, step=0)
+    features = objective.teacher.model.feature_mean.clone()
+    with torch.no_grad():
+        seen = objective.teacher(objective.view_pixels(batch)[0])
+        student = objective.student.projector.layers[0].weight
+        student.add_(1.0)
+    objective.after_step(0)
+    torch.testing.assert_close(objective.teacher.model.projector.layers[0].weight, 0.75 * teacher + 0.25 * student)
+    torch.testing.assert_close(objective.centre, 0.1 * seen.prototype_logits.mean(0), atol=1e-5, rtol=1e-4)
+    z = torch.nn.functional.normalize(seen.facefeat.reshape(6, 2, -1).mean(1) - facefeat_centre, dim=-1)
+    expected = torch.nn.functional.normalize(0.5 * entries[batch.instance_ids].float() + 0.5 * z, dim=-1)
+    torch.testing.assert_close(objective.cache.entries[batch.instance_ids].float(), expected, atol=1e-2, rtol=1e-2)
+    moved = objective.teacher.model.feature_mean
+    torch.testing.assert_close(moved, 0.9 * features + 0.1 * seen.pooler_output.mean(0), atol=1e-5, rtol=1e-4)
+    unseen = [i for i in range(12) if i not in batch.instance_ids.tolist()]
+    assert torch.equal(objective.cache.entries[unseen], entries[unseen])
+
+
+def test_the_teacher_stays_frozen_and_in_evaluation_mode():
+    objective = make()
+    objective.teacher.train()
+    assert not objective.teacher.model.training
+    assert not any(weight.requires_grad for weight in objective.teacher.parameters())
+
+
+def test_without_the_instance_term_the_cache_rests(batch):
+    objective = make(instance_weight=0.0)
+    output = objective(batch, step=0)
+    objective.after_step(0)
+    assert "loss_id" not in output.logs
+    assert not objective.cache.entries.any()
+
+
+def test_starting_standardises_what_the_heads_see(batch):
+    objective = make()
+    fill(objective, batch)
+    for model in (objective.student, objective.teacher.model):
+        pooled = model(objective.pixel_values(batch.global_tubes[:, 0])).pooler_output
+        seen = model.standardise(pooled)
+        torch.testing.assert_close(seen.mean(0), torch.zeros(64), atol=1e-3, rtol=0)
+        torch.testing.assert_close(seen.std(0), torch.ones(64), atol=2e-2, rtol=0)
+    assert objective.cache.entries[batch.instance_ids].float().mean(0).norm() < 0.5  # they point all ways
+
+
+def test_one_batch_can_be_overfitted(batch):
+    steps = 300
+    objective = make(max_steps=steps, teacher_momentum=0.9, teacher_temperature=0.04)
+    fill(objective, batch)
+    optimizer = torch.optim.AdamW(objective.trainable_parameters(), lr=1e-3)
+    logs = []
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = cosine(step, steps, 1e-3, 1e-5)
+        output = objective(batch, step)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+        objective.after_step(step)
+        logs.append(output.logs)
+    last = {name: float(torch.stack([row[name] for row in logs[-20:]]).median()) for name in logs[0]}
+    assert last["loss_id"] < 0.2 * logs[0]["loss_id"]
+    assert last["loss_distill"] < 0.5 * logs[0]["loss_distill"]
+    # no collapse: the targets tell the six clips apart (the log of 6 is 1.79)
+    assert last["teacher_information"] > 0.5
+
+
+def flat(state, prefix=""):
+    items = {}
+    for key, value in state.items():
+        items.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return items

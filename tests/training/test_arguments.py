@@ -1,0 +1,53 @@
+"""Settings: files, flags, and what is refused."""
+
+import pytest
+
+from preface_hf.training.arguments import PretrainArguments, load_arguments
+
+
+def test_flags_go_before_the_file(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("size: vit-t\nmax_steps: 7\nbatch_size: 3\nmodel: {image_size: 32}\n")
+    arguments = load_arguments(file, {"max_steps": 9, "seed": None})
+    assert (arguments.size, arguments.max_steps, arguments.batch_size, arguments.seed) == ("vit-t", 9, 3, 0)
+    assert arguments.model_config().image_size == 32
+
+
+def test_views_follow_the_model():
+    base, small = PretrainArguments().view_config(), PretrainArguments(size="vit-t").view_config()
+    assert (base.num_frames, base.global_size, base.local_size) == (16, 224, 96)
+    assert (small.num_frames, small.global_size, small.local_size) == (8, 64, 24)
+
+
+def test_resolved_settings_load_again(tmp_path):
+    import yaml
+
+    arguments = PretrainArguments(size="vit-t", views={"num_local": 3}, objective={"instance_weight": 0.5})
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(arguments.resolved()))
+    assert load_arguments(file, {}).resolved() == arguments.resolved()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batchsize: 4", "unknown key 'batchsize' .*did you mean 'batch_size'"),
+        ("model: {hiden_size: 8}", "unknown key 'hiden_size' in model: did you mean 'hidden_size'"),
+        ("views: {num_locals: 8}", "unknown key 'num_locals' in views"),
+        ("objective: {wombat: 8}", "unknown key 'wombat' in objective: known keys"),
+        ("batch_size: many", "batch_size='many' is a str, but int is needed"),
+        ("max_steps: 0", "max_steps=0"),
+        ("size: vit-xxl", "size='vit-xxl' is unknown: choose one of vit-t"),
+        ("method: magic", "method='magic'"),
+        ("model: {num_frames: 15}", "num_frames=15 .* tubelet_size=2"),
+        ("views: {local_size: 50}", "views.local_size=50 .* patch_size=16"),
+        ("views: {num_frames: 3}", "views.num_frames=3 .* tubelet_size=2"),
+        ("- a list", "no mapping"),
+        ("{", "cannot read the config"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, text, message):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_arguments(file, {}).resolved()

@@ -1,0 +1,218 @@
+"""Real runs: resumed equals uninterrupted, accumulation, two processes, and folders that are taken."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.checkpoint import latest_checkpoint
+from preface_hf.training.loop import Pretraining, pretrain
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(settings, folder, **options) -> Path:
+    return pretrain(build(PretrainArguments, {**settings, "output_dir": str(folder)}, "test"), **options)
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(folder):
+    return [row["loss"] for row in rows(folder)]
+
+
+def state(checkpoint):
+    objective = torch.load(checkpoint / "custom_checkpoint_0.pkl", weights_only=True)
+    return {
+        **load_file(checkpoint / "model.safetensors"),
+        **{f"teacher {k}": v for k, v in objective["teacher"].items()},
+        "centre": objective["centre"],
+        "cache": objective["cache"]["entries"],
+    }
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    assert [key for key in one if not torch.equal(one[key], other[key])] == []
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Makes the next run die right after a step, as a crash would: nothing is saved on the way out."""
+
+    def arm(step):
+        whole = Pretraining.train_step
+
+        def train_step(self, batches):
+            logs = whole(self, batches)
+            if self.step == step:
+                raise Stopped
+            return logs
+
+        monkeypatch.setattr(Pretraining, "train_step", train_step)
+        return lambda: monkeypatch.setattr(Pretraining, "train_step", whole)
+
+    return arm
+
+
+@pytest.mark.parametrize("died", [4, 6])
+def test_resumed_equals_uninterrupted(tiny_settings, tmp_path, stop_after, died):
+    settings = {**tiny_settings, "max_steps": 8, "save_steps": 3, "num_workers": 1}
+    final = run(settings, tmp_path / "whole")
+    disarm = stop_after(died)
+    with pytest.raises(Stopped):
+        run(settings, tmp_path / "cut")
+    disarm()
+    assert latest_checkpoint(tmp_path / "cut/checkpoints").name == "step-00000003"
+    again = run(settings, tmp_path / "cut", resume=True)
+    assert_same(load_file(final / "model.safetensors"), load_file(again / "model.safetensors"))
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000008") for name in ("whole", "cut")))
+    keep = [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "whole")]
+    assert keep == [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "cut")]
+
+
+def test_a_run_folder_holds_what_is_promised(tiny_settings, tmp_path):
+    final = run(tiny_settings, tmp_path / "run")
+    assert final == tmp_path / "run/final"
+    assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "loss_global", "loss_local", "loss_landmark", "loss_id"} <= rows(tmp_path / "run")[0].keys()
+    assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["model"]["hidden_size"] == 32
+    assert (tmp_path / "run/curves.png").stat().st_size > 1000
+
+
+def test_published_weights_are_the_teachers_or_the_students(tiny_settings, tmp_path):
+    for publish in ("teacher", "student"):
+        final = run({**tiny_settings, "publish": publish}, tmp_path / publish)
+        checkpoint = state(tmp_path / publish / "checkpoints/step-00000006")
+        published = load_file(final / "model.safetensors")
+        prefix = "teacher model." if publish == "teacher" else ""
+        assert all(torch.equal(published[key], checkpoint[prefix + key]) for key in published)
+
+
+def test_seeds_matter_and_repeat(tiny_settings, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run({**tiny_settings, "seed": seed, "max_steps": 2}, tmp_path / name)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
+
+
+def test_starting_from_a_checkpoint(tiny_settings, tmp_path):
+    final = run({**tiny_settings, "publish": "student"}, tmp_path / "first")
+    arguments = build(PretrainArguments, {**tiny_settings, "output_dir": str(tmp_path / "second")}, "test")
+    second = Pretraining(arguments, init_from=str(final))
+    published = load_file(final / "model.safetensors")
+    assert all(torch.equal(second.model.state_dict()[key], published[key]) for key in published)
+    with pytest.raises(ValueError, match="cannot start from"):
+        run(tiny_settings, tmp_path / "third", init_from=str(tmp_path / "nowhere"))
+
+
+def test_a_taken_folder_is_left_alone(tiny_settings, tmp_path):
+    run(tiny_settings, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="holds a run already: add --resume"):
+        run(tiny_settings, tmp_path / "run")
+    with pytest.raises(ValueError, match="batch_size: 4 -> 2"):
+        run({**tiny_settings, "batch_size": 2}, tmp_path / "run", resume=True)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="not empty and holds no run"):
+        run(tiny_settings, tmp_path / "other")
+
+
+def test_a_batch_larger_than_the_set_and_accumulation(tiny_settings, tmp_path):
+    run({**tiny_settings, "batch_size": 16, "max_steps": 2}, tmp_path / "large")
+    run({**tiny_settings, "gradient_accumulation_steps": 3, "max_steps": 2}, tmp_path / "accumulated")
+    assert all(torch.isfinite(torch.tensor(losses(tmp_path / name))).all() for name in ("large", "accumulated"))
+
+
+@pytest.mark.parametrize("settings", [{"mixed_precision": "bf16"}, {"gradient_checkpointing": True}])
+def test_precision_and_checkpointing_keep_the_loss(tiny_settings, tmp_path, settings):
+    run({**tiny_settings, "max_steps": 2}, tmp_path / "plain")
+    run({**tiny_settings, "max_steps": 2, **settings}, tmp_path / "other")
+    assert losses(tmp_path / "plain") == pytest.approx(losses(tmp_path / "other"), rel=0.05)
+    saved = load_file(tmp_path / "other/final/model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.float32}
+
+
+def test_accumulated_gradients_are_those_of_one_large_batch(tiny_settings, tmp_path):
+    """With all negatives, and statistics that move after the step, L is a mean over clips: halves make the whole."""
+    options = {"max_steps": 1, "max_grad_norm": 1e9, "warmup_steps": 1, "freeze_prototypes_epochs": 0}
+    run({**tiny_settings, **options, "batch_size": 8}, tmp_path / "one")
+    run({**tiny_settings, **options, "batch_size": 4, "gradient_accumulation_steps": 2}, tmp_path / "two")
+    one, two = (state(tmp_path / name / "checkpoints/step-00000001") for name in ("one", "two"))
+    assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / "two"), rel=1e-5)
+    for key in one:
+        torch.testing.assert_close(one[key].float(), two[key].float(), atol=2e-3, rtol=2e-2, msg=key)
+
+
+def command(settings, folder, *flags, processes=1):
+    file = Path(f"{folder}.yaml")
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    launcher = ["torch.distributed.run", "--nproc_per_node", str(processes)] if processes > 1 else ["preface_hf"]
+    return [
+        sys.executable, "-m", *launcher, *(["-m", "preface_hf"] if processes > 1 else []),
+        "pretrain", "--config", str(file), "--output-dir", str(folder), *flags,
+    ]  # fmt: skip
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+
+
+def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
+    one, two = {**tiny_settings, "batch_size": 8}, {**tiny_settings, "batch_size": 4}
+    for settings, name, processes in ((one, "one", 1), (two, "two", 2)):
+        subprocess.run(
+            command(settings, tmp_path / name, processes=processes), env=environment(), check=True, cwd=tmp_path
+        )
+    assert losses(tmp_path / "one")[0] == pytest.approx(losses(tmp_path / "two")[0], rel=0.2)
+    caches = [state(tmp_path / name / "checkpoints/step-00000006")["cache"].float() for name in ("one", "two")]
+    assert torch.nn.functional.cosine_similarity(*caches).min() > 0.99
+
+
+def test_killed_and_resumed_equals_uninterrupted(tiny_settings, tmp_path):
+    """SIGKILL in the middle of a run of its own process, then --resume: the same weights, bit for bit."""
+    settings = {**tiny_settings, "max_steps": 30, "save_steps": 2, "num_workers": 1}
+    subprocess.run(command(settings, tmp_path / "whole"), env=environment(), check=True, cwd=tmp_path)
+    process = subprocess.Popen(command(settings, tmp_path / "cut"), env=environment(), cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while latest_checkpoint(tmp_path / "cut/checkpoints") is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "cut/final").exists()
+    subprocess.run(command(settings, tmp_path / "cut", "--resume"), env=environment(), check=True, cwd=tmp_path)
+    assert_same(*(load_file(tmp_path / name / "final/model.safetensors") for name in ("whole", "cut")))
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000030") for name in ("whole", "cut")))
+
+
+def test_ctrl_c_saves_and_exits_130(tiny_settings, tmp_path):
+    settings = {**tiny_settings, "max_steps": 5000, "save_steps": 5000}
+    process = subprocess.Popen(
+        command(settings, tmp_path / "run"), env=environment(), stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    metrics, deadline = tmp_path / "run/metrics.jsonl", time.monotonic() + 120
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "go on with --resume" in errors
+    assert latest_checkpoint(tmp_path / "run/checkpoints") is not None
