@@ -82,7 +82,8 @@ def test_rotation_is_honoured(backend):
 def test_encoding_gives_back_the_frames(count):
     shown = pattern(count, height=50, width=66)
     data = encode_video(shown, 29.97)
-    assert data == encode_video(iter(shown), 29.97), "the same frames give the same bytes"
+    for _ in range(5):
+        assert data == encode_video(iter(shown), 29.97), "the same frames give the same bytes"
     for backend in BACKENDS:
         video = open_video(data, backend)
         assert (video.num_frames, round(video.fps, 2)) == (count, 29.97)
