@@ -1,15 +1,26 @@
 """What travels with a checkpoint. Import these names from `preface_hf`."""
 
-from .configuration_preface import PrefAceConfig
-from .modeling_preface import PrefAceModel, PrefAceModelOutput, PrefAcePreTrainedModel
+from .configuration_preface import PRESETS, PrefAceConfig
+from .modeling_preface import (
+    PrefAceForLandmarkDetection,
+    PrefAceForVideoClassification,
+    PrefAceLandmarkDetectionOutput,
+    PrefAceModel,
+    PrefAceModelOutput,
+    PrefAcePreTrainedModel,
+)
 from .pretraining_preface import PrefAceForPreTraining, PrefAceForPreTrainingOutput
 from .video_processing_preface import PrefAceVideoProcessor
 
 
 __all__ = [
+    "PRESETS",
     "PrefAceConfig",
+    "PrefAceForLandmarkDetection",
     "PrefAceForPreTraining",
     "PrefAceForPreTrainingOutput",
+    "PrefAceForVideoClassification",
+    "PrefAceLandmarkDetectionOutput",
     "PrefAceModel",
     "PrefAceModelOutput",
     "PrefAcePreTrainedModel",

@@ -10,8 +10,22 @@ AUTO_MAP = {
     "AutoConfig": "configuration_preface.PrefAceConfig",
     "AutoModel": "modeling_preface.PrefAceModel",
     "AutoModelForPreTraining": "pretraining_preface.PrefAceForPreTraining",
+    "AutoModelForVideoClassification": "modeling_preface.PrefAceForVideoClassification",
+    "AutoModelForKeypointDetection": "modeling_preface.PrefAceForLandmarkDetection",
     "AutoVideoProcessor": "video_processing_preface.PrefAceVideoProcessor",
 }
+
+# The sizes of the field. vit-t is the laptop size: small clips, for tests and the demo.
+PRESETS = {
+    "vit-t": {
+        "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512,
+        "image_size": 64, "patch_size": 8, "num_frames": 8,
+        "projector_hidden_size": 512, "projector_output_size": 128, "num_prototypes": 1024, "facefeat_size": 128,
+    },
+    "vit-s": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
+    "vit-b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+    "vit-l": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+}  # fmt: skip
 
 
 @strict
@@ -37,6 +51,11 @@ class PrefAceConfig(PreTrainedConfig):
         qv_bias (`bool`, defaults to `True`): biases of queries and values (keys never have one).
         use_final_norm (`bool`, defaults to `True`): layer norm after the last layer (VideoMAE's
             `use_mean_pooling=False`, MARLIN: always).
+        norm_after_pooling (`bool`, defaults to `False`): `pooler_output` is the norm of the mean token (MARLIN's
+            `extract_features`, VideoMAE's classifier) instead of the mean of the normed tokens.
+        freeze_encoder (`bool`, defaults to `False`): a head on top trains alone; the encoder keeps its weights and
+            stays in evaluation mode.
+        num_landmarks (`int`, defaults to 68): points of [`PrefAceForLandmarkDetection`], iBUG-68 by default.
         projector_hidden_size (`int`, defaults to 2048), projector_output_size (`int`, defaults to 256): the 3-layer
             projector before the prototypes (DINO's head; sizes not stated by PrefAce, chosen).
         num_prototypes (`int`, defaults to 65536): outputs whose distribution student and teacher agree on (DINO).
@@ -61,6 +80,9 @@ class PrefAceConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-12
     qv_bias: bool = True
     use_final_norm: bool = True
+    norm_after_pooling: bool = False
+    freeze_encoder: bool = False
+    num_landmarks: int = 68
     projector_hidden_size: int = 2048
     projector_output_size: int = 256
     num_prototypes: int = 65536
@@ -70,6 +92,27 @@ class PrefAceConfig(PreTrainedConfig):
         self.auto_map = {**AUTO_MAP, **(kwargs.pop("auto_map", None) or {})}
         super().__post_init__(**kwargs)
         self._check_sizes()
+
+    @classmethod
+    def from_preset(cls, name: str, **fields) -> "PrefAceConfig":
+        """The configuration of a size of the field (vit-t, vit-s, vit-b, vit-l), with `fields` over it.
+
+        Raises `ValueError` for an unknown name.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"unknown size {name!r}: choose one of {', '.join(PRESETS)}.")
+        return cls(**{**PRESETS[name], **fields})
+
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """As in transformers; the configuration of another architecture is refused with a `ValueError`."""
+        found = config_dict.get("model_type", cls.model_type)
+        if found != cls.model_type:
+            raise ValueError(
+                f"this checkpoint holds a {found!r} model, not a {cls.model_type!r} one: open it with its own class, "
+                f"or make it a PrefAce checkpoint first (preface-hf convert, for VideoMAE and MARLIN)."
+            )
+        return super().from_dict(config_dict, **kwargs)
 
     def _check_sizes(self):
         for whole, part in (
@@ -90,4 +133,4 @@ class PrefAceConfig(PreTrainedConfig):
         return self.num_frames // self.tubelet_size, side, side
 
 
-__all__ = ["PrefAceConfig"]
+__all__ = ["PRESETS", "PrefAceConfig"]

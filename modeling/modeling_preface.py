@@ -1,4 +1,5 @@
-"""The PrefAce backbone: a video vision transformer of VideoMAE's shape that takes any clip size. Read from the top.
+"""The PrefAce backbone, a video vision transformer of VideoMAE's shape that takes any clip size, and the heads for
+classification and landmarks. Read from the top.
 
 Shapes at line ends: B clips, T frames, C channels, H and W pixels, N tokens, D hidden size, A heads.
 """
@@ -13,9 +14,10 @@ from torch import nn
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.utils import ModelOutput, cached_file
-from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_preface import AUTO_MAP, PrefAceConfig
@@ -29,7 +31,8 @@ class PrefAceModelOutput(ModelOutput):
     Args:
         last_hidden_state (`torch.FloatTensor` of shape `(batch_size, sequence_length, hidden_size)`):
             One vector for each visible token, ordered by time, then row, then column.
-        pooler_output (`torch.FloatTensor` of shape `(batch_size, hidden_size)`): Mean of the tokens.
+        pooler_output (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
+            Mean of the tokens; with `norm_after_pooling`, the norm of the mean of the tokens before their norm.
         hidden_states (`tuple(torch.FloatTensor)`, *optional*, with `output_hidden_states=True`):
             Output of the embeddings and of each layer, each of shape `(batch_size, sequence_length, hidden_size)`.
         attentions (`tuple(torch.FloatTensor)`, *optional*, with `output_attentions=True`):
@@ -53,6 +56,33 @@ def sinusoid_positions(num_positions: int, hidden_size: int) -> torch.Tensor:
     angle[:, 0::2] = angle[:, 0::2].sin()
     angle[:, 1::2] = angle[:, 1::2].cos()
     return angle[None].float()
+
+
+def check_finite(pixels: torch.Tensor) -> None:
+    """`ValueError` naming the first clip and frame of `(B, T, C, H, W)` with a NaN or infinity in it.
+
+    Training on an accelerator goes without: the answer would make it wait at every step. So do export and compile.
+    """
+    if torch.compiler.is_compiling() or pixels.device.type == "meta" or pixels.isfinite().all():
+        return
+    clip, frame = (~pixels.isfinite()).flatten(2).any(dim=2).nonzero()[0].tolist()
+    raise ValueError(
+        f"pixel_values_videos holds NaN or infinity, first in clip {clip}, frame {frame}: look at that video, "
+        f"and divide by no zero where you normalise."
+    )
+
+
+def check_mask(bool_masked_pos: torch.Tensor, tokens: torch.Tensor) -> None:
+    batch, count, _ = tokens.shape
+    if tuple(bool_masked_pos.shape) != (batch, count):
+        raise ValueError(
+            f"bool_masked_pos has shape {tuple(bool_masked_pos.shape)}, but ({batch} clips, {count} tokens) is needed."
+        )
+    kept = (~bool_masked_pos).sum(dim=1)
+    if kept.min() != kept.max():
+        raise ValueError(
+            f"bool_masked_pos keeps from {kept.min()} to {kept.max()} tokens a clip: mask the same number in each."
+        )
 
 
 class PrefAceEmbeddings(nn.Module):
@@ -93,6 +123,8 @@ class PrefAceEmbeddings(nn.Module):
                     f"the {name} {pixels.shape[axis]} of pixel_values_videos is not a multiple of "
                     f"{part}={getattr(config, part)}: crop, resize or repeat frames until it is."
                 )
+        if pixels.device.type == "cpu" or not self.training:
+            check_finite(pixels)
 
     def forward(self, pixel_values_videos: torch.Tensor, bool_masked_pos: torch.Tensor | None = None) -> torch.Tensor:
         self.check_clip(pixel_values_videos)
@@ -102,6 +134,7 @@ class PrefAceEmbeddings(nn.Module):
         tokens = tokens.flatten(2).transpose(1, 2)  # (B, N, D)
         tokens = tokens + positions.to(tokens.dtype)
         if bool_masked_pos is not None:
+            check_mask(bool_masked_pos, tokens)
             tokens = tokens[~bool_masked_pos].reshape(tokens.shape[0], -1, tokens.shape[2])
         return tokens
 
@@ -191,12 +224,29 @@ class PrefAcePreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_record_outputs = {"hidden_states": PrefAceLayer, "attentions": PrefAceAttention}
+    # Heads that other classes of the family save beside the encoder.
+    _keys_to_ignore_on_load_unexpected = [
+        r"^projector\.", r"^prototypes\.", r"^facefeat_projector\.", r"^feature_(mean|std)$", r"^classifier\.",
+        r"^landmark_head\.",
+    ]  # fmt: skip
 
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
         # Loading builds the model on the meta device: a buffer outside the checkpoint must be filled here.
         if isinstance(module, PrefAceEmbeddings):
             init.copy_(module.positions, module.position_table())
+
+    @classmethod
+    def from_pretrained(cls, *args, ignore_mismatched_sizes=False, output_loading_info=False, **kwargs):
+        """As in transformers; weights of another shape than the configuration asks for are a `ValueError`."""
+        model, info = super().from_pretrained(*args, ignore_mismatched_sizes=True, output_loading_info=True, **kwargs)
+        if info["mismatched_keys"] and not ignore_mismatched_sizes:
+            name, stored, asked = sorted(info["mismatched_keys"])[0]
+            raise ValueError(
+                f"{name} has shape {tuple(stored)} in the checkpoint, but the configuration asks for {tuple(asked)}: "
+                f"give the sizes and num_labels it was saved with, or ignore_mismatched_sizes=True to start it anew."
+            )
+        return (model, info) if output_loading_info else model
 
     def save_pretrained(self, save_directory, *args, **kwargs):
         """As in transformers; the code of every class goes along, for `trust_remote_code=True`."""
@@ -215,9 +265,6 @@ class PrefAcePreTrainedModel(PreTrainedModel):
 
 class PrefAceModel(PrefAcePreTrainedModel):
     """The encoder: clips in, one vector per token and one per clip out."""
-
-    # Heads that other classes of the family save beside the encoder.
-    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^prototypes\.", r"^facefeat_projector\.", r"^feature_"]
 
     def __init__(self, config: PrefAceConfig):
         super().__init__(config)
@@ -256,8 +303,189 @@ class PrefAceModel(PrefAcePreTrainedModel):
         hidden_states = self.embeddings(pixel_values_videos, bool_masked_pos)
         for layer in self.layers:
             hidden_states = layer(hidden_states, **kwargs)
-        hidden_states = self.layernorm(hidden_states)
-        return PrefAceModelOutput(last_hidden_state=hidden_states, pooler_output=hidden_states.mean(dim=1))
+        normed = self.layernorm(hidden_states)
+        pooled = self.layernorm(hidden_states.mean(dim=1)) if self.config.norm_after_pooling else normed.mean(dim=1)
+        return PrefAceModelOutput(last_hidden_state=normed, pooler_output=pooled)
 
 
-__all__ = ["PrefAceModel", "PrefAceModelOutput", "PrefAcePreTrainedModel"]
+class PrefAceHeadModel(PrefAcePreTrainedModel):
+    """An encoder that a head is put on; `config.freeze_encoder` lets the head train alone."""
+
+    def __init__(self, config: PrefAceConfig):
+        super().__init__(config)
+        self.preface = PrefAceModel(config)
+        self.preface.requires_grad_(not config.freeze_encoder)
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        """As in transformers; loading makes the parameters anew, so a frozen encoder is frozen again."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.preface.requires_grad_(not model.config.freeze_encoder)
+        return loaded
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.preface.get_input_embeddings()
+
+    def train(self, mode: bool = True):
+        """As in torch; a frozen encoder stays in evaluation mode (no dropout)."""
+        super().train(mode)
+        self.preface.train(mode and not self.config.freeze_encoder)
+        return self
+
+
+class PrefAceForVideoClassification(PrefAceHeadModel):
+    """The encoder with a linear classifier (or regressor) on the pooled clip.
+
+    `config.problem_type` is `"single_label_classification"`, `"multi_label_classification"` or `"regression"`; left
+    `None`, the first labels decide: one number a clip with `num_labels=1` is regression, integers are single labels,
+    other tensors multiple labels.
+    """
+
+    def __init__(self, config: PrefAceConfig):
+        super().__init__(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values_videos: torch.Tensor,
+        bool_masked_pos: torch.BoolTensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs,
+    ) -> ImageClassifierOutput:
+        r"""
+        Args:
+            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, num_channels, height, width)`):
+                Clips as [`PrefAceVideoProcessor`] makes them.
+            bool_masked_pos (`torch.BoolTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                `True` leaves the token out.
+            labels (`torch.Tensor`, *optional*): Single label: `torch.LongTensor` of shape `(batch_size,)` in
+                [0, num_labels), -100 is left out of the loss. Multiple labels: 0 or 1, of shape
+                `(batch_size, num_labels)`. Regression: floats of shape `(batch_size,)` or `(batch_size, num_labels)`.
+
+        Returns `loss` (with labels: cross-entropy, binary cross-entropy or mean squared error), `logits` of shape
+        `(batch_size, num_labels)`, and `hidden_states` and `attentions` as in [`PrefAceModel`]. Raises `ValueError`
+        for labels that do not fit `num_labels`.
+        """
+        encoded = self.preface(pixel_values_videos, bool_masked_pos, **kwargs)
+        logits = self.classifier(encoded.pooler_output)  # (B, num_labels)
+        loss = None
+        if labels is not None:
+            self.check_labels(labels, logits)
+            loss = self.loss_function(labels, logits, self.config)
+        return ImageClassifierOutput(
+            loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
+
+    def check_labels(self, labels: torch.Tensor, logits: torch.Tensor) -> None:
+        count, problem, batch = self.config.num_labels, self.config.problem_type, len(logits)
+        integers = labels.dtype in (torch.int64, torch.int32)
+        if problem == "single_label_classification" or (problem is None and count > 1 and integers):
+            if tuple(labels.shape) != (batch,) or not integers:
+                raise ValueError(
+                    f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}, but single labels are integers "
+                    f"of shape ({batch},): give one integer for each clip, or set another problem_type."
+                )
+            if not torch.compiler.is_compiling() and ((labels >= count) | (labels < 0) & (labels != -100)).any():
+                raise ValueError(
+                    f"labels go from {labels.min()} to {labels.max()}, but num_labels={count} allows 0 to {count - 1}: "
+                    f"open the model with num_labels=…, or number the labels from 0."
+                )
+        elif tuple(labels.shape) != (batch, count) and (tuple(labels.shape), count) != ((batch,), 1):
+            raise ValueError(
+                f"labels have shape {tuple(labels.shape)}, but ({batch} clips, num_labels={count}) is needed: "
+                f"open the model with another num_labels, or set problem_type for single labels."
+            )
+
+
+@dataclass
+class PrefAceLandmarkDetectionOutput(ModelOutput):
+    r"""
+    Output of [`PrefAceForLandmarkDetection`].
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`, *optional*, with `labels`):
+            Mean absolute error, in widths (x) and heights (y) of the clip.
+        landmarks (`torch.FloatTensor` of shape `(batch_size, num_frames, num_landmarks, 2)`):
+            x then y in pixels of the input clip, float32; the centre of the top left pixel is (0, 0).
+        hidden_states, attentions (`tuple(torch.FloatTensor)`, *optional*): As in [`PrefAceModel`].
+    """
+
+    loss: torch.FloatTensor | None = None
+    landmarks: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class PrefAceLandmarkHead(nn.Module):
+    """Each token votes for where a point is; the answer is the mean of the votes, weighted by a softmax over the frame
+    (integral regression, Sun et al. 2018, with offsets; not stated by PrefAce, chosen). It works at any clip size."""
+
+    def __init__(self, config: PrefAceConfig):
+        super().__init__()
+        self.config = config
+        self.weights = nn.Linear(config.hidden_size, config.tubelet_size * config.num_landmarks)
+        self.offsets = nn.Linear(config.hidden_size, config.tubelet_size * config.num_landmarks * 2)
+
+    def forward(self, tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `(B, N, D)` of clips of `height` x `width` pixels to points `(B, T, num_landmarks, 2)` in pixels."""
+        config = self.config
+        rows, columns = height // config.patch_size, width // config.patch_size
+        tokens = tokens.unflatten(1, (-1, rows * columns))  # (B, t, h*w, D)
+        per_frame = (config.tubelet_size, config.num_landmarks)
+        # Pixels need more digits than half precision has.
+        weights = self.weights(tokens).float().softmax(dim=2).unflatten(-1, per_frame)  # (B, t, h*w, T/t, points)
+        offsets = self.offsets(tokens).float().unflatten(-1, (*per_frame, 2))  # in patches
+        x = torch.arange(columns, device=tokens.device).repeat(rows)
+        y = torch.arange(rows, device=tokens.device).repeat_interleave(columns)
+        centres = torch.stack([x, y], dim=-1)[:, None, None] + 0.5  # (h*w, 1, 1, 2)
+        points = ((centres + offsets) * weights[..., None]).sum(dim=2)  # (B, t, T/t, points, 2)
+        return points.flatten(1, 2) * config.patch_size - 0.5
+
+
+class PrefAceForLandmarkDetection(PrefAceHeadModel):
+    """The encoder with a head that finds the landmarks of every frame (iBUG-68 unless `config.num_landmarks` says
+    otherwise; left and right are the subject's). For a still image give a clip of `tubelet_size` identical frames."""
+
+    def __init__(self, config: PrefAceConfig):
+        super().__init__(config)
+        self.landmark_head = PrefAceLandmarkHead(config)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self, pixel_values_videos: torch.Tensor, labels: torch.Tensor | None = None, **kwargs
+    ) -> PrefAceLandmarkDetectionOutput:
+        r"""
+        Args:
+            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, num_channels, height, width)`):
+                Clips as [`PrefAceVideoProcessor`] makes them.
+            labels (`torch.FloatTensor` of shape `(batch_size, num_frames, num_landmarks, 2)`, *optional*):
+                x then y in pixels of `pixel_values_videos`. Raises `ValueError` for another shape.
+        """
+        encoded = self.preface(pixel_values_videos, **kwargs)
+        height, width = pixel_values_videos.shape[-2:]
+        landmarks = self.landmark_head(encoded.last_hidden_state, height, width)
+        loss = None
+        if labels is not None:
+            if labels.shape != landmarks.shape:
+                raise ValueError(
+                    f"labels have shape {tuple(labels.shape)}, but (batch, frames, num_landmarks, 2) = "
+                    f"{tuple(landmarks.shape)} is needed: give every frame its points, or change num_landmarks."
+                )
+            loss = ((landmarks - labels).abs() / landmarks.new_tensor([width, height])).mean()
+        return PrefAceLandmarkDetectionOutput(
+            loss=loss, landmarks=landmarks, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
+
+
+__all__ = [
+    "PrefAceForLandmarkDetection",
+    "PrefAceForVideoClassification",
+    "PrefAceLandmarkDetectionOutput",
+    "PrefAceModel",
+    "PrefAceModelOutput",
+    "PrefAcePreTrainedModel",
+]

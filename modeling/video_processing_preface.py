@@ -8,7 +8,7 @@ from transformers import BatchFeature
 from transformers.processing_utils import VideosKwargs
 from transformers.utils import logging
 from transformers.video_processing_utils import BaseVideoProcessor
-from transformers.video_utils import VideoMetadata
+from transformers.video_utils import VideoMetadata, make_batched_videos
 
 
 try:
@@ -65,6 +65,8 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         """Indices of the frames to take, `(num_frames,)`, for a video of `metadata.total_num_frames` frames."""
         count, rate = num_frames or self.num_frames, sampling_rate or self.sampling_rate
         total = metadata.total_num_frames
+        if not total:
+            raise ValueError("a video has no frames: give at least one.")
         span = (count - 1) * rate + 1
         if total >= span:
             return (total - span) // 2 + np.arange(count) * rate
@@ -80,6 +82,24 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         if isinstance(video_url_or_urls, list):
             return list(zip(*[self.fetch_videos(path, sample_indices_fn) for path in video_url_or_urls], strict=True))
         return read_video(str(video_url_or_urls), sample_indices_fn)
+
+    def _decode_and_sample_videos(self, videos, **kwargs):
+        videos = make_batched_videos(videos)
+        for number, video in enumerate(videos):
+            if hasattr(video, "shape"):
+                channel_axis(video.shape, None, number)
+        return super()._decode_and_sample_videos(videos, **kwargs)
+
+    def _prepare_input_videos(self, videos, do_convert_rgb=None, input_data_format=None, device=None):
+        """Each video, in its own layout, as a tensor `(frames, channels, height, width)`."""
+        prepared = []
+        for number, video in enumerate(videos):
+            video = torch.as_tensor(video)
+            if channel_axis(video.shape, input_data_format, number) == 3:
+                video = video.permute(0, 3, 1, 2).contiguous()
+            video = self.convert_to_rgb(video) if do_convert_rgb else video
+            prepared.append(video if device is None else video.to(device))
+        return prepared
 
     def convert_to_rgb(self, video: torch.Tensor) -> torch.Tensor:
         """Grey (1 channel) is repeated, alpha (4th channel) is dropped: `(frames, 3, height, width)`."""
@@ -101,7 +121,8 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         **kwargs,
     ) -> BatchFeature:
         clips = []
-        for video in videos:
+        for number, video in enumerate(videos):
+            check_values(video, number, do_rescale)
             clip = resize(video, size) if do_resize else video
             clip = center_crop(clip, crop_size["height"], crop_size["width"]) if do_center_crop else clip
             clip = clip.float() * rescale_factor if do_rescale else clip.float()
@@ -112,6 +133,31 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
                 clip = (clip - mean) / std
             clips.append(clip)
         return BatchFeature({"pixel_values_videos": clips}, tensor_type=return_tensors)
+
+
+def channel_axis(shape, layout: str | None, number: int) -> int:
+    """Which axis of a video holds its 1 (grey), 3 or 4 (alpha) channels: 1 or 3; `layout` as in transformers."""
+    found = {axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in (1, 3, 4)}
+    axis = {"channels_first": 1, "channels_last": 3}.get(str(getattr(layout, "value", layout)), min(found, default=0))
+    if axis not in found:
+        raise ValueError(
+            f"video {number} has shape {tuple(shape)}: give (frames, height, width, channels) or (frames, channels, "
+            f"height, width) with 1, 3 or 4 channels."
+        )
+    return axis
+
+
+def check_values(video: torch.Tensor, number: int, do_rescale: bool) -> None:
+    """`ValueError` for NaN or infinity; a warning for values that seem to be in [0, 1] and are scaled down again."""
+    if not video.is_floating_point() or not video.numel():
+        return
+    if not video.isfinite().all():
+        frame = int((~video.isfinite()).flatten(1).any(dim=1).nonzero()[0])
+        raise ValueError(f"video {number} holds NaN or infinity, first in frame {frame}: look at how it was made.")
+    if do_rescale and video.max() <= 1:
+        logger.warning_once(
+            "a video of floats in [0, 1] is divided by 255: if its values are scaled already, pass do_rescale=False."
+        )
 
 
 def resize(video: torch.Tensor, size) -> torch.Tensor:

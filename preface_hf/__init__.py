@@ -12,7 +12,9 @@ from preface_hf.registration import register_when_transformers_is_there
 if TYPE_CHECKING:
     from preface_hf.modeling import (
         PrefAceConfig,
+        PrefAceForLandmarkDetection,
         PrefAceForPreTraining,
+        PrefAceForVideoClassification,
         PrefAceModel,
         PrefAceVideoProcessor,
     )
@@ -24,11 +26,21 @@ _HOMES = {
     "PrefAceConfig": "preface_hf.modeling",
     "PrefAceModel": "preface_hf.modeling",
     "PrefAceForPreTraining": "preface_hf.modeling",
+    "PrefAceForVideoClassification": "preface_hf.modeling",
+    "PrefAceForLandmarkDetection": "preface_hf.modeling",
     "PrefAceVideoProcessor": "preface_hf.modeling",
     "FaceFeatCache": "preface_hf.objectives.facefeat_cache",
 }
 
-__all__ = ["FaceFeatCache", "PrefAceConfig", "PrefAceForPreTraining", "PrefAceModel", "PrefAceVideoProcessor"]
+__all__ = [
+    "FaceFeatCache",
+    "PrefAceConfig",
+    "PrefAceForLandmarkDetection",
+    "PrefAceForPreTraining",
+    "PrefAceForVideoClassification",
+    "PrefAceModel",
+    "PrefAceVideoProcessor",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -122,6 +122,27 @@ def probe(
 
 
 @app.command()
+def convert(
+    src: Annotated[
+        str, typer.Argument(help="VideoMAE: a transformers folder or Hub name; MARLIN: a .pt or .ckpt file")
+    ],
+    out: Annotated[Path, typer.Argument(help="folder of the new checkpoint")],
+    source: Annotated[str, typer.Option("--from", help="videomae or marlin")],
+) -> None:
+    """Make a PrefAce checkpoint, with its processor, of the weights of VideoMAE or MARLIN.
+
+    Example: `preface-hf convert --from marlin marlin_vit_base_ytf.encoder.pt preface-marlin-b/`
+    """
+    from preface_hf.convert import convert
+
+    config = convert(source, src, out).config
+    typer.echo(
+        f"{out} holds a PrefAceModel of width {config.hidden_size}, {config.num_hidden_layers} layers, "
+        f"{config.num_frames} frames of {config.image_size}², and its processor."
+    )
+
+
+@app.command()
 def demo(
     output_dir: Annotated[Path, typer.Option(help="folder of everything the demo makes")] = Path("demo"),
     faces: Annotated[Path | None, typer.Option(help="folder of real face videos; drawn faces without it")] = None,

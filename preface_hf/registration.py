@@ -12,7 +12,7 @@ from typing import Any
 
 
 def register() -> None:
-    """Tell AutoConfig, AutoModel, AutoModelForPreTraining and AutoVideoProcessor of the PrefAce classes."""
+    """Tell the Auto classes of the PrefAce classes, those of `AUTO_MAP`."""
     auto = importlib.import_module("transformers.models.auto")
     processing = importlib.import_module("transformers.models.auto.video_processing_auto")
     modeling = importlib.import_module("preface_hf.modeling")
@@ -21,6 +21,8 @@ def register() -> None:
     for auto_class, model_class in (
         (auto.AutoModel, modeling.PrefAceModel),
         (auto.AutoModelForPreTraining, modeling.PrefAceForPreTraining),
+        (auto.AutoModelForVideoClassification, modeling.PrefAceForVideoClassification),
+        (auto.AutoModelForKeypointDetection, modeling.PrefAceForLandmarkDetection),
     ):
         auto_class.register(modeling.PrefAceConfig, model_class, exist_ok=True)
         model_class.register_for_auto_class(auto_class.__name__)

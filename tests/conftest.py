@@ -8,6 +8,8 @@ from preface_hf.data.prepare import prepare
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 
 
+pytest.register_assert_rewrite("tests.modeling_common")
+
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 

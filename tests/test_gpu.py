@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from preface_hf import PrefAceConfig, PrefAceModel
-from preface_hf.training.arguments import SIZES, PretrainArguments, build
+from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.loop import pretrain
 
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 def test_the_gpu_computes_what_the_cpu_does():
     torch.manual_seed(0)
-    model = PrefAceModel(PrefAceConfig(**SIZES["vit-t"])).eval()
+    model = PrefAceModel(PrefAceConfig.from_preset("vit-t")).eval()
     clip = torch.randn(2, 8, 3, 64, 64)
     on_cpu = model(clip).last_hidden_state
     on_gpu = model.cuda()(clip.cuda()).last_hidden_state.cpu()

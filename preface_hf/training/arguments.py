@@ -11,23 +11,11 @@ from typing import Any
 import yaml
 
 from preface_hf.data.views import ViewConfig
-from preface_hf.modeling import PrefAceConfig
+from preface_hf.modeling import PRESETS, PrefAceConfig
 from preface_hf.objectives.preface import PrefAceObjectiveConfig
 
 
 METHODS = ("preface",)
-
-# Widths and depths of the field. vit-t is the laptop size: small clips, for tests and the demo.
-SIZES: dict[str, dict[str, Any]] = {
-    "vit-t": {
-        "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512,
-        "image_size": 64, "patch_size": 8, "num_frames": 8,
-        "projector_hidden_size": 512, "projector_output_size": 128, "num_prototypes": 1024, "facefeat_size": 128,
-    },
-    "vit-s": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
-    "vit-b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-    "vit-l": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
-}  # fmt: skip
 
 
 @dataclass
@@ -61,7 +49,7 @@ class PretrainArguments:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choices = {"method": METHODS, "size": SIZES, "publish": ("teacher", "student")}
+        choices = {"method": METHODS, "size": PRESETS, "publish": ("teacher", "student")}
         choices["mixed_precision"] = ("no", "bf16", "fp16")
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -74,7 +62,7 @@ class PretrainArguments:
         """The model of the run; `ValueError` for an unknown key or sizes that do not divide."""
         known = [f.name for f in dataclasses.fields(PrefAceConfig)]
         check_keys(self.model, known, "model")
-        return PrefAceConfig(**{**SIZES[self.size], **self.model})
+        return PrefAceConfig.from_preset(self.size, **self.model)
 
     def view_config(self) -> ViewConfig:
         """The views of the run: frames and global size are the model's, small tubes 3/7 of it (96 of 224)."""

@@ -1,5 +1,9 @@
 """From paths, arrays and tensors to clips, without torchvision."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +12,9 @@ from preface_hf import PrefAceModel, PrefAceVideoProcessor
 from preface_hf.data.decoding import encode_video
 from preface_hf.modeling import video_processing_preface as processing
 from preface_hf.training.arguments import PretrainArguments
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -84,6 +91,59 @@ def test_grey_and_alpha(processor):
     grey = torch.randint(0, 256, (4, 1, 32, 32), dtype=torch.uint8)
     clip = processor(grey, input_data_format="channels_first", do_normalize=False, return_tensors="pt")
     assert torch.equal(clip["pixel_values_videos"][0, :, 0], clip["pixel_values_videos"][0, :, 2])
+
+    alpha = np.concatenate([np.full((4, 32, 32, 3), 100), np.zeros((4, 32, 32, 1))], axis=-1).astype(np.uint8)
+    clip = processor(alpha, do_normalize=False, return_tensors="pt")["pixel_values_videos"]
+    assert clip.shape == (1, 4, 3, 32, 32) and (clip * 255).round().unique().tolist() == [100]
+
+
+def test_each_video_has_its_own_layout(processor, video):
+    frames = video[1]
+    both = processor([frames, torch.from_numpy(frames).permute(0, 3, 1, 2)], return_tensors="pt")[
+        "pixel_values_videos"
+    ]
+    assert torch.equal(both[0], both[1])
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_other_channel_counts_are_named(processor, channels):
+    with pytest.raises(ValueError, match=rf"video 0 has shape \(9, 40, 50, {channels}\).* 1, 3 or 4 channels"):
+        processor(np.zeros((9, 40, 50, channels), np.uint8))
+
+
+def test_nan_pixels_are_named(processor):
+    bad = torch.rand(4, 3, 40, 50) * 255
+    bad[2, 0, 5, 5] = torch.inf
+    with pytest.raises(ValueError, match="video 1 holds NaN or infinity, first in frame 2"):
+        processor([torch.rand(4, 3, 40, 50), bad])
+
+
+def test_a_video_without_frames_is_refused(processor):
+    with pytest.raises(ValueError, match="no frames"):
+        processor(np.zeros((0, 40, 50, 3), np.uint8))
+
+
+def test_a_short_video_is_filled_up_and_said_so_once():
+    """In a process of its own: what was said once is not said again."""
+    code = """
+import numpy as np
+from preface_hf import PrefAceVideoProcessor
+processor = PrefAceVideoProcessor(num_frames=4)
+for _ in range(3):
+    processor(np.zeros((3, 32, 32, 3), np.uint8))
+"""
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert run.stderr.count("a video of 3 frames is shorter than a clip of 4: its last frame is repeated") == 1
+
+
+def test_floats_that_are_scaled_already_are_noticed(processor, monkeypatch):
+    said = []
+    monkeypatch.setattr(processing.logger, "warning_once", said.append)
+    processor(torch.rand(4, 3, 32, 32))
+    assert len(said) == 1 and "do_rescale=False" in said[0]
+    processor(torch.rand(4, 3, 32, 32), do_rescale=False)
+    processor(torch.rand(4, 3, 32, 32) * 255)
+    assert len(said) == 1
 
 
 def test_saved_and_loaded(processor, tmp_path, video):

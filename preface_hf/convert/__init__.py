@@ -1,0 +1,41 @@
+"""Weights of other video transformers as PrefAce models, with the processor that their pixels need.
+
+What a checkpoint holds beside the encoder (decoders, classifiers) is left out, by name; any other weight without a
+place, or a place without its weight, is a `ValueError` that lists it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .marlin import from_marlin, marlin_processor
+from .videomae import from_videomae, load_videomae, videomae_processor
+
+
+__all__ = ["SOURCES", "convert", "from_marlin", "from_videomae"]
+
+SOURCES = ("videomae", "marlin")
+
+
+def convert(source: str, src: str | Path, out: str | Path) -> Any:
+    """Write the checkpoint at `src` as a PrefAce checkpoint to the folder `out`, and return the `PrefAceModel`.
+
+    source: `videomae` (src is a transformers folder or Hub name) or `marlin` (a `.pt` or `.ckpt` of marlin-pytorch).
+    Raises `ValueError` for a checkpoint of another architecture, for weights that do not fit one to one, and for an
+    `out` that is not empty; nothing is written then.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"unknown source {source!r}: choose {' or '.join(SOURCES)}")
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} exists and is not an empty folder: choose another place for the checkpoint")
+    if source == "videomae":
+        model = from_videomae(load_videomae(src))
+        processor = videomae_processor(src, model.config)
+    else:
+        model = from_marlin(src)
+        processor = marlin_processor(model.config)
+    model.save_pretrained(out)
+    processor.save_pretrained(out)
+    return model

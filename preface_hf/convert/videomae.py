@@ -1,0 +1,108 @@
+"""VideoMAE (transformers) as PrefAce: the same encoder under other names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preface_hf.convert.weights import listed, load_strictly, rename
+from preface_hf.modeling import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
+
+
+if TYPE_CHECKING:
+    from transformers import VideoMAEModel
+
+# Names of VideoMAE's weights in transformers, and where they stand here.
+NAMES = [
+    (r"^embeddings\.patch_embeddings\.projection\.", "embeddings.projection."),
+    (r"^encoder\.layer\.(\d+)\.attention\.attention\.query\.", r"layers.\1.attention.q_proj."),
+    (r"^encoder\.layer\.(\d+)\.attention\.attention\.key\.", r"layers.\1.attention.k_proj."),
+    (r"^encoder\.layer\.(\d+)\.attention\.attention\.value\.", r"layers.\1.attention.v_proj."),
+    (r"^encoder\.layer\.(\d+)\.attention\.output\.dense\.", r"layers.\1.attention.o_proj."),
+    (r"^encoder\.layer\.(\d+)\.intermediate\.dense\.", r"layers.\1.mlp.fc1."),
+    (r"^encoder\.layer\.(\d+)\.output\.dense\.", r"layers.\1.mlp.fc2."),
+    (r"^encoder\.layer\.(\d+)\.layernorm_", r"layers.\1.layernorm_"),
+]
+# What VideoMAE's pretraining and classification checkpoints hold beside the encoder.
+HEADS = ("decoder.", "encoder_to_decoder.", "mask_token", "fc_norm.", "classifier.")
+SHARED_FIELDS = [
+    "image_size", "patch_size", "num_channels", "num_frames", "tubelet_size", "hidden_size", "num_hidden_layers",
+    "num_attention_heads", "intermediate_size", "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob",
+    "initializer_range", "layer_norm_eps", "qv_bias",
+]  # fmt: skip
+
+
+def from_videomae(model: VideoMAEModel) -> PrefAceModel:
+    """A `PrefAceModel` with the weights and the outputs of a `transformers.VideoMAEModel`, in its dtype.
+
+    Raises `ValueError` listing every weight that has no place here, or that is missing.
+    """
+    config = PrefAceConfig(
+        **{name: getattr(model.config, name) for name in SHARED_FIELDS},
+        use_final_norm=not model.config.use_mean_pooling,
+    )
+    weights = {rename(key, NAMES): tensor for key, tensor in model.state_dict().items()}
+    converted = load_strictly(PrefAceModel(config).to(model.dtype), weights, "this VideoMAE model")
+    return converted.train(model.training)
+
+
+def load_videomae(src: str | Path) -> VideoMAEModel:
+    """The encoder of a VideoMAE checkpoint: encoder, pretraining or classification, a folder or a Hub name.
+
+    Raises `ValueError` for another architecture, and where a weight of the encoder is missing or has no place.
+    """
+    from transformers import AutoConfig, VideoMAEModel
+
+    try:
+        config = AutoConfig.from_pretrained(src)
+    except OSError as error:
+        raise ValueError(f"cannot read {str(src)!r} as a transformers checkpoint: {first_sentence(error)}") from error
+    if config.model_type != "videomae":
+        raise ValueError(f"{str(src)!r} holds a {config.model_type!r} model: give a VideoMAE checkpoint")
+    try:
+        model, info = VideoMAEModel.from_pretrained(src, output_loading_info=True, ignore_mismatched_sizes=True)
+    except OSError as error:
+        raise ValueError(f"cannot read the weights of {str(src)!r}: {first_sentence(error)}") from error
+    missing, misshapen = list(info["missing_keys"]), [key for key, *_ in info["mismatched_keys"]]
+    unexpected = [key for key in info["unexpected_keys"] if not key.startswith(HEADS)]
+    if missing or unexpected or misshapen:
+        raise ValueError(
+            f"the weights of {str(src)!r} are not a whole VideoMAE; missing: {listed(missing)}; unexpected: "
+            f"{listed(unexpected)}; of another shape: {listed(misshapen)}; give an unchanged checkpoint."
+        )
+    return model
+
+
+def videomae_processor(src: str | Path, config: PrefAceConfig) -> PrefAceVideoProcessor:
+    """A processor that resizes, crops and normalises as the one saved with the checkpoint, else as VideoMAE's default.
+
+    Frames: `config.num_frames` at every 4th of the video (VideoMAE on Kinetics).
+    """
+    side = config.image_size
+    fields: dict[str, Any] = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    saved = saved_preprocessing(src)
+    for name in ("size", "crop_size"):  # older checkpoints state one number, or its side under another name
+        edge = saved.get(name, side)
+        fields[name] = edge if isinstance(edge, dict) else ({"shortest_edge": edge}, square(edge))[name == "crop_size"]
+    names = ("do_resize", "do_center_crop", "do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+    fields.update({name: saved[name] for name in names if name in saved})
+    return PrefAceVideoProcessor(**fields, num_frames=config.num_frames, sampling_rate=4)
+
+
+def square(side: int) -> dict[str, int]:
+    return {"height": side, "width": side}
+
+
+def saved_preprocessing(src: str | Path) -> dict[str, Any]:
+    from transformers.utils import cached_file
+
+    for name in ("video_preprocessor_config.json", "preprocessor_config.json"):
+        found = cached_file(str(src), name, _raise_exceptions_for_missing_entries=False)
+        if found is not None:
+            return json.loads(Path(found).read_text(encoding="utf-8"))
+    return {}
+
+
+def first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).split(". ")[0]

@@ -1,0 +1,41 @@
+"""Renaming weights, and loading them strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from preface_hf.modeling import PrefAceModel
+
+
+def rename(key: str, names: Sequence[tuple[str, str]]) -> str:
+    """The key after every (pattern, replacement) of `names`, in order."""
+    for pattern, replacement in names:
+        key = re.sub(pattern, replacement, key)
+    return key
+
+
+def listed(keys: Sequence[str], limit: int = 8) -> str:
+    """The keys for a message; long lists are cut with their count."""
+    shown = ", ".join(sorted(keys)[:limit])
+    return f"{shown} and {len(keys) - limit} more" if len(keys) > limit else shown or "none"
+
+
+def load_strictly(model: PrefAceModel, weights: Mapping[str, torch.Tensor], source: str) -> PrefAceModel:
+    """Fill `model`; a missing, unexpected or misshapen weight is a `ValueError` that lists it."""
+    places = model.state_dict()
+    missing, unexpected = list(places.keys() - weights.keys()), list(weights.keys() - places.keys())
+    misshapen = [
+        f"{key} {tuple(weights[key].shape)} instead of {tuple(places[key].shape)}"
+        for key in places.keys() & weights.keys()
+        if weights[key].shape != places[key].shape
+    ]
+    if missing or unexpected or misshapen:
+        raise ValueError(
+            f"{source} does not fit; missing: {listed(missing)}; unexpected: {listed(unexpected)}; "
+            f"of another shape: {listed(misshapen)}; give an unchanged checkpoint."
+        )
+    model.load_state_dict(weights)
+    return model
