@@ -276,6 +276,7 @@ class PrefAceModel(PrefAcePreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
+        """The projection of tubelets to tokens, a `Conv3d`."""
         return self.embeddings.projection
 
     @merge_with_config_defaults
@@ -380,18 +381,19 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
         )
 
     def check_labels(self, labels: torch.Tensor, logits: torch.Tensor) -> None:
+        """`ValueError` where `labels` do not fit `logits` `(B, num_labels)` and the kind of problem."""
         count, problem, batch = self.config.num_labels, self.config.problem_type, len(logits)
         integers = labels.dtype in (torch.int64, torch.int32)
         if problem == "single_label_classification" or (problem is None and count > 1 and integers):
             if tuple(labels.shape) != (batch,) or not integers:
                 raise ValueError(
-                    f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}, but single labels are integers "
-                    f"of shape ({batch},): give one integer for each clip, or set another problem_type."
+                    f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}, but single labels are "
+                    f"integers of shape ({batch},): give one integer for each clip, or set another problem_type."
                 )
             if not torch.compiler.is_compiling() and ((labels >= count) | (labels < 0) & (labels != -100)).any():
                 raise ValueError(
-                    f"labels go from {labels.min()} to {labels.max()}, but num_labels={count} allows 0 to {count - 1}: "
-                    f"open the model with num_labels=…, or number the labels from 0."
+                    f"labels go from {labels.min()} to {labels.max()}, but num_labels={count} allows 0 to "
+                    f"{count - 1}: open the model with num_labels=…, or number the labels from 0."
                 )
         elif tuple(labels.shape) != (batch, count) and (tuple(labels.shape), count) != ((batch,), 1):
             raise ValueError(

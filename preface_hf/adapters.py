@@ -40,7 +40,8 @@ def add_lora(
     """Wrap an encoder or a model with a head for training by LoRA; the heads are trained whole.
 
     rank: of the added matrices. alpha: their product is scaled by alpha / rank. dropout: rate before them.
-    targets: names of linear layers. Raises `ValueError` where no layer has such a name, and `ImportError` without peft.
+    targets: names of linear layers. Raises `ValueError` for a name that is not in `LORA_TARGETS`, and `ImportError`
+    without peft.
     """
     peft = import_peft()
     unknown = [target for target in targets if target not in LORA_TARGETS]
@@ -57,7 +58,7 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
     """Open an adapter that a LoRA model saved, on its base checkpoint, for inference.
 
     base: where the base checkpoint is now, if not where it was in training. fields: of the configuration, as given in
-    training (`num_labels=7`). Raises `ValueError` where the adapter is of no PrefAce model or fits neither base nor fields.
+    training (`num_labels=7`). Raises `ValueError` where the adapter is of no PrefAce model, or does not fit the base.
     """
     peft = import_peft()
     config = peft.PeftConfig.from_pretrained(folder)
@@ -73,12 +74,13 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"the adapter in {str(folder)!r} does not fit {str(base)!r} ({reason}): give the base and the fields, such "
-            f"as num_labels, that it was trained with."
+            f"the adapter in {str(folder)!r} does not fit {str(base)!r} ({reason}): give the base and the fields, "
+            f"such as num_labels, that it was trained with."
         ) from error
 
 
 def import_peft() -> Any:
+    """The module `peft`; `ImportError` with the command that installs it."""
     try:
         return importlib.import_module("peft")
     except ImportError as error:

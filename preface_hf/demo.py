@@ -89,6 +89,7 @@ def drawn_clips(people: int, test_people: int) -> list[ClipSpec]:
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
+    """Print a rule with `name` before and the seconds after."""
     started = time.perf_counter()
     console.rule(name)
     yield

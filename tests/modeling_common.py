@@ -17,7 +17,8 @@ from preface_hf.modeling.configuration_preface import AUTO_MAP
 
 TINY = {"image_size": 32, "patch_size": 8, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 2,
         "num_attention_heads": 2, "intermediate_size": 64, "projector_hidden_size": 32, "projector_output_size": 16,
-        "num_prototypes": 32, "facefeat_size": 16, "num_labels": 5, "num_landmarks": 7, "initializer_range": 0.2}  # fmt: skip
+        "num_prototypes": 32, "facefeat_size": 16, "num_labels": 5, "num_landmarks": 7,
+        "initializer_range": 0.2}  # fmt: skip
 
 
 class ModelTests:

@@ -1,4 +1,4 @@
-"""LoRA through transformers' Trainer on real clips, and what the helper refuses. Each class's own: modeling_common.py."""
+"""LoRA through transformers' Trainer on real clips, and what the helper refuses; for each class: modeling_common."""
 
 from __future__ import annotations
 

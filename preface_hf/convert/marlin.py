@@ -1,4 +1,4 @@
-"""MARLIN (marlin-pytorch) as PrefAce: the same encoder, queries, keys and values in one weight, the norm after the pool."""
+"""MARLIN (marlin-pytorch) as PrefAce: the same encoder, but q, k and v in one weight, and the norm after the pool."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def from_marlin(source: str | Path | Mapping[str, torch.Tensor]) -> PrefAceModel
     """A `PrefAceModel` with the weights of MARLIN's encoder, its size (S, B, L) read off the shapes, in float32.
 
     source: a `.pt` or `.ckpt` file of marlin-pytorch (encoder or full model), or its state dict. The model's
-    `last_hidden_state` is `extract_features(x, keep_seq=True)`, its `pooler_output` `keep_seq=False`; MARLIN takes
-    `(batch, channels, frames, height, width)`, here it is `(batch, frames, channels, height, width)`, pixels in [0, 1].
+    `last_hidden_state` is `extract_features(x, keep_seq=True)`, its `pooler_output` `keep_seq=False`. Clips are
+    `(batch, frames, channels, height, width)` here, frames and channels the other way round there; pixels in [0, 1].
     Raises `ValueError` where it is no MARLIN, or listing every weight that is missing or has no place here.
     """
     name = "this state dict" if isinstance(source, Mapping) else repr(str(source))
@@ -87,8 +87,8 @@ def read_config(weights: Mapping[str, torch.Tensor], name: str) -> PrefAceConfig
     side = math.isqrt(tokens * tubelet_size // NUM_FRAMES)
     if side * side * NUM_FRAMES != tokens * tubelet_size or hidden_size % HEAD_SIZE:
         raise ValueError(
-            f"{name} has {tokens} positions of width {hidden_size}: MARLIN has {NUM_FRAMES} square frames and heads of "
-            f"{HEAD_SIZE}, which does not fit."
+            f"{name} has {tokens} positions of width {hidden_size}: MARLIN has {NUM_FRAMES} square frames and heads "
+            f"of {HEAD_SIZE}, which does not fit."
         )
     return PrefAceConfig(
         image_size=side * patch_size, patch_size=patch_size, num_channels=channels, num_frames=NUM_FRAMES,

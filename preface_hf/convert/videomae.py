@@ -91,10 +91,12 @@ def videomae_processor(src: str | Path, config: PrefAceConfig) -> PrefAceVideoPr
 
 
 def square(side: int) -> dict[str, int]:
+    """A height and width of `side` pixels."""
     return {"height": side, "width": side}
 
 
 def saved_preprocessing(src: str | Path) -> dict[str, Any]:
+    """What the folder or repository `src` says of its pixels; empty where it holds no processor."""
     from transformers.utils import cached_file
 
     for name in ("video_preprocessor_config.json", "preprocessor_config.json"):
@@ -105,4 +107,5 @@ def saved_preprocessing(src: str | Path) -> dict[str, Any]:
 
 
 def first_sentence(error: Exception) -> str:
+    """The message of an error up to its first full stop, on one line."""
     return " ".join(str(error).split()).split(". ")[0]

@@ -44,6 +44,7 @@ class Track:
 
     @property
     def stop(self) -> int:
+        """The index after the last frame of the track."""
         return self.start + len(self.boxes)
 
 

@@ -21,6 +21,8 @@ NETWORK_MARGIN, NETWORK_SIDE = 1.1, 112
 
 
 class Landmarker(Protocol):
+    """A face detector and a 68-point network, as `prepare` uses them; `name` is the one on the command line."""
+
     name: str
 
     def detect(self, frame: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ class Task:
 
     @property
     def rows_file(self) -> Path:
+        """Where the rows of this task are kept until all are done."""
         return self.work / f"rows-{self.number:06d}.parquet"
 
     @property
@@ -46,10 +47,12 @@ class Task:
         return self.work / f"report-{self.number:06d}.jsonl"
 
     def report(self) -> list[dict[str, Any]]:
+        """The lines of the report: what was left out, and why."""
         return [json.loads(line) for line in self.report_file.read_text(encoding="utf-8").splitlines()]
 
 
 def make_tasks(sources: list[str], root: Path, work: Path, crop_size: int) -> list[Task]:
+    """Cut the sources, names below `root`, into tasks of `FILES_PER_TASK`."""
     starts = range(0, len(sources), FILES_PER_TASK)
     return [
         Task(number, sources[start : start + FILES_PER_TASK], root, work, crop_size)
@@ -58,6 +61,7 @@ def make_tasks(sources: list[str], root: Path, work: Path, crop_size: int) -> li
 
 
 def run_tasks(tasks: list[Task], workers: int, landmarker: str, weights: str | Path | None) -> None:
+    """Run what is not done yet in `workers` processes, with a progress bar over files."""
     waiting = [task for task in tasks if not task.report_file.exists()]
     done = sum(len(task.sources) for task in tasks) - sum(len(task.sources) for task in waiting)
     columns = (TextColumn("preparing"), BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeRemainingColumn())

@@ -61,10 +61,13 @@ class ImageVideo(Video):
         yield self._frame
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The image again for every index, uint8 `(len(indices), height, width, 3)`."""
         return np.stack([self._frame for _ in self._checked(indices)])
 
 
 class DecordVideo(Video):
+    """A video read by decord, which takes rotation into account and reads at random."""
+
     def __init__(self, source: str | Path | bytes):
         self._name = source_name(source)
         self._reader = decord.VideoReader(
@@ -86,6 +89,7 @@ class DecordVideo(Video):
             raise _damaged(self._name, error) from error
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
         wanted = self._checked(indices)
         try:
             return self._reader.get_batch(wanted).asnumpy()
@@ -94,6 +98,8 @@ class DecordVideo(Video):
 
 
 class PyAVVideo(Video):
+    """A video read by PyAV, which opens everything; frames are counted and turned upright here."""
+
     def __init__(self, source: str | Path | bytes):
         self._source, self._name = source, source_name(source)
         with self._open() as container:
@@ -118,6 +124,7 @@ class PyAVVideo(Video):
             yield frame
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
         wanted = self._checked(indices)
         found = self._gather(set(wanted), seek=True) or self._gather(set(wanted), seek=False)
         return np.stack([found[index] for index in wanted])
@@ -154,6 +161,7 @@ class PyAVVideo(Video):
 
 
 def source_name(source: str | Path | bytes) -> str:
+    """How a source is called in a message: its path, or its length in bytes."""
     return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
 
 
@@ -164,6 +172,7 @@ def _checked_fps(rate: Any) -> float:
 
 
 def first_line(error: Exception) -> str:
+    """The first line of an error, at most 160 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 

@@ -93,6 +93,7 @@ class Batch:
     colours: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
 
 
@@ -138,11 +139,13 @@ class ViewStream(IterableDataset):
             epoch, skipped = epoch + 1, 0
 
     def views(self, epoch: int, row: dict[str, Any]) -> Views:
+        """The views of one row in one epoch: drawn from (seed, epoch, instance_id) alone."""
         rng = np.random.default_rng([self.seed, epoch, int(row["instance_id"])])
         indices = sample_indices(int(row["num_frames"]), self.config.num_frames, self.config.sampling_rate, rng)
         return make_views(*read_frames(row, indices), self.config, rng)
 
     def collate(self, block: list[tuple[int, dict[str, Any]]]) -> Batch:
+        """The views of (epoch, row) pairs as one batch."""
         views = [self.views(epoch, row) for epoch, row in block]
         return Batch(
             instance_ids=torch.tensor([int(row["instance_id"]) for _, row in block]),

@@ -104,6 +104,7 @@ def cropped(video: Video, finder: Landmarker, encoder: Encoder) -> tuple[int, It
 
 
 def describe(row: dict[str, Any], window: Window, fps: float, offset: float) -> dict[str, Any]:
+    """`row` with the place of the window in its video, in seconds."""
     return {
         **row,
         "start_seconds": offset + window.start / fps,

@@ -21,11 +21,14 @@ class ObjectiveOutput:
 class Objective(Protocol):
     """A student, what teaches it, and a loss. State outside the student changes in `after_step` only."""
 
-    def __call__(self, batch: Batch, step: int) -> ObjectiveOutput: ...
+    def __call__(self, batch: Batch, step: int) -> ObjectiveOutput:
+        """The loss of a batch at optimizer step `step`, with the terms that are logged."""
 
     def after_step(self, step: int) -> None:
         """Called after every real optimizer step: moving averages and memories move on."""
 
-    def trainable_parameters(self) -> list[torch.nn.Parameter]: ...
+    def trainable_parameters(self) -> list[torch.nn.Parameter]:
+        """What the optimizer may touch."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs beside the student to go on exactly."""

@@ -198,9 +198,11 @@ class PrefAceObjective:
         self.cache.fill(ids, facefeat - self.facefeat_centre)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
+        """The weights of the student."""
         return [weight for weight in self.student.parameters() if weight.requires_grad]
 
     def state_dict(self) -> dict[str, Any]:
+        """Teacher, centres and FaceFeat Cache."""
         return {
             "teacher": self.teacher.state_dict(),
             "centre": self.centre,
@@ -209,6 +211,7 @@ class PrefAceObjective:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
         self.teacher.load_state_dict(state["teacher"])
         self.centre.copy_(state["centre"])
         self.facefeat_centre.copy_(state["facefeat_centre"])

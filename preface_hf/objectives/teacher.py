@@ -23,6 +23,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixel_values_videos: torch.Tensor) -> PrefAceForPreTrainingOutput:
+        """Clips `(batch, frames, channels, height, width)` to what the student returns of them, without gradients."""
         return self.model(pixel_values_videos)
 
     @torch.no_grad()

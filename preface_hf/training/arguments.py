@@ -83,6 +83,7 @@ class PretrainArguments:
         return config
 
     def objective_config(self) -> PrefAceObjectiveConfig:
+        """The objective's settings; `ValueError` for an unknown key."""
         return build(PrefAceObjectiveConfig, self.objective, "objective")
 
     def resolved(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from preface_hf.data.streams import Batch, ViewStream, open_prepared, plain_clips, view_loader
-from preface_hf.modeling import PrefAceForPreTraining, PrefAceVideoProcessor
+from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.checkpoint import (
@@ -28,6 +28,10 @@ from preface_hf.training.checkpoint import (
 )
 from preface_hf.training.curves import draw_curves
 from preface_hf.training.schedules import cosine, warmup_cosine
+
+
+# Fields that a checkpoint's weights were trained with: a run that starts from it keeps them.
+FIXED_BY_WEIGHTS = ("layer_norm_eps", "qv_bias", "use_final_norm", "norm_after_pooling", "hidden_act")
 
 
 class Interrupted(Exception):
@@ -56,8 +60,8 @@ class Pretraining:
             claim_folder(self.folder, {**resolved, "init_from": init_from}, resume)
         self.accelerator.wait_for_everyone()
 
-        self.processor = build_processor(self.model)
-        self.objective = build_objective(arguments, self.model, data.num_rows, self.accelerator)
+        self.processor = build_processor(self.model, init_from)
+        self.objective = build_objective(arguments, self.model, self.processor, data.num_rows, self.accelerator)
         optimizer = build_optimizer(arguments, self.model)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.accelerator.register_for_checkpointing(self.objective)
@@ -89,9 +93,11 @@ class Pretraining:
         return self.publish()
 
     def stop(self, *_: Any) -> None:
+        """Stop after the step in progress (signal handler)."""
         self.stopping = True
 
     def batches(self) -> Iterator[Batch]:
+        """Batches of this process from the present step on, on its device."""
         arguments, accelerator = self.arguments, self.accelerator
         stream = ViewStream(
             self.data,
@@ -106,6 +112,7 @@ class Pretraining:
         return iter(view_loader(stream, arguments.num_workers))
 
     def start(self) -> None:
+        """Fill the FaceFeat Cache from un-augmented clips, and what else needs to be done before step 1."""
         accelerator, arguments = self.accelerator, self.arguments
         clips = plain_clips(
             self.data,
@@ -140,6 +147,7 @@ class Pretraining:
         return {**means, **schedule, "seconds": time.perf_counter() - started}
 
     def set_schedules(self) -> dict[str, float]:
+        """Set learning rate and weight decay of the coming step; returns them for the log."""
         arguments, step, total = self.arguments, self.step, self.arguments.max_steps
         scale = self.global_batch / 256
         rate = warmup_cosine(
@@ -156,12 +164,14 @@ class Pretraining:
         return {"learning_rate": rate, "weight_decay": decay}
 
     def clip_gradients(self) -> float:
+        """Clip to `max_grad_norm`, rest the prototypes at first; returns the norm before."""
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
         if self.step * self.global_batch < self.arguments.freeze_prototypes_epochs * self.data.num_rows:
             self.model.prototypes.weight.grad = None
         return float(norm)
 
     def check_finite(self, loss: torch.Tensor, batch: Batch) -> None:
+        """`FloatingPointError`, naming step and instances, for a loss that is NaN or infinite."""
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {float(loss)} at step {self.step + 1} on instances {batch.instance_ids.tolist()}: "
@@ -169,6 +179,7 @@ class Pretraining:
             )
 
     def after_train_step(self, logs: dict[str, float]) -> None:
+        """Log, save and stop where it is time to; raises `Interrupted` after a signal."""
         last = self.step == self.arguments.max_steps
         if self.metrics and (self.step % self.arguments.logging_steps == 0 or self.step == 1 or last):
             epoch = self.step * self.global_batch / self.data.num_rows
@@ -180,13 +191,16 @@ class Pretraining:
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
 
     def agree_to_stop(self) -> bool:
+        """Whether any process was told to stop."""
         flag = torch.tensor([float(self.stopping)], device=self.accelerator.device)
         return bool(self.accelerator.gather(flag).max())
 
     def unwrapped(self) -> PrefAceForPreTraining:
+        """The student without what Accelerate put around it."""
         return self.accelerator.unwrap_model(self.objective.student, keep_torch_compile=False)
 
     def publish(self) -> Path:
+        """Write `final/` and the curves; returns the folder `final`."""
         final = self.folder / "final"
         if self.accelerator.is_main_process:
             teacher = self.arguments.publish == "teacher"
@@ -197,6 +211,7 @@ class Pretraining:
 
 
 def build_accelerator(arguments: PretrainArguments) -> Accelerator:
+    """Accelerate with the precision and accumulation of the arguments."""
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     # Without the instance term the cache's projector gets no gradient, which DDP must be told.
     unused = not arguments.objective_config().instance_weight
@@ -208,11 +223,14 @@ def build_accelerator(arguments: PretrainArguments) -> Accelerator:
 
 
 def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceForPreTraining:
+    """The student: new, or from the weights at `init_from`; `ValueError` where these do not fit."""
     config = arguments.model_config()
     if init_from:
         try:
+            source = PrefAceConfig.from_pretrained(init_from)
+            config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
             model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
-        except (OSError, RuntimeError) as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"cannot start from {init_from!r}: {' '.join(str(error).split())}") from error
     else:
         model = PrefAceForPreTraining(config)
@@ -221,16 +239,28 @@ def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceF
     return model.train()
 
 
-def build_processor(model: PrefAceForPreTraining) -> PrefAceVideoProcessor:
+def build_processor(model: PrefAceForPreTraining, init_from: str | None) -> PrefAceVideoProcessor:
+    """The processor saved with the model: its clip size, normalised as the checkpoint it started from was."""
     size = model.config.image_size
-    return PrefAceVideoProcessor(
+    processor = PrefAceVideoProcessor(
         size={"shortest_edge": size}, crop_size={"height": size, "width": size}, num_frames=model.config.num_frames
     )
+    if init_from:
+        source = PrefAceVideoProcessor.from_pretrained(init_from)
+        for name in ("do_normalize", "image_mean", "image_std"):
+            setattr(processor, name, getattr(source, name))
+    return processor
 
 
 def build_objective(
-    arguments: PretrainArguments, model: PrefAceForPreTraining, num_instances: int, accelerator: Accelerator
+    arguments: PretrainArguments,
+    model: PrefAceForPreTraining,
+    processor: PrefAceVideoProcessor,
+    num_instances: int,
+    accelerator: Accelerator,
 ) -> PrefAceObjective:
+    """The objective of the arguments for `num_instances` rows, on pixels normalised as by `processor`."""
+    plain = ([0.0] * 3, [1.0] * 3)
     return PrefAceObjective(
         model,
         arguments.objective_config(),
@@ -238,7 +268,7 @@ def build_objective(
         num_local=arguments.view_config().num_local,
         max_steps=arguments.max_steps,
         seed=arguments.seed,
-        pixels=(PrefAceVideoProcessor.image_mean, PrefAceVideoProcessor.image_std),
+        pixels=(processor.image_mean, processor.image_std) if processor.do_normalize else plain,
         gather=accelerator.gather,
     )
 
@@ -254,6 +284,7 @@ def build_optimizer(arguments: PretrainArguments, model: PrefAceForPreTraining) 
 
 
 def progress_bar(visible: bool) -> Progress:
+    """A bar over steps with the loss beside it; invisible on all but one process."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible)
 
@@ -268,5 +299,6 @@ class Metrics:
         path.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
 
     def write(self, row: dict[str, float]) -> None:
+        """Append a row."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

@@ -13,6 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from preface_hf import PrefAceModel, PrefAceVideoProcessor
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import latest_checkpoint
 from preface_hf.training.loop import Pretraining, pretrain
@@ -120,6 +121,18 @@ def test_starting_from_a_checkpoint(tiny_settings, tmp_path):
     assert all(torch.equal(second.model.state_dict()[key], published[key]) for key in published)
     with pytest.raises(ValueError, match="cannot start from"):
         run(tiny_settings, tmp_path / "third", init_from=str(tmp_path / "nowhere"))
+
+
+def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
+    """A checkpoint that wants plain pixels and pools before the norm (MARLIN) goes on so."""
+    source = build(PretrainArguments, tiny_settings, "test").model_config()
+    source.update({"norm_after_pooling": True, "layer_norm_eps": 1e-5})
+    PrefAceModel(source).save_pretrained(tmp_path / "marlin")
+    PrefAceVideoProcessor(do_normalize=False).save_pretrained(tmp_path / "marlin")
+    final = run({**tiny_settings, "max_steps": 1}, tmp_path / "run", init_from=str(tmp_path / "marlin"))
+    assert PrefAceVideoProcessor.from_pretrained(final).do_normalize is False
+    config = PrefAceModel.from_pretrained(final).config
+    assert (config.norm_after_pooling, config.layer_norm_eps) == (True, 1e-5)
 
 
 def test_a_taken_folder_is_left_alone(tiny_settings, tmp_path):
