@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?=
 WEIGHTS ?= $(if $(FACES),$(FACES)/../weights)
 
-.PHONY: help setup demo test test-slow lint format type gpu clean
+.PHONY: help setup demo test test-slow lint format gpu equivalence clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -37,6 +37,10 @@ format: $(VENV)/.ready  ## let ruff rewrite
 
 gpu: $(VENV)/.ready  ## the checks that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
+
+equivalence: $(VENV)/.ready  ## converted weights beside marlin-pytorch and VideoMAE, on the clips in FACES/marlin_clips
+	$(BIN)/pip install -q --no-deps --target $(VENV)/marlin marlin-pytorch==0.3.4 einops ffmpeg-python future
+	PYTHONPATH=. $(BIN)/python benchmarks/equivalence.py $(FACES)/marlin_clips $(VENV)/marlin
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -42,7 +42,8 @@ def random_marlin(name: str, full: bool, folder: str | None) -> torch.nn.Module:
     Marlin, resolve_config = import_marlin(folder)
     fields = (
         "img_size patch_size n_frames encoder_embed_dim encoder_depth encoder_num_heads decoder_embed_dim "
-        "decoder_depth decoder_num_heads mlp_ratio qkv_bias qk_scale drop_rate attn_drop_rate norm_layer init_values tubelet_size"
+        "decoder_depth decoder_num_heads mlp_ratio qkv_bias qk_scale drop_rate attn_drop_rate norm_layer "
+        "init_values tubelet_size"
     )
     config = resolve_config(name)
     torch.manual_seed(0)

@@ -4,6 +4,12 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import pipeline
+
+from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
+
+from .modeling_common import TINY
 
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -36,3 +42,34 @@ def test_video_features(model, drawn_videos, capsys):
     load("video_features").main(folder, str(next(drawn_videos.glob("*.mp4"))))
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 3 and "0.00 s to   0.32 s: (128,)" in lines[0]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    config = PrefAceConfig(**TINY)
+    PrefAceModel(config).save_pretrained(folder)
+    PrefAceVideoProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, num_frames=4
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_finetune_lora(checkpoint, drawn_videos, tmp_path, capsys):
+    for number, file in enumerate(sorted(drawn_videos.glob("*.mp4"))[:6]):
+        folder = tmp_path / "videos" / ("first", "second")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file.name).write_bytes(file.read_bytes())
+    load("finetune_lora").main(str(checkpoint), str(tmp_path / "videos"), str(tmp_path / "out"), steps=3, batch_size=3)
+    assert "trainable params" in capsys.readouterr().out
+    assert (tmp_path / "out/adapter_model.safetensors").exists()
+    classify = pipeline("video-classification", model=str(tmp_path / "out/merged"))
+    assert {row["label"] for row in classify(str(next(drawn_videos.glob("*.mp4"))))} == {"first", "second"}
+
+
+def test_export_onnx(checkpoint, tmp_path, capsys):
+    pytest.importorskip("onnxscript")
+    load("export_onnx").main(str(checkpoint), str(tmp_path / "model.onnx"))
+    differences = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if "difference" in line]
+    assert len(differences) == 2 and max(differences) < 1e-4
