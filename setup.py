@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-FACES = ["opencv-python-headless>=4.10", "onnxruntime>=1.19"]
+FACES = ["opencv-python-headless>=4.10"]
 FACE_ALIGNMENT = ["face-alignment>=1.5"]
 PEFT = ["peft>=0.18"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]

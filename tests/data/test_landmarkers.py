@@ -60,7 +60,6 @@ def test_unknown_names_and_missing_weights_say_what_to_do(tmp_path: Path):
 @needs_weights
 def test_a_folder_without_a_landmark_network_says_so(tmp_path: Path):
     pytest.importorskip("cv2")
-    pytest.importorskip("onnxruntime")
     shutil.copy(next((SHARED / "weights").rglob("yunet_n_640_640.onnx")), tmp_path)
     with pytest.raises(ValueError, match="136 values"):
         load_landmarker("onnx", tmp_path)
