@@ -30,6 +30,11 @@ def prepare(
     landmarker: Landmarker = "onnx",
     weights: Weights = None,
     crop_size: Annotated[int, typer.Option(help="pixels")] = 224,
+    crop: Annotated[str, typer.Option(help="smooth, fixed or per-frame")] = "smooth",
+    detect_every: Annotated[int, typer.Option(help="the detector sees every so many frames")] = 1,
+    max_seconds: Annotated[float, typer.Option(help="longer tracks go on in another row")] = 60.0,
+    min_quality: Annotated[float, typer.Option(help="leave out tracks below this quality, in [0, 1]")] = 0.0,
+    max_pixels: Annotated[int, typer.Option(help="leave out files with larger frames")] = 50_000_000,
     workers: Annotated[int, typer.Option(help="processes")] = 1,
     preview: Annotated[bool, typer.Option("--preview", help="draw a contact sheet, OUT/preview.png")] = False,
     media: Annotated[str, typer.Option(help="auto (videos, else images), video, image or all")] = "auto",
@@ -43,8 +48,9 @@ def prepare(
     from preface_hf.data.prepare import prepare
 
     done = prepare(
-        src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, workers=workers,
-        preview=preview, media=media, test_fraction=test_fraction, seed=seed,
+        src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, crop=crop,
+        detect_every=detect_every, max_seconds=max_seconds, min_quality=min_quality, max_pixels=max_pixels,
+        workers=workers, preview=preview, media=media, test_fraction=test_fraction, seed=seed,
     )  # fmt: skip
     rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
     state = "was prepared already" if done.already_done else "is prepared"

@@ -14,9 +14,11 @@ import numpy as np
 import yaml
 
 from . import prepared
+from .crops import CROPS
 from .landmarkers import load_landmarker
 from .prepare_tasks import Task, make_tasks, replacing, run_tasks
 from .recipes import RECIPES, Item, Listing, media_root
+from .track_rows import TrackOptions
 
 
 OPTIONS_FILE, REPORT_FILE, README_FILE, WORK_FOLDER = "prepare.yaml", "report.jsonl", "README.md", ".work"
@@ -44,6 +46,11 @@ def prepare(
     landmarker: str = "onnx",
     weights: str | Path | None = None,
     crop_size: int = 224,
+    crop: str = "smooth",
+    detect_every: int = 1,
+    max_seconds: float = 60.0,
+    min_quality: float = 0.0,
+    max_pixels: int = 50_000_000,
     workers: int = 1,
     preview: bool = False,
     media: str = "auto",
@@ -57,6 +64,11 @@ def prepare(
         landmarker: `onnx` (reads `weights`), `face-alignment`, or `given` (a `.npy` or `.pts` beside each file).
         weights: folder of the onnx landmarker's networks, or a Hub repository.
         crop_size: side of the face crops in pixels, even.
+        crop: `smooth` (glides with the face), `fixed` (one box a track) or `per-frame` (jitters).
+        detect_every: the detector sees every so many frames; between them a face's box is interpolated.
+        max_seconds: a longer track goes on in another row, so that no video is too long for the memory.
+        min_quality: tracks of a lower quality, in [0, 1], are left out (`preface_hf.data.quality`).
+        max_pixels: a file with larger frames is left out.
         workers: processes; the result does not depend on it.
         preview: also draw `preview.png`, a contact sheet of crops with landmarks and tubes.
         media: `auto` (videos if there is any, else images), `video`, `image` or `all`.
@@ -68,8 +80,7 @@ def prepare(
     """
     if recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
-    if crop_size < 16 or crop_size % 2:
-        raise ValueError(f"crop size {crop_size} is not an even number of at least 16: use 224")
+    tracking = _track_options(crop_size, crop, detect_every, max_seconds, min_quality, max_pixels)
     if workers < 1 or not 0 <= test_fraction < 1:
         raise ValueError(f"workers {workers} must be at least 1 and test fraction {test_fraction} within [0, 1)")
     src, out = Path(src), Path(out)
@@ -78,7 +89,7 @@ def prepare(
         "recipe": recipe,
         "landmarker": landmarker,
         "weights": None if weights is None else str(weights),
-        "crop_size": crop_size,
+        **asdict(tracking),
         "media": media,
         "test_fraction": test_fraction,
         "seed": seed,
@@ -87,7 +98,7 @@ def prepare(
     if not finished:
         load_landmarker(landmarker, weights)  # a user's mistake shows before any work is done
         listing = _listing(src, out, recipe, media, options)
-        tasks = make_tasks([item.source for item in listing.items], media_root(src), out / WORK_FOLDER, crop_size)
+        tasks = make_tasks([item.source for item in listing.items], media_root(src), out / WORK_FOLDER, tracking)
         run_tasks(tasks, workers, landmarker, weights)
         _join(out, listing, tasks, options)
     _tidy(out)
@@ -97,6 +108,22 @@ def prepare(
         with replacing(out / "preview.png") as temporary:
             contact_sheet(out).save(temporary, format="PNG")
     return _summary(out, finished)
+
+
+def _track_options(
+    crop_size: int, crop: str, detect_every: int, max_seconds: float, min_quality: float, max_pixels: int
+) -> TrackOptions:
+    if crop_size < 16 or crop_size % 2:
+        raise ValueError(f"crop size {crop_size} is not an even number of at least 16: use 224")
+    if crop not in CROPS:
+        raise ValueError(f"unknown crop {crop!r}: choose one of {', '.join(CROPS)}")
+    if detect_every < 1 or max_pixels < 1 or max_seconds < 1:
+        raise ValueError(
+            f"detect_every {detect_every}, max_pixels {max_pixels} and max_seconds {max_seconds} must be at least 1"
+        )
+    if not 0 <= min_quality <= 1:
+        raise ValueError(f"min_quality {min_quality} is not within [0, 1]")
+    return TrackOptions(crop_size, crop, detect_every, float(max_seconds), float(min_quality), max_pixels)
 
 
 def _check_out(out: Path, options: dict[str, Any]) -> bool:

@@ -17,10 +17,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import prepared
-from .decoding import encode_video, open_video
-from .faces import crop_boxes, crop_frames, crop_landmarks, detect_faces, find_track, given_faces
 from .landmarkers import Landmarker, load_landmarker
-from .sidecars import read_landmarks
+from .track_rows import FileReport, TrackOptions, file_rows
 
 
 FILES_PER_TASK = 8
@@ -34,7 +32,7 @@ class Task:
     sources: list[str]
     root: Path
     work: Path
-    crop_size: int
+    options: TrackOptions
 
     @property
     def rows_file(self) -> Path:
@@ -51,11 +49,11 @@ class Task:
         return [json.loads(line) for line in self.report_file.read_text(encoding="utf-8").splitlines()]
 
 
-def make_tasks(sources: list[str], root: Path, work: Path, crop_size: int) -> list[Task]:
+def make_tasks(sources: list[str], root: Path, work: Path, options: TrackOptions) -> list[Task]:
     """Cut the sources, names below `root`, into tasks of `FILES_PER_TASK`."""
     starts = range(0, len(sources), FILES_PER_TASK)
     return [
-        Task(number, sources[start : start + FILES_PER_TASK], root, work, crop_size)
+        Task(number, sources[start : start + FILES_PER_TASK], root, work, options)
         for number, start in enumerate(starts)
     ]
 
@@ -120,56 +118,27 @@ def _run_in_worker(task: Task) -> int:
 
 
 def _run_task(task: Task, landmarker: Landmarker | None, advance: Callable[[], None]) -> None:
-    rows, lines = [], []
+    lines: list[dict[str, Any]] = []
+    with replacing(task.rows_file) as temporary:
+        prepared.write_rows(temporary, _task_rows(task, landmarker, lines, advance), prepared.TRACK_FEATURES)
+    with replacing(task.report_file) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def _task_rows(
+    task: Task, landmarker: Landmarker | None, lines: list[dict[str, Any]], advance: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
+    """The rows of all files of a task as they come; each file's line of the report goes into `lines`."""
     for source in task.sources:
+        report = FileReport(source)
         try:
-            row, line = prepare_file(task.root / source, source, landmarker, task.crop_size)
-            rows.append(row)
+            yield from file_rows(task.root / source, landmarker, task.options, report)
+            line = report.line()
         except Exception as error:  # whatever is wrong with one file, the others go on
             reason = " ".join(str(error).replace(f"{task.root}/", "").split()) or type(error).__name__
             line = {"source": source, "status": "left out", "reason": reason}
         lines.append(line)
         advance()
-    if rows:
-        with replacing(task.rows_file) as temporary:
-            prepared.write_rows(temporary, rows, prepared.TRACK_FEATURES)
-    with replacing(task.report_file) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-
-
-def prepare_file(
-    file: Path, source: str, landmarker: Landmarker | None, crop_size: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One file's row of the prepared set (without instance id and labels) and its line of the report.
-
-    `landmarker` None reads the landmarks beside the file. Raises `ValueError` with the reason where the file cannot
-    be decoded or shows no face.
-    """
-    video = open_video(file)
-    if landmarker is None:
-        track = find_track(given_faces(read_landmarks(file, video.num_frames)), video.fps, min_iou=0.0)
-    else:
-        track = find_track(detect_faces(video, landmarker), video.fps)
-    boxes = crop_boxes(track, video.fps)
-    row = {
-        "video": {"bytes": encode_video(crop_frames(video, track, boxes, crop_size), video.fps), "path": source},
-        "landmarks": crop_landmarks(track, boxes, crop_size),
-        "fps": video.fps,
-        "num_frames": len(boxes),
-        "start_seconds": track.start / video.fps,
-        "track": 0,
-        "source": source,
-    }
-    outside = [(0, track.start), (track.stop, video.num_frames)]
-    ranges = [[first, last - 1] for first, last in outside if last > first]
-    line = {
-        "source": source,
-        "status": "prepared",
-        "reason": "no face in the frames left out" if ranges else None,
-        "frames": len(boxes),
-        "frames_left_out": ranges,
-    }
-    return row, line
 
 
 @contextmanager

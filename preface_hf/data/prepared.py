@@ -26,6 +26,7 @@ TRACK_FEATURES = Features(
         "start_seconds": Value("float64"),
         "track": Value("int64"),
         "source": Value("string"),
+        "quality": Value("float64"),
     }
 )
 # A row is tens to hundreds of kilobytes: small groups keep a streaming reader small.

@@ -8,18 +8,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import load_dataset
 from rich.progress import track as progress
 
+from preface_hf.data.crops import crop_boxes
 from preface_hf.data.decoding import Video, open_video
-from preface_hf.data.faces import crop_boxes, crop_frames, detect_faces, find_track
+from preface_hf.data.detection import MIN_IOU, detect_faces
 from preface_hf.data.landmarkers import Landmarker, load_landmarker
 from preface_hf.data.recipes import folder
+from preface_hf.data.squares import cut_square
+from preface_hf.data.tracking import segments
 from preface_hf.evaluation.encoders import Encoder, load_encoder
 from preface_hf.evaluation.windows import Window, windows
 
+
+SEGMENT_SECONDS = 30.0
 
 # A row without its feature, and the window that it describes.
 Described = tuple[dict[str, Any], Window]
@@ -89,18 +95,36 @@ def video_windows(
     for item in progress(listing.items, description="extract"):
         try:
             video = open_video(root / item.source)
-            start, frames = (0, iter(video)) if finder is None else cropped(video, finder, encoder)
-            for window in windows(frames, *encoder.clip):
-                yield describe({"source": item.source, "track": 0}, window, video.fps, start / video.fps), window
+            tracks = [(0, iter(video))] if finder is None else face_tracks(video, root / item.source, finder, encoder)
+            for number, (start, frames) in enumerate(tracks):
+                for window in windows(frames, *encoder.clip):
+                    row = {"source": item.source, "track": number}
+                    yield describe(row, window, video.fps, start / video.fps), window
         except (ValueError, OSError) as error:
             left_out.append({"source": item.source, "reason": str(error)})
 
 
-def cropped(video: Video, finder: Landmarker, encoder: Encoder) -> tuple[int, Iterator[Any]]:
-    """The first frame of the face's track, and its crops at the encoder's size."""
-    track = find_track(detect_faces(video, finder), video.fps)
-    size = encoder.model.config.image_size
-    return track.start, crop_frames(video, track, crop_boxes(track, video.fps), size)
+def face_tracks(
+    video: Video, file: Path, finder: Landmarker, encoder: Encoder
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """For each face track its first frame and its crops at the encoder's size; `ValueError` where there is none.
+
+    Half a minute of crops is held at a time: a longer track goes on as another.
+    """
+    again, size, found = iter(open_video(file)), encoder.model.config.image_size, False
+    faces = detect_faces(video, finder)
+    for segment in segments(faces, video.fps, max(1, round(SEGMENT_SECONDS * video.fps)), MIN_IOU):
+        boxes = [crop_boxes(track, video.fps) for track in segment.tracks]
+        crops: list[list[np.ndarray]] = [[] for _ in boxes]
+        for index, frame in enumerate(islice(again, segment.stop - segment.start), start=segment.start):
+            for track, places, cut in zip(segment.tracks, boxes, crops, strict=True):
+                if track.start <= index < track.stop:
+                    cut.append(cut_square(frame, places[index - track.start], size))
+        for track, cut in zip(segment.tracks, crops, strict=True):
+            found = True
+            yield track.start, cut
+    if not found:
+        raise ValueError("no face stays in sight")
 
 
 def describe(row: dict[str, Any], window: Window, fps: float, offset: float) -> dict[str, Any]:

@@ -64,7 +64,18 @@ def test_datasets_opens_it_streamed_and_not(prepared: Path):
     rows = load_dataset(str(prepared), split="train")
     streamed = list(load_dataset(str(prepared), split="train", streaming=True))
     assert load_dataset_builder(str(prepared)).info.splits["train"].num_examples == len(rows) == len(streamed) == 20
-    names = ["instance_id", "video", "landmarks", "fps", "num_frames", "start_seconds", "track", "source", "label"]
+    names = [
+        "instance_id",
+        "video",
+        "landmarks",
+        "fps",
+        "num_frames",
+        "start_seconds",
+        "track",
+        "source",
+        "quality",
+        "label",
+    ]
     assert rows.column_names == names
     assert rows["instance_id"][:] == list(range(20)) == [row["instance_id"] for row in streamed]
     assert rows["source"][:] == sorted(rows["source"][:])

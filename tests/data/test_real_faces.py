@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from preface_hf.data.decoding import open_video
-from preface_hf.data.faces import detect_faces, find_track
+from preface_hf.data.detection import detect_faces
 from preface_hf.data.landmarkers import OnnxLandmarker
 from preface_hf.data.landmarks import flip_landmarks, part_boxes
+from preface_hf.data.tracking import segments
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +15,12 @@ def track(shared):
     video = open_video(shared / "faces/marlin_clips/cropped01.mp4")
     frames = [frame for _, frame in zip(range(12), video, strict=False)]
     landmarker = OnnxLandmarker(shared / "weights")
-    return frames, find_track(detect_faces(frames, landmarker), video.fps)
+    return frames, only_track(frames, landmarker)
+
+
+def only_track(frames, landmarker):
+    ((track,),) = (segment.tracks for segment in segments(detect_faces(frames, landmarker), 25.0, 1000))
+    return track
 
 
 def centre(boxes):
@@ -38,7 +44,7 @@ def test_the_mirrored_clip_finds_the_mirrored_parts(track, shared):
     """Detect and track the mirrored pixels anew: its left eye is where the right eye's reflection must be."""
     frames, face = track
     mirrored = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
-    again = find_track(detect_faces(mirrored, OnnxLandmarker(shared / "weights")), 25.0)
+    again = only_track(mirrored, OnnxLandmarker(shared / "weights"))
     assert len(again.landmarks) == len(face.landmarks)
     expected = flip_landmarks(face.landmarks, frames[0].shape[1])
     eye_distance = np.linalg.norm(face.landmarks[:, 36] - face.landmarks[:, 45], axis=-1).mean()

@@ -1,0 +1,102 @@
+"""The faces of each frame: by detector and landmark network, or from landmarks that came with the data."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .cuts import CutFinder
+from .landmarkers import Landmarker
+
+
+# Faces narrower than this many pixels of the video are left aside.
+MIN_WIDTH = 16
+# A face is the same as in the detection before where their boxes overlap by this intersection over union.
+MIN_IOU = 0.3
+
+
+@dataclass
+class Face:
+    """One face in one frame: box `(4,)` x0, y0, x1, y1 and landmarks `(68, 2)`, both in pixels of the frame, and the
+    detector's score in [0, 1]."""
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    score: float = 1.0
+
+
+@dataclass
+class FrameFaces:
+    """The faces of one frame, largest first, and whether a new shot begins with it."""
+
+    faces: list[Face] = field(default_factory=list)
+    cut: bool = False
+
+
+def detect_faces(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_every: int = 1) -> Iterator[FrameFaces]:
+    """The faces of each frame.
+
+    With `detect_every` k, the detector sees every k-th frame and the first and last of each shot; between two
+    detections of a face its box is interpolated, and the landmark network sees every frame.
+    """
+    finder = CutFinder()
+    waiting: list[np.ndarray] = []
+    before: list[tuple[np.ndarray, float]] = []
+    cut = False
+    for frame in frames:
+        new_shot = finder(frame)
+        if waiting and (new_shot or len(waiting) == detect_every):
+            before = yield from settle(waiting, before, landmarker, cut)
+            waiting, cut = [], False
+        if new_shot:
+            before, cut = [], True
+        waiting.append(frame)
+        if not before:
+            before = yield from settle(waiting, before, landmarker, cut)
+            waiting, cut = [], False
+    if waiting:
+        yield from settle(waiting, before, landmarker, cut)
+
+
+def settle(
+    waiting: list[np.ndarray], before: list[tuple[np.ndarray, float]], landmarker: Landmarker, cut: bool
+) -> Generator[FrameFaces, None, list[tuple[np.ndarray, float]]]:
+    """The faces of frames that wait since the last detection, the last of them detected anew; returns its boxes."""
+    found = detect(waiting[-1], landmarker)
+    pairs = [(old, new) for old in before for new in found if overlap(old[0], new[0]) >= MIN_IOU]
+    for number, frame in enumerate(waiting[:-1], start=1):
+        part = number / len(waiting)
+        boxes = [(old[0] + part * (new[0] - old[0]), min(old[1], new[1])) for old, new in pairs]
+        yield FrameFaces(find_landmarks(frame, boxes, landmarker))
+    yield FrameFaces(find_landmarks(waiting[-1], found, landmarker), cut)
+    return found
+
+
+def detect(frame: np.ndarray, landmarker: Landmarker) -> list[tuple[np.ndarray, float]]:
+    """Boxes `(4,)` and scores of the faces of a frame, largest first."""
+    found = landmarker.detect(frame)
+    widths = found[:, 2] - found[:, 0]
+    order = [index for index in np.argsort(-widths, kind="stable") if widths[index] >= MIN_WIDTH]
+    return [(found[index, :4], float(found[index, 4])) for index in order]
+
+
+def find_landmarks(frame: np.ndarray, found: list[tuple[np.ndarray, float]], landmarker: Landmarker) -> list[Face]:
+    """The landmarks of each box of a frame."""
+    return [Face(box, landmarker.landmarks(frame, box), score) for box, score in found]
+
+
+def given_faces(landmarks: np.ndarray) -> Iterator[FrameFaces]:
+    """The face of each frame from landmarks `(frames, 68, 2)` that came with the data; none where one is NaN."""
+    for points in landmarks:
+        known = bool(np.isfinite(points).all())
+        box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        yield FrameFaces([Face(box, points)] if known else [])
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes `(4,)`."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    common = float(np.prod(np.maximum(sides, 0)))
+    return common / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common)
