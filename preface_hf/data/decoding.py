@@ -110,6 +110,7 @@ def encode_video(frames: Iterable[np.ndarray], fps: float) -> bytes:
 
 def frame_size(file: str | Path) -> tuple[int, int]:
     """Height and width that a media file states, in pixels, before anything is decoded; (0, 0) where it does not."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # no more than the header is read
     try:
         if _is_image(file):
             with Image.open(file) as picture:
@@ -117,10 +118,10 @@ def frame_size(file: str | Path) -> tuple[int, int]:
         with av.open(str(file), metadata_errors="ignore") as container:
             video = container.streams.video[0]
             return video.height, video.width
-    except Image.DecompressionBombError:
-        return 2**15, 2**15
     except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError):
         return 0, 0
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_image(source: str | Path | bytes) -> bool:
