@@ -47,10 +47,12 @@ class PoolRow:
 
 @dataclass
 class FeatureTable:
-    """Features float32 `(n, d)` and the instance ids `(n,)` of the rows that they describe."""
+    """Features float32 `(n, d)`, the instance ids `(n,)` of the rows that they describe and, if known, the `source`
+    of each id."""
 
     instance_ids: np.ndarray
     features: np.ndarray
+    sources: dict[int, str] | None = None
 
 
 def face_coverage(landmarks: np.ndarray, height: int, width: int) -> float:

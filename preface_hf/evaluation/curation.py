@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.progress import track as progress
 
 from preface_hf.data.curated import write_curated
@@ -19,6 +18,7 @@ from preface_hf.data.decoding import open_video
 from preface_hf.data.neighbours import Backend, check_backend
 from preface_hf.data.streams import PreparedSet, open_splits, read_rows
 from preface_hf.evaluation.encoders import Encoder, load_encoder
+from preface_hf.evaluation.features import features_of, read_features
 from preface_hf.evaluation.windows import windows
 
 
@@ -75,8 +75,10 @@ def curate(
     asked = None if query is None else read_query(query, encoder, batch_size)  # a mistake shows before the long work
     table = None if features is None else read_features(Path(features))
     rows, values = embed(sets, encoder, batch_size, min_coverage)
+    if all(row.reason for row in rows):
+        raise ValueError(f"no row of {str(pool)!r} is left, the first for {rows[0].reason}: lower min_coverage.")
     if table is not None:
-        values = _of_rows(table, rows, Path(str(features)))
+        values = features_of(table, rows, Path(str(features)))
     if asked is not None and values.shape[1:] != asked.features.shape[1:]:
         widths = f"{values.shape[1]} and {asked.features.shape[1]}"
         raise ValueError(f"features of pool and query are {widths} wide: take both from one encoder.")
@@ -84,11 +86,10 @@ def curate(
         rows, values, asked, neighbours=neighbours, max_similarity=max_similarity, centre=centre, backend=backend
     )  # fmt: skip
     dropped = Counter(row.reason.split(":")[0] for row in rows if row.reason)
-    if dropped.total() == len(rows):
-        raise ValueError(f"no row of {str(pool)!r} is left ({dict(dropped)}): lower min_coverage ({min_coverage}).")
-    options = {"pool": str(pool), "model": model and str(model), "features": features and str(features)}
-    options |= {"query": query and str(query), "neighbours": neighbours, "max_similarity": max_similarity}
-    options |= {"min_coverage": min_coverage, "centre": centre, "backend": backend}
+    paths = {"pool": pool, "model": model, "features": features, "query": query}
+    options: dict[str, Any] = {name: None if path is None else str(path) for name, path in paths.items()}
+    options |= {"neighbours": neighbours, "max_similarity": max_similarity, "min_coverage": min_coverage}
+    options |= {"centre": centre, "backend": backend}
     return CurateSummary(write_curated(target, sets, rows, options), dict(dropped), target / "report.jsonl")
 
 
@@ -113,7 +114,8 @@ def embed(
     """The rows of all splits, in order, and their features float32 `(rows, d)`, the means over their windows.
 
     A row that cannot be decoded or covers less than `min_coverage` has a reason, and a feature that means nothing.
-    Without an encoder the features are `(rows, 0)`. Raises `ValueError` if the encoder fails or gives no finite number.
+    Without an encoder the features are `(rows, 0)`. Raises `ValueError` if the encoder fails or gives a number that is
+    not finite.
     """
     rows: list[PoolRow] = []
     total = sum(data.num_rows for data in sets.values())
@@ -167,45 +169,3 @@ def read_query(query: str | Path, encoder: Encoder | None, batch_size: int = 8) 
         if row.reason:
             raise ValueError(f"row {row.pool_id} of the query {str(query)!r} {row.reason}: prepare it again.")
     return FeatureTable(np.array([row.pool_id for row in rows]), values)
-
-
-def read_features(file: Path) -> FeatureTable:
-    """Read a parquet file with `instance_id` and `feature`: the mean feature of each id, ids rising.
-
-    Raises `ValueError` for a file without these columns, without rows, or with features that are not finite or differ
-    in width.
-    """
-    advice = "write it with `preface-hf extract MODEL PREPARED_SET FILE`."
-    try:
-        with pq.ParquetFile(file) as reader:
-            columns = set(reader.schema_arrow.names)
-            if missing := [name for name in ("instance_id", "feature") if name not in columns]:
-                raise ValueError(f"no column {', '.join(missing)}")
-            ids = np.unique(reader.read(["instance_id"])["instance_id"].to_numpy())
-            if not len(ids):
-                raise ValueError("no row")
-            sums, counts = np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), np.int64)
-            for batch in reader.iter_batches(4096, columns=["instance_id", "feature"]):
-                values = batch["feature"].flatten().to_numpy().reshape(len(batch), -1)
-                slots = np.searchsorted(ids, batch["instance_id"].to_numpy())
-                sums = sums if sums.shape[1] else np.zeros((len(ids), values.shape[1]), np.float32)
-                np.add.at(sums, slots, values)
-                np.add.at(counts, slots, 1)
-    except (OSError, ValueError, IndexError, AttributeError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"cannot read features from {str(file)!r} ({reason}): {advice}") from error
-    if not np.isfinite(sums).all():
-        raise ValueError(f"{str(file)!r} holds features that are not finite: {advice}")
-    return FeatureTable(ids, sums / counts[:, None].astype(np.float32))
-
-
-def _of_rows(table: FeatureTable, rows: list[PoolRow], file: Path) -> np.ndarray:
-    """Features `(rows, d)` in the order of the pool; ValueError where ids do not match."""
-    ids = np.array([row.pool_id for row in rows])
-    if len(np.unique(ids)) < len(ids) or not np.isin(table.instance_ids, ids).all():
-        raise ValueError(f"{str(file)!r} holds features of another set: its instance ids are not those of the pool.")
-    asked = np.array([row.pool_id for row in rows if row.reason is None], np.int64)
-    if len(lacking := np.setdiff1d(asked, table.instance_ids)):
-        raise ValueError(f"{str(file)!r} has no feature of row {lacking[0]} of the pool: extract the whole pool.")
-    slots = np.minimum(np.searchsorted(table.instance_ids, ids), len(table.instance_ids) - 1)
-    return table.features[slots]
