@@ -173,7 +173,7 @@ def test_windows_in_batches_of_any_size_give_the_same(pool, checkpoint):  # noqa
         ({"max_similarity": 1.2}, r"max_similarity 1.2 is no cosine.*\[-1, 1\]"),
         ({"max_similarity": float("nan")}, "max_similarity nan is no cosine"),
         ({"min_coverage": -0.1}, "min_coverage -0.1 is no share"),
-        ({"min_coverage": 0.99}, "no row of .* is left .*lower min_coverage"),
+        ({"min_coverage": 0.99}, "no row of .* is left, the first for low face coverage: lower min_coverage"),
         ({"neighbours": 0}, "neighbours 0 .* at least 1"),
         ({"backend": "annoy"}, "unknown backend 'annoy'"),
         ({"features": None}, "give either model"),
