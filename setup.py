@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 FACES = ["opencv-python-headless>=4.10"]
 FACE_ALIGNMENT = ["face-alignment>=1.5"]
 PEFT = ["peft>=0.18"]
+CURATION = ["faiss-cpu>=1.12"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
 METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5", "torchmetrics>=1.8"]
 DEV = ["pytest>=8", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
@@ -44,9 +45,10 @@ setup(
         "face-alignment": FACE_ALIGNMENT,
         "peft": PEFT,
         "metrics": METRICS,
+        "curation": CURATION,
         "export": EXPORT,
         "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
-        "dev": [*FACES, *PEFT, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
+        "dev": [*FACES, *PEFT, *CURATION, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

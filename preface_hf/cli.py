@@ -58,6 +58,35 @@ def prepare(
 
 
 @app.command()
+def curate(
+    pool: Annotated[str, typer.Argument(help="prepared set (folder or Hub name)")],
+    out: Annotated[Path, typer.Argument(help="the prepared set of what is kept")],
+    model: Annotated[str | None, typer.Option(help="checkpoint that makes the features")] = None,
+    features: Annotated[Path | None, typer.Option(help="or: features of POOL, by `preface-hf extract`")] = None,
+    query: Annotated[str | None, typer.Option(help="faces to retrieve by: prepared set (or features)")] = None,
+    neighbours: Annotated[int, typer.Option(help="rows of POOL that each row of the query brings")] = 32,
+    max_similarity: Annotated[float, typer.Option(help="cosine above which a row is a duplicate; 1: none is")] = 0.95,
+    min_coverage: Annotated[float, typer.Option(help="least share of the crop that the landmarks cover")] = 0.1,
+    centre: Annotated[bool, typer.Option(help="take the pool's mean from the features")] = True,
+    batch_size: Annotated[int, typer.Option(help="windows per forward pass")] = 8,
+    backend: Annotated[str, typer.Option(help="numpy or faiss (exact), faiss-ivf (approximate)")] = "numpy",
+) -> None:
+    """Keep of a prepared set what shows enough face, is no near-duplicate and is near to a query (ProS' retrieval).
+
+    Example: `preface-hf curate prepared/ curated/ --model run/final --query faces/`
+    """
+    from preface_hf.evaluation.curation import curate
+
+    done = curate(
+        pool, out, model=model, features=features, query=query, neighbours=neighbours, max_similarity=max_similarity,
+        min_coverage=min_coverage, centre=centre, batch_size=batch_size, backend=backend,  # type: ignore[arg-type]
+    )  # fmt: skip
+    rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
+    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(done.dropped.items())) or "none"
+    typer.echo(f"{out} holds {rows}; dropped: {dropped} ({done.report}).")
+
+
+@app.command()
 def pretrain(
     data: Annotated[str | None, typer.Option(help="prepared set (folder or Hub name)")] = None,
     output_dir: Annotated[str | None, typer.Option(help="the run's folder")] = None,

@@ -59,6 +59,18 @@ def face_heights(landmarks: np.ndarray) -> np.ndarray:
     return np.linalg.norm(landmarks[:, CHIN] - brows, axis=-1)
 
 
+def hull_areas(landmarks: np.ndarray, directions: int = 128) -> np.ndarray:
+    """Area in square pixels of the convex hull of the landmarks `(frames, 68, 2)` of each frame, `(frames,)`.
+
+    The hull is spanned by the outermost points in `directions` directions: too small by less than 1 %.
+    """
+    angles = np.arange(directions) * (2 * np.pi / directions)
+    outward = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    corners = np.take_along_axis(landmarks, (landmarks @ outward).argmax(axis=1)[..., None], axis=1)
+    x, y = corners[..., 0].astype(np.float64), corners[..., 1].astype(np.float64)
+    return (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1) / 2
+
+
 def region_centres(landmarks: np.ndarray, region: str) -> np.ndarray:
     """Centre of a region per frame in pixels, `(frames, 2)`.
 

@@ -76,18 +76,24 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def write_shards(folder: Path, split: str, rows: Iterable[dict[str, Any]], features: Features) -> int:
     """Write rows to `folder/<split>-00000-of-0000N.parquet`, about `SHARD_BYTES` each at most; returns their count."""
+    return write_tables(
+        folder, split, (to_table(group, features) for group in _groups(rows, ROWS_PER_GROUP)), features
+    )
+
+
+def write_tables(folder: Path, split: str, tables: Iterable[pa.Table], features: Features) -> int:
+    """As [`write_shards`], from arrow tables of the columns `features`, each of which becomes a row group."""
     count, size = 0, SHARD_BYTES
     shards: list[Path] = []
     writer = None
-    for group in _groups(rows, ROWS_PER_GROUP):
-        table = to_table(group, features)
+    for table in tables:
         if writer is None or size + table.nbytes > SHARD_BYTES:
             if writer is not None:
                 writer.close()
             shards.append(folder / f"{split}-{len(shards):05d}.parquet")
             writer, size = pq.ParquetWriter(shards[-1], features.arrow_schema), 0
         writer.write_table(table)
-        count, size = count + len(group), size + table.nbytes
+        count, size = count + len(table), size + table.nbytes
     if writer is not None:
         writer.close()
     for number, shard in enumerate(shards):
@@ -106,21 +112,26 @@ def _groups(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str
         yield group
 
 
-def readme(features: Features, counts: dict[str, int], folder: Path, crop_size: int, landmarker: str) -> str:
-    """The README of a prepared set: the header that `datasets` reads (columns, splits, files) and what it holds."""
+def describe_files(features: Features, counts: dict[str, int], folder: Path, card: DatasetCardData) -> DatasetCardData:
+    """Write into `card`, the header of a README, what `datasets` reads there: columns, splits, files in `folder`."""
     sizes = {split: sum(file.stat().st_size for file in folder.glob(f"{split}-*.parquet")) for split in counts}
     splits = SplitDict()
     for split, rows in counts.items():
         splits.add(SplitInfo(split, num_bytes=sizes[split], num_examples=rows))
     total = sum(sizes.values())
     info = DatasetInfo(features=features, splits=splits, download_size=total, dataset_size=total)
-    card = DatasetCardData()
     DatasetInfosDict({"default": info}).to_dataset_card_data(card)
     files = [{"split": split, "path": f"data/{split}-*"} for split in counts]
     MetadataConfigs({"default": {"data_files": files}}).to_dataset_card_data(card)
+    return card
+
+
+def readme(features: Features, counts: dict[str, int], folder: Path, crop_size: int, landmarker: str) -> str:
+    """The README of a prepared set: the header that `datasets` reads (columns, splits, files) and what it holds."""
+    header = describe_files(features, counts, folder, DatasetCardData())
     held = ", ".join(f"{rows} in `{split}`" for split, rows in counts.items())
     return f"""---
-{card.to_yaml()}
+{header.to_yaml()}
 ---
 
 # Face tracks

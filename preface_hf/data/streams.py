@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import IterableDataset as Stream
-from datasets import load_dataset
+from datasets import get_dataset_split_names, load_dataset
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from preface_hf.data.decoding import open_video
@@ -54,6 +54,18 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
     if not num_rows:
         raise ValueError(f"split {split!r} of {str(path)!r} has no rows: prepare more videos.")
     return PreparedSet(str(path), rows, num_rows)
+
+
+def open_splits(path: str | Path) -> dict[str, PreparedSet]:
+    """Open every split of a prepared set, `train` first; raises `ValueError` if `path` holds none."""
+    try:
+        names = get_dataset_split_names(str(path))
+    except Exception as error:  # as above
+        raise ValueError(
+            f"cannot open {str(path)!r} as a prepared set ({str(error).splitlines()[0]}): "
+            f"make it with `preface-hf prepare SRC {path}`."
+        ) from error
+    return {name: open_prepared(path, name) for name in sorted(names, key=lambda name: (name != "train", name))}
 
 
 def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
