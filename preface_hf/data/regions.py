@@ -46,7 +46,7 @@ def region_map(landmarks: np.ndarray, height: int, width: int, grid: int = 14) -
     maps = np.zeros((len(landmarks), grid * grid), np.uint8)
     for number, points in enumerate(landmarks):
         half = (boxes[number, :, 2:] - boxes[number, :, :2]) / 2
-        away = (np.abs(cells[:, None] - boxes[number, :, :2] - half) / half).max(axis=2)  # (cells, features), 1: border
+        away = (np.abs(cells[:, None] - boxes[number, :, :2] - half) / half).max(axis=2)  # (cells, features)
         codes = np.array([REGIONS.index(region) for region in features])
         maps[number] = np.where(away.min(axis=1) < 1, codes[away.argmin(axis=1)], 0)
         empty = maps[number] == 0
