@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 FACES = ["opencv-python-headless>=4.10", "onnxruntime>=1.19"]
 FACE_ALIGNMENT = ["face-alignment>=1.5"]
+RECIPES = ["h5py>=3"]
 PEFT = ["peft>=0.18"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
 METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5", "torchmetrics>=1.8"]
@@ -42,11 +43,12 @@ setup(
     extras_require={
         "faces": FACES,
         "face-alignment": FACE_ALIGNMENT,
+        "recipes": RECIPES,
         "peft": PEFT,
         "metrics": METRICS,
         "export": EXPORT,
         "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
-        "dev": [*FACES, *PEFT, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
+        "dev": [*FACES, *RECIPES, *PEFT, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

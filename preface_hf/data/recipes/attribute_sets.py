@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .base import Item, Label, Listing, expect, gather, join, kind_of, note, refuse, split_by, strings
+from .base import Item, Label, Listing, expect, gather, join, note, refuse, split_by, strings
 from .mosei import h5py_of
 from .tables import find, read_lines
 
@@ -48,7 +48,7 @@ def celeba(src: Path, media: str = "auto") -> Listing:
 
 def _pairs(src: Path, names: list[str], name: str) -> dict[str, str]:
     file = find(names, name)
-    return {words[0]: words[1] for words in read_lines(src / file)} if file else {}
+    return {words[0]: words[1] for words in read_lines(src / file) if len(words) > 1} if file else {}
 
 
 def _one_copy(images: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -92,8 +92,10 @@ def lfw(src: Path, media: str = "auto") -> Listing:
 
 
 def _lfw_person(name: str) -> str | None:
-    hit = re.search(r"(?:^|/)(?:([^/]+)/)?(.+)_\d{4}\.jpg$", name)
-    return hit[2] if hit and kind_of(name) == "image" and hit[1] in (None, hit[2]) else None
+    """The person of `<person>/<person>_0001.jpg`; None for any other name."""
+    *folders, file = name.split("/")
+    hit = re.fullmatch(r"(.+)_\d{4}\.jpg", file)
+    return hit[1] if hit and folders and folders[-1] == hit[1] else None
 
 
 def _lfw_scores(src: Path, names: list[str]) -> tuple[dict[str, dict[str, Label]], list[str]]:

@@ -41,7 +41,7 @@ def youtube_faces(src: Path, media: str = "auto") -> Listing:
             content = partial(frames_to_video, [src / name for name in files], 24)
             pairs.append((Item(f"{person}/{video}.mp4", None, labels), content))
     rows = expect({"videos": len(frames), "people": len({p for p, _ in frames})}, {"videos": 3425, "people": 1595})
-    items = [item for item, _ in pairs]
+    items = sorted((item for item, _ in pairs), key=lambda item: item.source)
     if media != "image":
         root = cache_folder("youtube-faces", describe(src, sorted(n for f in frames.values() for _, n in f)))
         items, written = write_media(root, pairs, len(pairs))

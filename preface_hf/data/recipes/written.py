@@ -46,7 +46,7 @@ def write_media(
             kept.append(item)
         except (OSError, ValueError) as error:
             rows.append(aside(item.source, "left out", f"it could not be written out: {' '.join(str(error).split())}"))
-    return kept, rows
+    return sorted(kept, key=lambda item: item.source), rows
 
 
 def frames_to_video(files: list[Path], fps: float) -> bytes:
