@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 FACES = ["opencv-python-headless>=4.10"]
 FACE_ALIGNMENT = ["face-alignment>=1.5"]
+RECIPES = ["h5py>=3"]
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
@@ -43,12 +44,13 @@ setup(
     extras_require={
         "faces": FACES,
         "face-alignment": FACE_ALIGNMENT,
+        "recipes": RECIPES,
         "peft": PEFT,
         "metrics": METRICS,
         "curation": CURATION,
         "export": EXPORT,
         "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
-        "dev": [*FACES, *PEFT, *CURATION, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
+        "dev": [*FACES, *RECIPES, *PEFT, *CURATION, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

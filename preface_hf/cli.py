@@ -26,7 +26,9 @@ Weights = Annotated[str | None, typer.Option(help="folder (or Hub name) of the o
 def prepare(
     src: Annotated[Path, typer.Argument(help="a video, or a folder of videos or images")],
     out: Annotated[Path, typer.Argument(help="the prepared set; prepare goes on where it was stopped")],
-    recipe: Annotated[str, typer.Option(help="how SRC is laid out")] = "folder",
+    recipe: Annotated[
+        str, typer.Option(help="how SRC is laid out: folder, csv, hub or a data set (docs/recipes.md)")
+    ] = "folder",
     landmarker: Landmarker = "onnx",
     weights: Weights = None,
     crop_size: Annotated[int, typer.Option(help="pixels")] = 224,
@@ -54,7 +56,7 @@ def prepare(
     )  # fmt: skip
     rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
     state = "was prepared already" if done.already_done else "is prepared"
-    typer.echo(f"{out} {state}: {rows}; {done.left_out} files left out ({done.report}).")
+    typer.echo(f"{out} {state}: {rows}; splits {done.split_hash}; {done.left_out} files left out ({done.report}).")
 
 
 @app.command()

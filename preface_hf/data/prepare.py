@@ -17,18 +17,20 @@ from . import prepared
 from .crops import CROPS
 from .landmarkers import load_landmarker
 from .prepare_tasks import Task, make_tasks, replacing, run_tasks
-from .recipes import RECIPES, Item, Listing, media_root
+from .recipes import RECIPES, Item, Listing, media_root, split_hash
 from .track_rows import TrackOptions
 
 
 OPTIONS_FILE, REPORT_FILE, README_FILE, WORK_FOLDER = "prepare.yaml", "report.jsonl", "README.md", ".work"
+SPLITS_LINE = "Hash of the splits: "
 
 
 @dataclass
 class PrepareSummary:
     """What a prepared set holds: rows, rows of each split, files left out, and where the report lies.
 
-    `already_done` is true where the set was finished before and nothing was changed.
+    `already_done` is true where the set was finished before and nothing was changed. `split_hash` stands for who is in
+    which split (see `recipes.split_hash`): two sets of the same protocol have the same one.
     """
 
     rows: int
@@ -36,6 +38,7 @@ class PrepareSummary:
     left_out: int
     report: Path
     already_done: bool = False
+    split_hash: str = ""
 
 
 def prepare(
@@ -60,7 +63,7 @@ def prepare(
     """Turn the videos or images of `src` into a data set in `out` that `datasets.load_dataset(out)` opens.
 
     Args:
-        recipe: how `src` is read; see `preface_hf.data.recipes`.
+        recipe: how `src` is read; see `preface_hf.data.recipes` and docs/recipes.md.
         landmarker: `onnx` (reads `weights`), `face-alignment`, or `given` (a `.npy` or `.pts` beside each file).
         weights: folder of the onnx landmarker's networks, or a Hub repository.
         crop_size: side of the face crops in pixels, even.
@@ -98,7 +101,9 @@ def prepare(
     if not finished:
         load_landmarker(landmarker, weights)  # a user's mistake shows before any work is done
         listing = _listing(src, out, recipe, media, options)
-        tasks = make_tasks([item.source for item in listing.items], media_root(src), out / WORK_FOLDER, tracking)
+        tasks = make_tasks(
+            [item.source for item in listing.items], media_root(src, listing), out / WORK_FOLDER, tracking
+        )
         run_tasks(tasks, workers, landmarker, weights)
         _join(out, listing, tasks, options)
     _tidy(out)
@@ -155,7 +160,7 @@ def _listing(src: Path, out: Path, recipe: str, media: str, options: dict[str, A
     file = out / WORK_FOLDER / "listing.json"
     if file.is_file():
         stored = json.loads(file.read_text(encoding="utf-8"))
-        return Listing([Item(**item) for item in stored["items"]], stored["columns"], stored["aside"])
+        return Listing(**stored | {"items": [Item(**item) for item in stored["items"]]})
     listing = RECIPES[recipe](src, media)
     reserved = sorted({"instance_id", *prepared.TRACK_FEATURES} & set(listing.columns))
     if reserved:
@@ -190,6 +195,7 @@ def _join(out: Path, listing: Listing, tasks: list[Task], options: dict[str, Any
     shutil.rmtree(out / "data", ignore_errors=True)
     folder.rename(out / "data")
     text = prepared.readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
+    text += f"\n{SPLITS_LINE}{split_hash(Listing([Item(*pair) for pair in split_of.items()], {}, []))}\n"
     with replacing(out / README_FILE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -221,4 +227,6 @@ def _summary(out: Path, already_done: bool) -> PrepareSummary:
     counts = {name: split.num_examples for name, split in splits.items()}
     lines = (out / REPORT_FILE).read_text(encoding="utf-8").splitlines()
     left_out = sum(json.loads(line)["status"] == "left out" for line in lines)
-    return PrepareSummary(sum(counts.values()), counts, left_out, out / REPORT_FILE, already_done)
+    card = (out / README_FILE).read_text(encoding="utf-8").splitlines()
+    digest = next((line.removeprefix(SPLITS_LINE) for line in card if line.startswith(SPLITS_LINE)), "")
+    return PrepareSummary(sum(counts.values()), counts, left_out, out / REPORT_FILE, already_done, digest)
