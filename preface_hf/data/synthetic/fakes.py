@@ -1,0 +1,110 @@
+"""Fakes of the blend type: the inner face of somebody else, put onto the target's landmarks and blended in.
+
+The donor acts what the target acts (a face swap keeps expression, speech and pose) before a camera, background and
+light of their own; each frame is warped onto the target's landmarks and blended through the feathered convex hull of
+them, matched in colour or not. Outside the hull a fake is, to the bit, the real clip of the same arguments. Real and
+fake frames are encoded once, by the same encoder with the same settings, and a fake is made of drawn frames, not of
+decoded ones: what tells them apart is the blend, not the compression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from ..landmarks import face_heights
+from .brush import hull
+from .clip import Shot, SyntheticClip, finish, rehearse
+from .expressions import EXPRESSIONS
+from .warp import sample, warp_places
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How a face is blended in. shrink: how far the hull is drawn in to its middle (0 to 1); feather: deviation of its
+    soft edge in face heights; strength: share of the donor in the middle; matched: whether colours are matched.
+    """
+
+    shrink: float = 0.06
+    feather: float = 0.05
+    strength: float = 1.0
+    matched: bool = True
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Blend:
+        """A blend as good or bad as they come."""
+        shrink, feather, strength = rng.uniform(0, 0.12), rng.uniform(0.02, 0.07), rng.uniform(0.85, 1)
+        return cls(shrink, feather, strength, bool(rng.random() < 0.6))
+
+
+def draw_fake(
+    identity: int,
+    donor: int,
+    expression: str,
+    seed: int,
+    num_frames: int = 32,
+    size: int = 128,
+    fps: float = 25.0,
+    *,
+    sound: bool = False,
+    parsing: bool = False,
+    blend: Blend | None = None,
+) -> SyntheticClip:
+    """Draw the clip of `draw_clip` with the donor's inner face: the same arguments give the same bytes.
+
+    Landmarks, pose and sound are the target's; the parsing map shows what the frames show. blend None draws one from
+    the seed. Raises ValueError where donor is the identity itself or negative, else as `draw_clip`.
+    """
+    if donor == identity or donor < 0:
+        raise ValueError(f"donor {donor} must be an integer from 0 and not the identity {identity} itself")
+    rng, performance = rehearse(identity, expression, seed, num_frames, size, fps)
+    shot = Shot.take(rng, identity, performance, size)
+    own = np.random.default_rng([seed, identity, EXPRESSIONS.index(expression), 6, donor])
+    blend = blend or Blend.draw(own)
+    other = Shot.take(own, donor, performance, size)
+    frames, maps = blended(shot, other, blend, parsing)
+    return finish(shot, performance, frames, maps, (identity, expression, seed), fps, sound, donor)
+
+
+def blended(shot: Shot, other: Shot, blend: Blend, parsing: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The frames of a shot with the face of another of equal length and size, and their parsing maps if asked for."""
+    (frames, maps), (faces, face_maps) = shot.develop(parsing), other.develop(parsing)
+    size = frames.shape[1]
+    masks = face_masks(shot.landmarks, size, blend)
+    inside = masks > 0.004  # less would not change a pixel
+    pairs = zip(shot.landmarks, other.landmarks, inside, strict=True)
+    places = [warp_places(mine, theirs, size, size)[where] for mine, theirs, where in pairs]
+    pixels = [sample(face, place) for face, place in zip(faces, places, strict=True)]
+    if blend.matched:
+        pixels = _matched(pixels, [frame[where] for frame, where in zip(frames, inside, strict=True)])
+    for frame, where, mask, new in zip(frames, inside, masks, pixels, strict=True):
+        share = mask[where][:, None]
+        frame[where] = (frame[where] * (1 - share) + new * share + 0.5).clip(0, 255).astype(np.uint8)
+    if maps is not None and face_maps is not None:
+        for labels, face_labels, where, mask, place in zip(maps, face_maps, inside, masks, places, strict=True):
+            x, y = np.rint(place).astype(int).clip(0, size - 1).T
+            labels[where] = np.where(mask[where] > 0.5, face_labels[y, x], labels[where])
+    return frames, maps
+
+
+def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
+    """Share of the donor's face in each pixel, float32 `(frames, size, size)` from 0 to the blend's strength: the
+    convex hull of landmarks `(frames, 68, 2)`, drawn in and feathered."""
+    radius = blend.feather * float(np.median(face_heights(landmarks)))
+    masks = []
+    for points in landmarks:
+        middle = points.mean(axis=0)
+        outline = hull(points + blend.shrink * (middle - points)) * 2 + 0.5  # drawn at twice the size
+        mask = Image.new("L", (2 * size, 2 * size))
+        ImageDraw.Draw(mask).polygon(outline.ravel().tolist(), fill=255)
+        masks.append(np.asarray(mask.reduce(2).filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32))
+    return np.stack(masks) * (blend.strength / 255)
+
+
+def _matched(pixels: list[np.ndarray], target: list[np.ndarray]) -> list[np.ndarray]:
+    """Pixels `(n, 3)` of each frame with the mean and deviation of the target's, those of the clip: no flicker."""
+    mine, theirs = np.concatenate(pixels), np.concatenate(target).astype(np.float32)
+    gain = (theirs.std(axis=0) / mine.std(axis=0).clip(1)).clip(0.5, 2)
+    return [(frame - mine.mean(axis=0)) * gain + theirs.mean(axis=0) for frame in pixels]
