@@ -45,19 +45,22 @@ def both_sides(points: np.ndarray) -> np.ndarray:
 
 def hull(points: np.ndarray) -> np.ndarray:
     """The convex hull of points `(n, 2)`, in order (monotone chain)."""
-    ordered = sorted(map(tuple, points.tolist()))
-    chain: list[tuple[float, float]] = []
-    for side in (ordered, ordered[::-1]):
-        start = len(chain)
-        for x, y in side:
-            while len(chain) > start + 1:
-                (ax, ay), (bx, by) = chain[-2:]
-                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
-                    break
-                chain.pop()
-            chain.append((x, y))
-        chain.pop()
-    return np.array(chain)
+    ordered = sorted(points.tolist())
+    return np.array(_half_hull(ordered) + _half_hull(ordered[::-1]))
+
+
+def _half_hull(ordered: list[list[float]]) -> list[list[float]]:
+    """The hull's lower side, without its end, of points in order of x; its upper side of points in reverse order."""
+    chain: list[list[float]] = []
+    for point in ordered:
+        x, y = point
+        while len(chain) > 1:
+            (ax, ay), (bx, by) = chain[-2], chain[-1]
+            if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
+                break
+            chain.pop()
+        chain.append(point)
+    return chain[:-1]
 
 
 class Brush:
@@ -94,16 +97,18 @@ class Brush:
         flat = self._flat(points)
         self._colour.line(flat, fill=colour, width=max(1, round(width * self.scale)), joint="curve")
 
-    def dot(self, centre: np.ndarray, radius: float, colour: Colour, flat: float = 1.0) -> None:
-        """Draw a dot about a point `(3,)`, `flat` times as high as wide; radius in face units."""
-        x, y = self.camera(centre)
+    def dots(self, centres: np.ndarray, radius: float, colour: Colour, flat: float = 1.0) -> None:
+        """Draw a dot about each point `(n, 3)`, `flat` times as high as wide; radius in face units."""
         wide, high = radius * self.scale, radius * flat * self.scale
-        self._colour.ellipse((x - wide, y - high, x + wide, y + high), fill=colour)
+        for x, y in self.camera(centres).tolist():
+            self._colour.ellipse((x - wide, y - high, x + wide, y + high), fill=colour)
 
     def ball(self, centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
         """Outline `(32, 2)` in canvas pixels of an ellipsoid in face units."""
         across = self.camera.matrix * radii
-        return self.camera(centre) + CIRCLE @ np.linalg.cholesky(across @ across.T).T
+        (a, b), (_, c) = (across @ across.T).tolist()
+        high = b / a**0.5  # the lower row of the Cholesky factor
+        return self.camera(centre) + CIRCLE @ np.array([[a**0.5, high], [0, (c - high * high) ** 0.5]])
 
     def parsing(self) -> np.ndarray:
         """The parsing map at the picture's size, uint8 `(size, size)`; ValueError for a brush without labels."""

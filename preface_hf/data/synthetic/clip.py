@@ -124,7 +124,7 @@ def finish(
     sound: bool,
     donor: int | None = None,
 ) -> SyntheticClip:
-    """A clip of a shot's truth and the frames and parsing maps that were made of it. who: identity, expression, seed."""
+    """A clip: a shot's truth, and the frames and maps that were made of it. who: identity, expression, seed."""
     identity, expression, seed = who
     rng = np.random.default_rng([seed, identity, EXPRESSIONS.index(expression), 4])
     audio = speak(rng, identity, performance.speech, len(frames) / fps) if sound else None

@@ -23,11 +23,12 @@ from .warp import sample, warp_places
 
 @dataclass(frozen=True)
 class Blend:
-    """How a face is blended in. shrink: how far the hull is drawn in to its middle (0 to 1); feather: deviation of its
-    soft edge in face heights; strength: share of the donor in the middle; matched: whether colours are matched.
+    """How a face is blended in. feather: deviation of the hull's soft edge in face heights, by which it is drawn in
+    too; shrink: how far it is drawn in to its middle beyond that (0 to 1); strength: share of the donor in the middle;
+    matched: whether colours are matched.
     """
 
-    shrink: float = 0.06
+    shrink: float = 0.03
     feather: float = 0.05
     strength: float = 1.0
     matched: bool = True
@@ -35,7 +36,7 @@ class Blend:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Blend:
         """A blend as good or bad as they come."""
-        shrink, feather, strength = rng.uniform(0, 0.12), rng.uniform(0.02, 0.07), rng.uniform(0.85, 1)
+        shrink, feather, strength = rng.uniform(0, 0.08), rng.uniform(0.015, 0.06), rng.uniform(0.85, 1)
         return cls(shrink, feather, strength, bool(rng.random() < 0.6))
 
 
@@ -95,8 +96,10 @@ def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
     radius = blend.feather * float(np.median(face_heights(landmarks)))
     masks = []
     for points in landmarks:
-        middle = points.mean(axis=0)
-        outline = hull(points + blend.shrink * (middle - points)) * 2 + 0.5  # drawn at twice the size
+        inward = points.mean(axis=0) - points
+        far = np.linalg.norm(inward, axis=1, keepdims=True).clip(1e-6)
+        inner = points + inward * (blend.shrink + radius / far).clip(0, 0.9)
+        outline = hull(inner) * 2 + 0.5  # drawn at twice the size
         mask = Image.new("L", (2 * size, 2 * size))
         ImageDraw.Draw(mask).polygon(outline.ravel().tolist(), fill=255)
         masks.append(np.asarray(mask.reduce(2).filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32))
@@ -104,7 +107,13 @@ def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
 
 
 def _matched(pixels: list[np.ndarray], target: list[np.ndarray]) -> list[np.ndarray]:
-    """Pixels `(n, 3)` of each frame with the mean and deviation of the target's, those of the clip: no flicker."""
-    mine, theirs = np.concatenate(pixels), np.concatenate(target).astype(np.float32)
-    gain = (theirs.std(axis=0) / mine.std(axis=0).clip(1)).clip(0.5, 2)
-    return [(frame - mine.mean(axis=0)) * gain + theirs.mean(axis=0) for frame in pixels]
+    """Pixels `(n, 3)` of each frame, each channel on a curve that takes the clip's mean to the target's, or near.
+
+    A power where the target is brighter, then a gain, both of the whole clip: black stays, nothing flickers, and
+    neither goes so far that eyes glow or noise shows.
+    """
+    mine, theirs = (np.concatenate(frames).mean(axis=0).clip(4, 251) / 255 for frames in (pixels, target))
+    gamma = (np.log(theirs) / np.log(mine)).clip(0.45, 1).astype(np.float32)
+    toned = [255 * (frame / 255) ** gamma for frame in pixels]
+    gain = (255 * theirs / np.concatenate(toned).mean(axis=0).clip(1)).clip(0, 1.4).astype(np.float32)
+    return [frame * gain for frame in toned]

@@ -13,6 +13,9 @@ from .parsing import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE, SKIN
 # Upper and lower lid of each eye, in the picture from left to right.
 _EYES = {RIGHT_EYE: ([36, 37, 38, 39], [36, 41, 40, 39]), LEFT_EYE: ([42, 43, 44, 45], [42, 47, 46, 45])}
 
+# The rim of the iris, the iris and the pupil, in face units from its middle.
+_DISCS = np.stack([np.column_stack([CIRCLE[::2] * radius, np.zeros(16)]) for radius in (0.082, 0.07, 0.036)])
+
 
 def draw_beard(brush: Brush, person: Person, points: np.ndarray) -> None:
     """Whatever beard the person has."""
@@ -45,14 +48,12 @@ def draw_nose(brush: Brush, person: Person, points: np.ndarray, light_from_right
     shade = np.array([points[27], points[30], points[33], away, (points[27] + away) / 2])
     brush.fill(shade, dark(skin, 0.13))
     wings = (points[31:36] + [0, -0.035, 0])[[0, -1]] * [0.85, 1, 1]
-    for wing in wings:
-        brush.dot(wing, 0.06, dark(skin, 0.1))
-    brush.dot((points[30] + points[33]) / 2, 0.085, skin)
+    brush.dots(wings, 0.06, dark(skin, 0.1))
+    brush.dots((points[30:31] + points[33]) / 2, 0.085, skin)
     brush.line(points[27:31], light(skin, 0.14), 0.05)
-    brush.dot(points[30], 0.045, light(skin, 0.3))
+    brush.dots(points[30:31], 0.045, light(skin, 0.3))
     brush.line(curve(points[31:36]), dark(skin, 0.4), 0.022)
-    for nostril in (points[32], points[34]):
-        brush.dot(nostril + [0, -0.012, 0], 0.026, dark(skin, 0.65), 0.7)
+    brush.dots(points[[32, 34]] + [0, -0.012, 0], 0.026, dark(skin, 0.65), 0.7)
     if brush.labels is not None:
         brush.mark(_nose_outline(brush, points, wings), NOSE)
 
@@ -95,14 +96,14 @@ def draw_eyes(brush: Brush, person: Person, points: np.ndarray, gaze: np.ndarray
 
 def _draw_iris(brush: Brush, person: Person, above: np.ndarray, below: np.ndarray, centre: np.ndarray) -> None:
     """Iris, pupil and their glint, cut off by the lids."""
+    discs = centre + _DISCS
+    lids = [np.interp(discs[..., 0], lid[:, 0], lid[:, 1]) for lid in (above, below)]
+    discs[..., 1] = np.minimum(np.maximum(discs[..., 1], lids[0]), lids[1])
     iris = person.look.iris
-    for radius, colour in ((0.082, dark(iris, 0.35)), (0.07, iris), (0.036, (14, 12, 12))):
-        disc = centre + np.column_stack([CIRCLE[::2] * radius, np.zeros(16)])
-        lids = [np.interp(disc[:, 0], lid[:, 0], lid[:, 1]) for lid in (above, below)]
-        disc[:, 1] = np.minimum(np.maximum(disc[:, 1], lids[0]), lids[1])
+    for disc, colour in zip(discs, (dark(iris, 0.35), iris, (14, 12, 12)), strict=True):
         brush.fill(disc, colour)
     if below[7, 1] - above[7, 1] > 0.06:
-        brush.dot(centre + [0.024, -0.024, 0], 0.016, (250, 250, 250))
+        brush.dots(centre[None] + [0.024, -0.024, 0], 0.016, (250, 250, 250))
 
 
 def draw_brows(brush: Brush, person: Person, points: np.ndarray) -> None:

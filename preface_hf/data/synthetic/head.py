@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .appearance import Person, dark, light, mix
@@ -46,14 +48,11 @@ def draw_head(brush: Brush, person: Person, points: np.ndarray) -> None:
     brush.fill(_skull(brush, person, grown), colour, lit=True, label=label)
     if "long" not in person.look.style:
         _draw_ears(brush, person)
-    line = np.linspace(-0.62, 0.62, 9)
-    forehead = on_skull(person, line, -0.86 + 0.75 * line**2)
-    cheeks = both_sides(CHEEKS * [person.wide, 1, 1])
-    outline = np.concatenate([curve(points[:17], 3), points[17:27], forehead, cheeks])
+    outline = np.concatenate([curve(points[:17], 3), points[17:27], _upper_face(person.wide)])
     brush.fill(hull(brush.camera(outline)), person.skin, lit=True, label=SKIN)
     for side, corner in ((-1, 48), (1, 54)):
         cheek = points[corner] * [0.6, 0, 0.6] + [side * 0.2, 0.16, 0.2]
-        brush.dot(cheek, 0.11, mix(person.skin, (214, 96, 84), 0.1), 0.8)
+        brush.dots(cheek[None], 0.11, mix(person.skin, (214, 96, 84), 0.1), 0.8)
     _draw_marks(brush, person)
 
 
@@ -61,10 +60,17 @@ def _skull(brush: Brush, person: Person, grown: float) -> np.ndarray:
     return brush.ball(_SKULL_CENTRE, _SKULL_RADII * [person.wide, 1, 1] * grown)
 
 
-def on_skull(person: Person, x: np.ndarray, y: np.ndarray, grown: float = 1.0) -> np.ndarray:
+@lru_cache(maxsize=64)
+def _upper_face(wide: float) -> np.ndarray:
+    """Hairline, temples and cheekbones, `(17, 3)` in face units, of a head `wide` times the mean one's width."""
+    line = np.linspace(-0.62, 0.62, 9)
+    return np.concatenate([_on_skull(wide, line, -0.86 + 0.75 * line**2), both_sides(CHEEKS * [wide, 1, 1])])
+
+
+def _on_skull(wide: float, x: np.ndarray, y: np.ndarray, grown: float = 1.0) -> np.ndarray:
     """Points `(n, 3)` on the front of the skull at x and y, all in face units; grown: times the skull's size."""
-    place = np.stack([x * person.wide, y, np.zeros_like(x)], axis=1)
-    around = (place - _SKULL_CENTRE)[:, :2] / (_SKULL_RADII[:2] * [person.wide, 1] * grown)
+    place = np.stack([x * wide, y, np.zeros_like(x)], axis=1)
+    around = (place - _SKULL_CENTRE)[:, :2] / (_SKULL_RADII[:2] * [wide, 1] * grown)
     place[:, 2] = _SKULL_CENTRE[2] + _SKULL_RADII[2] * grown * np.sqrt((1 - (around**2).sum(axis=1)).clip(0))
     return place
 
@@ -79,25 +85,25 @@ def _draw_ears(brush: Brush, person: Person) -> None:
 
 def _draw_marks(brush: Brush, person: Person) -> None:
     if person.look.marks == "freckles":
-        for spot in both_sides(person.freckles):
-            brush.dot(spot, 0.013, dark(person.skin, 0.3))
+        brush.dots(both_sides(person.freckles), 0.013, dark(person.skin, 0.3))
     elif person.look.marks != "none":
         side = -1 if person.look.marks == "right_mole" else 1
-        brush.dot(np.array([side * 0.36, 0.36, 0.5]), 0.026, dark(person.skin, 0.6))
+        brush.dots(np.array([[side * 0.36, 0.36, 0.5]]), 0.026, dark(person.skin, 0.6))
 
 
 def draw_front_hair(brush: Brush, person: Person) -> None:
     """Hair that falls over the face."""
     style, hair = person.look.style, person.look.hair
-    across = np.linspace(-0.66, 0.66, 13)
-    top = on_skull(person, across, -0.95 + 0.5 * across**2, 1.06)
+    across, wide = np.linspace(-0.66, 0.66, 13), person.wide
+    if "fringe" in style or style == "sweep":
+        top = _on_skull(wide, across, -0.95 + 0.5 * across**2, 1.06)
     if "fringe" in style:
-        ends = on_skull(person, across, -0.6 + person.strands + 0.3 * across**2, 1.06)
+        ends = _on_skull(wide, across, -0.6 + person.strands + 0.3 * across**2, 1.06)
         brush.fill(between(top, ends), hair, label=HAIR)
         for start, end in zip(top[1::2], ends[1::2], strict=True):
             brush.line(np.array([start, end]), dark(hair, 0.25), 0.014)
     if style == "sweep":
-        ends = on_skull(person, across, -0.72 + 0.28 * across + 0.2 * person.strands, 1.06)
+        ends = _on_skull(wide, across, -0.72 + 0.28 * across + 0.2 * person.strands, 1.06)
         brush.fill(between(top, ends), hair, label=HAIR)
         brush.line(curve(ends[2:11:2] + [0, -0.08, 0]), light(hair, 0.15), 0.02)
     if "long" in style:

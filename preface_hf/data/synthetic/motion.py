@@ -31,7 +31,7 @@ class Wander:
 
 @dataclass(frozen=True)
 class Speech:
-    """What a clip says, as functions of time in seconds: jaw and lips follow them in the picture, the voice in sound."""
+    """What a clip says, as functions of seconds: jaw and lips follow them in the picture, the voice in sound."""
 
     syllables: Wander
     phrases: Wander

@@ -18,7 +18,7 @@ def add_sound(video: bytes, audio: np.ndarray, sample_rate: int) -> bytes:
     if audio.ndim != 1 or not len(audio):
         raise ValueError(f"the audio has shape {audio.shape}: pass mono, float32 (samples,)")
     out = io.BytesIO()
-    with av.open(io.BytesIO(video)) as source, av.open(out, "w", format="mp4") as container:
+    with av.open(io.BytesIO(video), "r") as source, av.open(out, "w", format="mp4") as container:
         pictures = container.add_stream_from_template(source.streams.video[0])
         stream = container.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=64_000)
         for packet in source.demux(source.streams.video[0]):

@@ -17,7 +17,7 @@ _MIRRORED = np.array([BACKGROUND, SKIN, RIGHT_EYE, LEFT_EYE, NOSE, MOUTH, HAIR],
 def shrink(labels: np.ndarray) -> np.ndarray:
     """Labels `(2 * height, 2 * width)` at half the size: of each 2 x 2 the most frequent, of equals the highest.
 
-    So the parts win over skin and background where a pixel is half each, and a mirrored map shrinks to the mirror image.
+    So the parts win where a pixel is half skin, and a mirrored map shrinks to the mirror image.
     """
     a, b, c, d = labels[::2, ::2], labels[::2, 1::2], labels[1::2, ::2], labels[1::2, 1::2]
     (a, b), (c, d) = _sorted(a, b), _sorted(c, d)
