@@ -17,7 +17,7 @@ SAMPLE_RATE = 16_000
 _HOP, _WINDOW, _FFT = 128, 256, 512  # samples: 8 and 16 ms
 _FORMANTS = np.array([300.0, 1500.0, 2500.0, 3500.0])  # Hz, of a closed mouth with neutral lips and a mean tract
 _BANDWIDTHS = np.array([90.0, 110.0, 160.0, 240.0])
-_LEVEL = 0.1  # RMS of a syllable of full strength
+_LEVEL = 0.15  # RMS of a syllable of full strength
 _ROOM = 3e-4  # RMS of the room, so that a pause is not digital silence
 
 
