@@ -76,7 +76,7 @@ def blended(shot: Shot, other: Shot, blend: Blend, parsing: bool) -> tuple[np.nd
     masks = face_masks(shot.landmarks, size, blend)
     inside = masks > 0.004  # less would not change a pixel
     pairs = zip(shot.landmarks, other.landmarks, inside, strict=True)
-    places = [warp_places(mine, theirs, size, size)[where] for mine, theirs, where in pairs]
+    places = [warp_places(mine, theirs, np.argwhere(where)[:, ::-1]) for mine, theirs, where in pairs]
     pixels = [sample(face, place) for face, place in zip(faces, places, strict=True)]
     if blend.matched:
         pixels = _matched(pixels, [frame[where] for frame, where in zip(frames, inside, strict=True)])

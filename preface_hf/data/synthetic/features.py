@@ -61,7 +61,7 @@ def draw_nose(brush: Brush, person: Person, points: np.ndarray, light_from_right
 def _nose_outline(brush: Brush, points: np.ndarray, wings: np.ndarray) -> np.ndarray:
     """The convex hull `(n, 2)` in canvas pixels of all that is drawn of a nose."""
     balls = [(wings[0], 0.06), (wings[1], 0.06), ((points[30] + points[33]) / 2, 0.085), (points[30], 0.045)]
-    round_parts = [brush.camera(centre) + CIRCLE * radius * brush.scale for centre, radius in balls]
+    round_parts = [brush.camera(centre) + CIRCLE[::3] * radius * brush.scale for centre, radius in balls]
     bridge = brush.camera(points[27:31])
     ridge = [bridge + [side * 0.025 * brush.scale, 0] for side in (-1, 1)]
     return hull(np.concatenate([*round_parts, *ridge, brush.camera(points[31:36])]))

@@ -94,18 +94,26 @@ def _draw_marks(brush: Brush, person: Person) -> None:
 def draw_front_hair(brush: Brush, person: Person) -> None:
     """Hair that falls over the face."""
     style, hair = person.look.style, person.look.hair
-    across, wide = np.linspace(-0.66, 0.66, 13), person.wide
-    if "fringe" in style or style == "sweep":
-        top = _on_skull(wide, across, -0.95 + 0.5 * across**2, 1.06)
     if "fringe" in style:
-        ends = _on_skull(wide, across, -0.6 + person.strands + 0.3 * across**2, 1.06)
+        top, ends = _fringe(person)
         brush.fill(between(top, ends), hair, label=HAIR)
         for start, end in zip(top[1::2], ends[1::2], strict=True):
             brush.line(np.array([start, end]), dark(hair, 0.25), 0.014)
     if style == "sweep":
-        ends = _on_skull(wide, across, -0.72 + 0.28 * across + 0.2 * person.strands, 1.06)
+        top, ends = _fringe(person)
         brush.fill(between(top, ends), hair, label=HAIR)
         brush.line(curve(ends[2:11:2] + [0, -0.08, 0]), light(hair, 0.15), 0.02)
     if "long" in style:
         for side in (-1, 1):
             brush.fill(_LOCK * [side * person.wide, 1, 1], hair, lit=True, label=HAIR)
+
+
+@lru_cache(maxsize=64)
+def _fringe(person: Person) -> tuple[np.ndarray, np.ndarray]:
+    """Where hair that falls over the forehead begins and ends, each `(13, 3)` in face units."""
+    across = np.linspace(-0.66, 0.66, 13)
+    low = -0.6 + person.strands + 0.3 * across**2
+    if person.look.style == "sweep":
+        low = -0.72 + 0.28 * across + 0.2 * person.strands
+    top = _on_skull(person.wide, across, -0.95 + 0.5 * across**2, 1.06)
+    return top, _on_skull(person.wide, across, low, 1.06)

@@ -52,11 +52,12 @@ class Painter:
     def _develop(self, brush: Brush) -> np.ndarray:
         """The picture at its own size, with light on the person, colour cast, blur and noise."""
         picture = brush.canvas.reduce(2).filter(ImageFilter.BoxBlur(self.blur))
-        shift = self.rng.integers(0, 32, 2)
-        frame = np.asarray(picture, dtype=np.float32) * self._gain(brush)[..., None]
-        frame *= self.cast
-        frame += self.noise[shift[0] : shift[0] + self.size, shift[1] : shift[1] + self.size]
-        return frame.clip(0, 255, out=frame).astype(np.uint8)
+        frame = np.asarray(picture, dtype=np.float32).reshape(self.size, -1)  # rows of 3 x size: faster by far
+        frame = frame * np.repeat(self._gain(brush), 3, axis=1)
+        frame *= np.tile(self.cast, self.size)
+        row, column = self.rng.integers(0, 32, 2)
+        frame += self.noise[row : row + self.size, column : column + self.size].reshape(self.size, -1)
+        return frame.clip(0, 255, out=frame).astype(np.uint8).reshape(self.size, self.size, 3)
 
     def _gain(self, brush: Brush) -> np.ndarray:
         """How bright each pixel is beside its own colour, float32 `(size, size)`: a lit ball where the person is."""

@@ -6,26 +6,29 @@ import numpy as np
 
 
 _STIFFNESS = 0.02  # how much bending counts beside missing a landmark; 0 would meet every landmark
-_CELLS = 24  # the spline is evaluated this often across a picture, and interpolated in between
+_CELLS = 16  # the spline is evaluated this often across the pixels' box, and interpolated in between
 
 
-def warp_places(places: np.ndarray, sources: np.ndarray, height: int, width: int) -> np.ndarray:
-    """For each pixel, where in the other picture it comes from: `(height, width, 2)`, x and y in pixels.
+def warp_places(places: np.ndarray, sources: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """For each of pixels `(n, 2)`, x and y, where in the other picture it comes from: `(n, 2)`.
 
-    places: landmarks `(n, 2)` in the picture to make; sources: the same landmarks in the picture to take from.
+    places: landmarks `(k, 2)` in the picture to make; sources: the same landmarks in the picture to take from.
     """
+    if not len(pixels):
+        return np.zeros((0, 2))
     middle, scale = places.mean(axis=0), float(np.ptp(places, axis=0).max())
     knots = (places - middle) / scale
     weights = _solve(knots, sources)
-    columns, rows = (np.linspace(0, length - 1, _CELLS + 1) for length in (width, height))
-    points = (np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2) - middle) / scale
-    basis = np.concatenate([_bending(points, knots), np.ones((len(points), 1)), points], axis=1)
-    values = (basis @ weights).reshape(len(rows), len(columns), 2)
-    return _between_rows(_between_rows(values, height).swapaxes(0, 1), width).swapaxes(0, 1)
+    low, step = pixels.min(axis=0), np.ptp(pixels, axis=0).clip(1) / _CELLS
+    cells = np.arange(_CELLS + 1)
+    grid = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
+    points = (low + grid * step - middle) / scale
+    values = np.concatenate([_bending(points, knots), np.ones((len(points), 1)), points], axis=1) @ weights
+    return sample(values.reshape(_CELLS + 1, _CELLS + 1, 2), (pixels - low) / step)
 
 
 def sample(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Pixels `(n, channels)`, float32, of a picture `(height, width, channels)` at places `(n, 2)`, bilinear; beyond
+    """Pixels `(n, channels)` of a picture `(height, width, channels)` at places `(n, 2)`, bilinear; beyond
     the border the edge is repeated."""
     height, width = picture.shape[:2]
     places = places.clip(0, [width - 1, height - 1])
@@ -51,11 +54,3 @@ def _bending(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
     x, y = (points[:, None, axis] - knots[:, axis] for axis in (0, 1))
     squares = x * x + y * y
     return squares * np.log(squares + 1e-12)
-
-
-def _between_rows(values: np.ndarray, length: int) -> np.ndarray:
-    """Values `(_CELLS + 1, ...)` interpolated to `length` rows, from the first to the last."""
-    places = np.linspace(0, _CELLS, length)
-    low = places.astype(int).clip(0, _CELLS - 1)
-    share = (places - low)[:, None, None]
-    return values[low] * (1 - share) + values[low + 1] * share
