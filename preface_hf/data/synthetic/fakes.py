@@ -2,8 +2,8 @@
 
 The donor acts what the target acts (a face swap keeps expression, speech and pose) before a camera, background and
 light of their own; each frame is warped onto the target's landmarks and blended through the feathered convex hull of
-them, matched in colour or not. Outside the hull a fake is, to the bit, the real clip of the same arguments. Real and
-fake frames are encoded once, by the same encoder with the same settings, and a fake is made of drawn frames, not of
+them, matched in colour or not. Beyond its soft edge a fake is the real clip of the same arguments, to the bit. Real
+and fake frames are encoded once, by the same encoder and settings, and a fake is made of drawn frames, not of
 decoded ones: what tells them apart is the blend, not the compression.
 """
 
@@ -74,7 +74,7 @@ def blended(shot: Shot, other: Shot, blend: Blend, parsing: bool) -> tuple[np.nd
     (frames, maps), (faces, face_maps) = shot.develop(parsing), other.develop(parsing)
     size = frames.shape[1]
     masks = face_masks(shot.landmarks, size, blend)
-    inside = masks > 0.004  # less would not change a pixel
+    inside = masks > 0.004  # less changes a pixel by one step at most
     pairs = zip(shot.landmarks, other.landmarks, inside, strict=True)
     places = [warp_places(mine, theirs, np.argwhere(where)[:, ::-1]) for mine, theirs, where in pairs]
     pixels = [sample(face, place) for face, place in zip(faces, places, strict=True)]
@@ -85,9 +85,16 @@ def blended(shot: Shot, other: Shot, blend: Blend, parsing: bool) -> tuple[np.nd
         frame[where] = (frame[where] * (1 - share) + new * share + 0.5).clip(0, 255).astype(np.uint8)
     if maps is not None and face_maps is not None:
         for labels, face_labels, where, mask, place in zip(maps, face_maps, inside, masks, places, strict=True):
-            x, y = np.rint(place).astype(int).clip(0, size - 1).T
-            labels[where] = np.where(mask[where] > 0.5, face_labels[y, x], labels[where])
+            _put_labels(labels, face_labels, where, mask, place)
     return frames, maps
+
+
+def _put_labels(
+    labels: np.ndarray, face_labels: np.ndarray, where: np.ndarray, mask: np.ndarray, place: np.ndarray
+) -> None:
+    """The donor's labels, from `place` `(n, 2)`, into the pixels `where` of a map that show more donor than target."""
+    x, y = np.rint(place).astype(int).clip(0, len(labels) - 1).T
+    labels[where] = np.where(mask[where] > 0.5, face_labels[y, x], labels[where])
 
 
 def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
