@@ -81,10 +81,10 @@ def run_demo(
 
 def drawn_clips(people: int, test_people: int) -> list[ClipSpec]:
     """Two clips of each person with seen expressions, and of each test person three of each held-out one."""
-    clip = {"num_frames": 24, "size": 96}
-    train = [ClipSpec(i, SEEN[(i + k) % 4], 10 * i + k, "train", **clip) for i in range(people) for k in range(2)]
+    clip = 24, 96  # frames, size
+    train = [ClipSpec(i, SEEN[(i + k) % 4], 10 * i + k, "train", *clip) for i in range(people) for k in range(2)]
     others = range(people, people + test_people)
-    return train + [ClipSpec(i, e, 100 * i + k, "test", **clip) for i in others for e in HELD_OUT for k in range(3)]
+    return train + [ClipSpec(i, e, 100 * i + k, "test", *clip) for i in others for e in HELD_OUT for k in range(3)]
 
 
 @contextmanager
