@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from .landmarks import CHIN, INDICES, PARTS, part_boxes
+from .landmarks import CHIN, INDICES, PARTS, face_heights, part_boxes
 
 
 # Their place is their code in a map.
 REGIONS = ("background", "skin", "left_eye", "right_eye", "nose", "mouth", "hair")
-# The forehead above the brow line and the hair above it, in face heights (brow line to chin).
-FOREHEAD, HAIR, HAIR_WIDTH = 0.25, 0.85, 0.6
+FEATURES = ("left_eye", "right_eye", "nose", "mouth")
+# The forehead above the brow line and the hair above it, the hair's half width, and the room about the landmarks of
+# eyes, nose and mouth, in face heights (brow line to chin; chosen on drawn faces, whose parsing is known).
+FOREHEAD, HAIR, HAIR_WIDTH, MARGIN = 0.25, 0.6, 0.5, 0.04
 
 
 def region_boxes(landmarks: np.ndarray, region: str, height: int, width: int) -> np.ndarray:
@@ -41,13 +43,12 @@ def region_map(landmarks: np.ndarray, height: int, width: int, grid: int = 14) -
     x = (np.arange(grid) + 0.5) * width / grid - 0.5
     y = (np.arange(grid) + 0.5) * height / grid - 0.5
     cells = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    features = [region for region in REGIONS if region in PARTS and region != "hair"]
-    boxes = np.stack([part_boxes(landmarks, region) for region in features], axis=1)  # (frames, features, 4)
+    boxes = np.stack([_tight_boxes(landmarks, part) for part in FEATURES], axis=1)  # (frames, features, 4)
+    codes = np.array([REGIONS.index(part) for part in FEATURES])
     maps = np.zeros((len(landmarks), grid * grid), np.uint8)
     for number, points in enumerate(landmarks):
         half = (boxes[number, :, 2:] - boxes[number, :, :2]) / 2
         away = (np.abs(cells[:, None] - boxes[number, :, :2] - half) / half).max(axis=2)  # (cells, features)
-        codes = np.array([REGIONS.index(region) for region in features])
         maps[number] = np.where(away.min(axis=1) < 1, codes[away.argmin(axis=1)], 0)
         empty = maps[number] == 0
         skin, hair = _outlines(points)
@@ -72,6 +73,12 @@ def map_of_parsing(parsing: np.ndarray, grid: int = 14) -> np.ndarray:
     size = grid * grid * len(REGIONS)
     counts = [np.bincount((cell + frame).ravel(), minlength=size) for frame in parsing]
     return np.stack(counts).reshape(frames, grid, grid, -1).argmax(axis=-1).astype(np.uint8)
+
+
+def _tight_boxes(landmarks: np.ndarray, part: str) -> np.ndarray:
+    """The part's own landmarks with a margin, `(frames, 4)`: less than the box of its tube."""
+    points, margin = landmarks[:, INDICES[part]], MARGIN * face_heights(landmarks)[:, None]
+    return np.concatenate([points.min(axis=1) - margin, points.max(axis=1) + margin], axis=1)
 
 
 def _outlines(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

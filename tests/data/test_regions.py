@@ -50,6 +50,15 @@ def test_mirrored_landmarks_give_the_mirrored_map_with_sides_swapped(clip):
     assert (swap[mirrored] == maps).mean() > 0.97, "cells on a border may fall to either side"
 
 
+def test_landmarks_and_parsing_agree_on_drawn_faces():
+    clips = [draw_clip(person, "neutral", person, num_frames=2, size=224, parsing=True) for person in range(6)]
+    found = np.concatenate([region_map(clip.landmarks, 224, 224) for clip in clips])
+    true = np.concatenate([map_of_parsing(clip.parsing) for clip in clips])
+    assert (found == true).mean() > 0.8
+    parts = np.isin(true, [CODES[part] for part in ("left_eye", "right_eye", "mouth")])
+    assert (found == true)[parts].mean() > 0.9, "what the parsing map calls an eye or a mouth"
+
+
 def test_boxes():
     points = np.stack([face_points((100, 110), 60), face_points((110, 110), 60)])
     assert region_boxes(points, "background", 200, 300).tolist() == [[0, 0, 300, 200]] * 2

@@ -10,7 +10,7 @@ from .tables import column_type, parse
 
 
 METADATA = "metadata.csv"
-SIDECARS = frozenset({".npy", ".pts"})
+SIDECARS = frozenset({".npy", ".npz", ".pts"})
 
 
 def folder(src: Path, media: str = "auto") -> Listing:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from preface_hf.data.regions import REGIONS
 
-PARSING_CLASSES = ("background", "skin", "left_eye", "right_eye", "nose", "mouth", "hair")
+
+PARSING_CLASSES = REGIONS
 BACKGROUND, SKIN, LEFT_EYE, RIGHT_EYE, NOSE, MOUTH, HAIR = range(7)
 _MIRRORED = np.array([BACKGROUND, SKIN, RIGHT_EYE, LEFT_EYE, NOSE, MOUTH, HAIR], dtype=np.uint8)
 
