@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from . import prepared
+from .card import readme
 from .crops import CROPS
 from .landmarkers import load_landmarker
 from .prepare_tasks import Task, make_tasks, replacing, run_tasks
@@ -194,7 +195,7 @@ def _join(out: Path, listing: Listing, tasks: list[Task], options: dict[str, Any
         raise ValueError(f"no face could be prepared from {options['src']}: see the reasons in {out / REPORT_FILE}")
     shutil.rmtree(out / "data", ignore_errors=True)
     folder.rename(out / "data")
-    text = prepared.readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
+    text = readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
     text += f"\n{SPLITS_LINE}{split_hash(Listing([Item(*pair) for pair in split_of.items()], {}, []))}\n"
     with replacing(out / README_FILE) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -124,25 +124,3 @@ def describe_files(features: Features, counts: dict[str, int], folder: Path, car
     files = [{"split": split, "path": f"data/{split}-*"} for split in counts]
     MetadataConfigs({"default": {"data_files": files}}).to_dataset_card_data(card)
     return card
-
-
-def readme(features: Features, counts: dict[str, int], folder: Path, crop_size: int, landmarker: str) -> str:
-    """The README of a prepared set: the header that `datasets` reads (columns, splits, files) and what it holds."""
-    header = describe_files(features, counts, folder, DatasetCardData())
-    held = ", ".join(f"{rows} in `{split}`" for split, rows in counts.items())
-    return f"""---
-{header.to_yaml()}
----
-
-# Face tracks
-
-Made by `preface-hf prepare`: {sum(counts.values())} face tracks ({held}). One row is one face through one video.
-`video` is a square crop of {crop_size}×{crop_size} pixels (H.264), hair included; `landmarks` are 68 points (iBUG
-order, x then y, pixels of the crop) by the landmarker `{landmarker}`: measured by a network unless that says `given`,
-and not checked by a person. What was left out, and why, is in `report.jsonl`.
-
-## Consent and licence
-
-To be filled in by the owner: where the recordings come from, under which licence, whether the people shown agreed to
-this use, and what the set must not be used for. Faces are personal data; this file claims nothing about their rights.
-"""

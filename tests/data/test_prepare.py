@@ -89,6 +89,16 @@ def test_datasets_opens_it_streamed_and_not(prepared: Path):
         assert row["label"] == row["source"].split("/")[0]
 
 
+def test_the_card_counts_what_is_there(prepared: Path):
+    rows = load_dataset(str(prepared), split="train")
+    card = (prepared / "README.md").read_text()
+    frames = sum(rows["num_frames"])
+    assert f"20 files, 20 tracks, {frames} frames, {frames / 25 / 3600:.2f} hours" in card
+    bins = np.histogram(rows["quality"], bins=10, range=(0, 1))[0]
+    assert [int(line.split("|")[2]) for line in card.splitlines() if "–" in line and line.startswith("| 0")] == [*bins]
+    assert "license: unknown" in card and "explicit consent" in card
+
+
 def test_every_file_has_its_reason(src: Path, prepared: Path):
     lines = report(prepared)
     assert sum(line["status"] == "prepared" for line in lines.values()) == 20
