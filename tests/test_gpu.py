@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from preface_hf import PrefAceConfig, PrefAceModel
+from preface_hf import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification, PrefAceModel
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.loop import pretrain
 
@@ -46,3 +46,36 @@ def test_a_step_at_vit_s(prepared, tmp_path):
     median = sorted(row["seconds"] for row in rows[2:])[3]
     print(f"vit-s 16x112², batch 16, bf16: {median * 1e3:.0f} ms a step, {time.perf_counter() - started:.0f} s in all")
     print(f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB peak")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("model_class", [PrefAceForVideoClassification, PrefAceForLandmarkDetection])
+def test_heads_load_in_every_dtype(model_class, dtype, tmp_path):
+    torch.manual_seed(0)
+    model = model_class(PrefAceConfig.from_preset("vit-t", num_labels=5)).eval()
+    model.save_pretrained(tmp_path)
+    clip = torch.randn(2, 8, 3, 64, 64)
+    loaded = model_class.from_pretrained(tmp_path, dtype=dtype).cuda()
+    with torch.no_grad():
+        expected, found = model(clip)[0], loaded(clip.cuda())[0].float().cpu()
+    tolerance = {torch.float32: 5e-3, torch.bfloat16: 0.06, torch.float16: 0.02}[dtype]
+    assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("attention", ["eager", "flex_attention", "flash_attention_2"])
+def test_attention_back_ends_agree(attention):
+    if attention == "flash_attention_2":
+        pytest.importorskip("flash_attn")
+    torch.manual_seed(0)
+    model = PrefAceModel(PrefAceConfig.from_preset("vit-t")).eval().to("cuda", torch.bfloat16)
+    clip = torch.randn(2, 8, 3, 64, 64, device="cuda")
+    with torch.no_grad():
+        sdpa = model(clip).pooler_output
+        model.set_attn_implementation(attention)
+        assert (model(clip).pooler_output - sdpa).abs().max() <= 0.05 * sdpa.abs().max()
+
+
+def test_nan_pixels_are_named_in_evaluation():
+    model = PrefAceModel(PrefAceConfig.from_preset("vit-t")).eval().cuda()
+    with pytest.raises(ValueError, match="NaN or infinity, first in clip 0, frame 0"):
+        model(torch.full((1, 8, 3, 64, 64), torch.nan, device="cuda"))
