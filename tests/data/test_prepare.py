@@ -251,6 +251,24 @@ def test_the_listing_survives_symlink_loops(src: Path, tmp_path: Path):
     assert len(folder(src, "all").items) == 25 and len(folder(src, "image").items) == 1
 
 
+def test_a_folder_that_may_not_be_read_is_listed(tmp_path: Path, monkeypatch):
+    """Whoever runs as root may read everything, so the operating system's refusal is raised by hand."""
+    for name in ("open", "closed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clip.mp4").write_bytes(b"x")
+    scandir = os.scandir
+
+    def refusing(place):
+        if Path(place).name == "closed":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    listing = folder(tmp_path)
+    assert [item.source for item in listing.items] == ["open/clip.mp4"]
+    assert listing.aside[-1]["source"] == "closed" and "may not be read" in listing.aside[-1]["reason"]
+
+
 def test_preview_is_drawn(src: Path, prepared: Path):
     from PIL import Image
 

@@ -47,10 +47,16 @@ def media_root(src: Path, listing: Listing | None = None) -> Path:
     return src.parent if src.is_file() else src
 
 
-def walk(src: Path) -> Iterator[str]:
-    """Paths of all visible files below `src`, each real folder visited once however symlinks loop."""
+def walk(src: Path, unreadable: list[str] | None = None) -> Iterator[str]:
+    """Paths of all visible files below `src`, each real folder visited once however symlinks loop; folders that may
+    not be read are added to `unreadable`."""
     seen = set()
-    for place, folders, files in os.walk(src, followlinks=True):
+    closed: list[str] = [] if unreadable is None else unreadable
+
+    def note_folder(error: OSError) -> None:
+        closed.append(Path(str(error.filename)).relative_to(src).as_posix())
+
+    for place, folders, files in os.walk(src, onerror=note_folder, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()

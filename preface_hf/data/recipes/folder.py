@@ -24,8 +24,10 @@ def folder(src: Path, media: str = "auto") -> Listing:
         raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
     if not src.exists():
         raise ValueError(f"{src} does not exist: check the path")
-    names = [src.name] if src.is_file() else sorted(walk(src))
+    unreadable: list[str] = []
+    names = [src.name] if src.is_file() else sorted(walk(src, unreadable))
     chosen, rows = _choose(names, media)
+    rows += [aside(name, "left out", "a folder that may not be read: see its permissions") for name in unreadable]
     if not chosen:
         raise ValueError(f"{src} holds no {'video or image' if media in ('auto', 'all') else media}: check the path")
     items = [Item(name, labels={"label": _folder_label(name)}) for name in chosen]
