@@ -166,7 +166,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="folder of the new checkpoint")],
     source: Annotated[str, typer.Option("--from", help="videomae or marlin")],
 ) -> None:
-    """Make a PrefAce checkpoint, with its processor, of the weights of VideoMAE or MARLIN.
+    """Make a PrefAce checkpoint, with its processor, of the encoder of a VideoMAE or MARLIN (heads are left out).
 
     Example: `preface-hf convert --from marlin marlin_vit_base_ytf.encoder.pt preface-marlin-b/`
     """

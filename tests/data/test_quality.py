@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from preface_hf.data.quality import frontality, sharpness, track_quality, visibility
-from preface_hf.data.synthetic import MEAN_FACE, draw_clip, rotation
+from preface_hf.data.synthetic import MEAN_FACE, draw_clip
+from preface_hf.data.synthetic.camera import rotation
 
 from .media import face_points
 
