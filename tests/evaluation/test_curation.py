@@ -57,7 +57,7 @@ def pool(tmp_path_factory):
 
     change_rows(folder / "set", damage)
     text = (folder / "set/README.md").read_text()
-    (folder / "set/README.md").write_text(text.replace("---\n", "---\nlicense: cc-by-4.0\n", 1) + "\nOwned by Ada.\n")
+    (folder / "set/README.md").write_text(text.replace("license: unknown", "license: cc-by-4.0") + "\nOwned by Ada.\n")
     return folder / "set"
 
 
