@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from datasets import load_dataset, load_dataset_builder
 
+from preface_hf.data import prepare_tasks
 from preface_hf.data.decoding import encode_video, open_video
 from preface_hf.data.prepare import PrepareSummary, prepare
 from preface_hf.data.recipes import folder
@@ -21,6 +23,7 @@ from .media import SHARED, as_bytes, face_points, given_clip, pattern
 
 pytest.importorskip("cv2")
 ROOT = Path(__file__).parents[2]
+IMPORT = "from preface_hf.data.prepare import prepare"
 
 
 def run(src: Path, out: Path, **options) -> PrepareSummary:
@@ -141,10 +144,41 @@ def test_two_workers_make_the_same_bytes(src: Path, prepared: Path, tmp_path: Pa
     assert contents(tmp_path / "out") == contents(prepared)
 
 
+@pytest.mark.parametrize("files", [1, 4, 30])
+def test_any_number_of_tasks_makes_the_same_bytes(src: Path, prepared: Path, tmp_path: Path, monkeypatch, files: int):
+    monkeypatch.setattr(prepare_tasks, "FILES_PER_TASK", files)
+    run(src, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(prepared)
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_makes_the_same_bytes(src: Path, prepared: Path, tmp_path: Path):
+    """One run after another is killed, each after a random time, until one of them ends by itself."""
+    rng, out, kills = np.random.default_rng(0), tmp_path / "out", 0
+    call = f"prepare({str(src)!r}, {str(out)!r}, landmarker='given', crop_size=64, workers=2)"
+    code = f"from preface_hf.data import prepare_tasks; prepare_tasks.FILES_PER_TASK = 1\n{IMPORT}; {call}"
+    started = time.time()
+    subprocess.run([sys.executable, "-c", code.replace(str(out), str(tmp_path / "whole"))], check=True, cwd=ROOT)
+    whole = time.time() - started
+    while kills < 20:
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+        try:
+            process.wait(timeout=float(rng.uniform(0.2, 1)) * whole)
+            assert process.returncode == 0
+            assert contents(out) == contents(prepared)
+            shutil.rmtree(out)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    run(src, out, workers=2)
+    assert contents(out) == contents(prepared)
+
+
 def test_killed_and_started_again_makes_the_same_bytes(src: Path, prepared: Path, tmp_path: Path):
     out = tmp_path / "out"
     call = f"prepare({str(src)!r}, {str(out)!r}, landmarker='given', crop_size=64)"
-    code = f"from preface_hf.data.prepare import prepare; {call}"
+    code = f"{IMPORT}; {call}"
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT)
     deadline = time.time() + 60
     while process.poll() is None and not list(out.glob(".work/report-*")) and time.time() < deadline:
