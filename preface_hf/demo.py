@@ -22,7 +22,6 @@ RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
 SEEN = ("neutral", "sadness", "anger", "contempt")  # expressions of the pretraining clips
 HELD_OUT = ("happiness", "surprise", "fear", "disgust")  # expressions of the test clips, by other people
 CROP_SIZE, WORKERS = 64, 2
-FACES_STEPS = 400  # of pretraining on real videos: finding their faces takes the time of the other half
 
 console = Console(width=110)
 
@@ -32,7 +31,7 @@ def run_demo(
     faces: Path | None = None,
     weights: str | None = None,
     *,
-    people: int = 400,
+    people: int = 300,
     test_people: int = 24,
     max_steps: int | None = None,
 ) -> None:
@@ -52,7 +51,7 @@ def run_demo(
         if faces:
             summary = prepare(
                 faces, prepared, weights=weights, media="video", crop_size=CROP_SIZE, workers=WORKERS,
-                test_fraction=0.4, preview=True,
+                detect_every=4, test_fraction=0.4, preview=True,
             )  # fmt: skip
         else:
             write_synthetic(folder / "videos", drawn_clips(people, test_people), workers=WORKERS)
@@ -61,8 +60,7 @@ def run_demo(
             )
         console.print(f"{summary.splits} rows, {summary.left_out} files left out (report: {summary.report})")
     with timed("pretrain"):
-        steps = max_steps or (FACES_STEPS if faces else None)
-        flags = {"data": str(prepared), "output_dir": str(folder / "run"), "max_steps": steps}
+        flags = {"data": str(prepared), "output_dir": str(folder / "run"), "max_steps": max_steps}
         model = pretrain(load_arguments(RECIPE, flags))
     with timed("extract"):
         counts = extract(model, prepared, folder / "features.parquet", batch_size=64)
