@@ -12,33 +12,37 @@ help:  ## this list
 $(VENV)/.ready: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q -c constraints.txt -e '.[faces,demo]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.ready
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-setup: $(VENV)/.ready  ## build .venv with the tested versions
+setup: $(VENV)/.dev  ## build .venv with the tested versions and the tools
 
 demo: $(VENV)/.ready  ## prepare, pretrain, extract, probe; FACES=folder takes real videos, WEIGHTS=folder their detector
 	$(BIN)/python -m preface_hf demo --output-dir demo $(if $(FACES),--faces $(FACES) --weights $(WEIGHTS))
 
-test: $(VENV)/.ready  ## the fast suite
+test: $(VENV)/.dev  ## the fast suite
 	$(BIN)/python -m pytest -q
 
-test-slow: $(VENV)/.ready  ## what takes minutes
+test-slow: $(VENV)/.dev  ## what takes minutes
 	$(BIN)/python -m pytest -q -m slow
 
-lint: $(VENV)/.ready  ## ruff and mypy
+lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/.ready  ## let ruff rewrite
+format: $(VENV)/.dev  ## let ruff rewrite
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-gpu: $(VENV)/.ready  ## the checks that need a CUDA device
+gpu: $(VENV)/.dev  ## the checks that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
-equivalence: $(VENV)/.ready  ## converted weights beside marlin-pytorch and VideoMAE, on the clips in FACES/marlin_clips
+equivalence: $(VENV)/.dev  ## converted weights beside marlin-pytorch and VideoMAE, on the clips in FACES/marlin_clips
 	$(BIN)/pip install -q --no-deps --target $(VENV)/marlin marlin-pytorch==0.3.4 einops ffmpeg-python future
 	PYTHONPATH=. $(BIN)/python benchmarks/equivalence.py $(FACES)/marlin_clips $(VENV)/marlin
 
