@@ -73,6 +73,7 @@ class TestPrefAceForVideoClassification(ModelTests):
         assert not info["unexpected_keys"]
         torch.testing.assert_close(model.preface(self.clips()).pooler_output, student(self.clips()).pooler_output)
 
+    @pytest.mark.slow  # it compiles
     def test_compiled_equals_eager(self, model):
         compiled = torch.compile(model)
         torch.testing.assert_close(self.output(compiled, self.clips()), self.output(model, self.clips()))
