@@ -73,6 +73,7 @@ def check_finite(pixels: torch.Tensor) -> None:
 
 
 def check_mask(bool_masked_pos: torch.Tensor, tokens: torch.Tensor) -> None:
+    """`ValueError` where a mask `(B, N)` does not fit tokens `(B, N, D)`, or keeps more of one clip than another."""
     batch, count, _ = tokens.shape
     if tuple(bool_masked_pos.shape) != (batch, count):
         raise ValueError(

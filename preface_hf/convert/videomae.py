@@ -79,20 +79,15 @@ def videomae_processor(src: str | Path, config: PrefAceConfig) -> PrefAceVideoPr
 
     Frames: `config.num_frames` at every 4th of the video (VideoMAE on Kinetics).
     """
-    side = config.image_size
-    fields: dict[str, Any] = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
     saved = saved_preprocessing(src)
-    for name in ("size", "crop_size"):  # older checkpoints state one number, or its side under another name
-        edge = saved.get(name, side)
-        fields[name] = edge if isinstance(edge, dict) else ({"shortest_edge": edge}, square(edge))[name == "crop_size"]
+    size, crop_size = (saved.get(name, config.image_size) for name in ("size", "crop_size"))
+    fields: dict[str, Any] = {  # older checkpoints state one number
+        "size": size if isinstance(size, dict) else {"shortest_edge": size},
+        "crop_size": crop_size if isinstance(crop_size, dict) else {"height": crop_size, "width": crop_size},
+    }
     names = ("do_resize", "do_center_crop", "do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
     fields.update({name: saved[name] for name in names if name in saved})
     return PrefAceVideoProcessor(**fields, num_frames=config.num_frames, sampling_rate=4)
-
-
-def square(side: int) -> dict[str, int]:
-    """A height and width of `side` pixels."""
-    return {"height": side, "width": side}
 
 
 def saved_preprocessing(src: str | Path) -> dict[str, Any]:

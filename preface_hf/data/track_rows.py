@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,7 +18,7 @@ from .landmarkers import Landmarker
 from .quality import sharpness, track_quality, visibility
 from .sidecars import read_landmarks
 from .squares import cut_square
-from .tracking import MIN_IOU, Segment, Track, segments
+from .tracking import MIN_IOU, MIN_SECONDS, Segment, Track, segments
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ class _Cutter:
 
 
 def _glimpse(start: int, seen: int, fps: float) -> dict[str, Any]:
-    return {"start": start, "frames": seen, "reason": f"a face seen in {seen} frames, {0.2 * fps:.0f} are needed"}
+    needed = math.ceil(MIN_SECONDS * fps)
+    return {"start": start, "frames": seen, "reason": f"a face seen in {seen} frames, {needed} are needed"}
 
 
 def _nothing(report: FileReport) -> str:
