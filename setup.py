@@ -5,7 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-FACES = ["opencv-python-headless>=4.10"]
+FACES = ["opencv-python-headless>=4.10", "datatrove>=0.9"]
+CLUSTER = ["ray>=2.40"]
 FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3"]
 PEFT = ["peft>=0.18"]
@@ -43,6 +44,7 @@ setup(
     ],
     extras_require={
         "faces": FACES,
+        "cluster": [*FACES, *CLUSTER],
         "face-alignment": FACE_ALIGNMENT,
         "recipes": RECIPES,
         "peft": PEFT,
@@ -50,7 +52,7 @@ setup(
         "curation": CURATION,
         "export": EXPORT,
         "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
-        "dev": [*FACES, *RECIPES, *PEFT, *CURATION, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
+        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

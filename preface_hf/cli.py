@@ -18,6 +18,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+Executor = Annotated[str, typer.Option(help="who runs the tasks: local, slurm or ray (docs/cluster.md)")]
+Workers = Annotated[int, typer.Option(help="processes, or jobs at a time")]
+Tasks = Annotated[int | None, typer.Option(help="parts to cut the work into; the result does not depend on it")]
+Cluster = Annotated[Path | None, typer.Option(help="YAML file of settings for SLURM or Ray")]
 Landmarker = Annotated[str, typer.Option(help="onnx, face-alignment or given (landmarks lie beside the data)")]
 Weights = Annotated[str | None, typer.Option(help="folder (or Hub name) of the onnx detector and 68-point network")]
 
@@ -37,26 +41,36 @@ def prepare(
     max_seconds: Annotated[float, typer.Option(help="longer tracks go on in another row")] = 60.0,
     min_quality: Annotated[float, typer.Option(help="leave out tracks below this quality, in [0, 1]")] = 0.0,
     max_pixels: Annotated[int, typer.Option(help="leave out files with larger frames")] = 50_000_000,
-    workers: Annotated[int, typer.Option(help="processes")] = 1,
+    workers: Workers = 1,
     preview: Annotated[bool, typer.Option("--preview", help="draw a contact sheet, OUT/preview.png")] = False,
     media: Annotated[str, typer.Option(help="auto (videos, else images), video, image or all")] = "auto",
     test_fraction: Annotated[float, typer.Option(help="share of the sources that goes to a test split")] = 0.0,
     seed: Annotated[int, typer.Option(help="of the split")] = 0,
+    executor: Executor = "local",
+    tasks: Tasks = None,
+    cluster: Cluster = None,
 ) -> None:
     """Find, track and crop faces, and store them with their landmarks as a data set.
 
     Example: `preface-hf prepare videos/ prepared/ --weights weights/ --workers 2 --preview`
     """
     from preface_hf.data.prepare import prepare
+    from preface_hf.executors import read_cluster
 
     done = prepare(
         src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, crop=crop,
         detect_every=detect_every, max_seconds=max_seconds, min_quality=min_quality, max_pixels=max_pixels,
         workers=workers, preview=preview, media=media, test_fraction=test_fraction, seed=seed,
+        executor=executor, tasks=tasks, cluster=read_cluster(cluster),
     )  # fmt: skip
+    if done.submitted:
+        typer.echo(f"SLURM has the tasks; its last job makes {out}. The same command again takes up what failed.")
+        return
     rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
     state = "was prepared already" if done.already_done else "is prepared"
     typer.echo(f"{out} {state}: {rows}; splits {done.split_hash}; {done.left_out} files left out ({done.report}).")
+    for reason, count in done.reasons.items():
+        typer.echo(f"  {count} x {reason}")
 
 
 @app.command()

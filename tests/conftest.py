@@ -7,6 +7,8 @@ import pytest
 from preface_hf.data.prepare import prepare
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 
+from .slurm import install_queue
+
 
 pytest.register_assert_rewrite("tests.modeling_common")
 
@@ -65,3 +67,18 @@ def tiny_settings(prepared) -> dict:
         "num_workers": 0,
         "learning_rate": 0.05,
     }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def two_ray_workers():
+    """A Ray cluster of two processes on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def slurm_queue(tmp_path: Path, monkeypatch) -> Path:
+    """A queue that runs every job at once, and the folder of its scripts and output."""
+    return install_queue(tmp_path / "queue", monkeypatch)

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
+from ..executors import check_executor, run_tasks
 from . import prepared
 from .card import readme
 from .crops import CROPS
+from .join import Labelled, join_rows
 from .landmarkers import load_landmarker
-from .prepare_tasks import Task, make_tasks, replacing, run_tasks
+from .prepare_tasks import PrepareFiles, replacing
 from .recipes import RECIPES, Item, Listing, media_root, split_hash
 from .track_rows import TrackOptions
 
 
 OPTIONS_FILE, REPORT_FILE, README_FILE, WORK_FOLDER = "prepare.yaml", "report.jsonl", "README.md", ".work"
+LISTING_FILE, ITEMS_FILE = "listing.json", "items.jsonl"
+# A file is a task of its own until there are so many; then tasks take several, and leave about a shard each.
+MOST_TASKS = 1000
 SPLITS_LINE = "Hash of the splits: "
 
 
 @dataclass
 class PrepareSummary:
     """What a prepared set holds: rows, rows of each split, files left out, and where the report lies.
+
+    `reasons` counts why files were left out, the most frequent first, without what differs from file to file.
+    `submitted` is true where SLURM was given the work and nothing is there yet.
 
     `already_done` is true where the set was finished before and nothing was changed. `split_hash` stands for who is in
     which split (see `recipes.split_hash`): two sets of the same protocol have the same one.
@@ -40,6 +48,8 @@ class PrepareSummary:
     report: Path
     already_done: bool = False
     split_hash: str = ""
+    reasons: dict[str, int] = field(default_factory=dict)
+    submitted: bool = False
 
 
 def prepare(
@@ -60,6 +70,9 @@ def prepare(
     media: str = "auto",
     test_fraction: float = 0.0,
     seed: int = 0,
+    executor: str = "local",
+    tasks: int | None = None,
+    cluster: dict[str, Any] | None = None,
 ) -> PrepareSummary:
     """Turn the videos or images of `src` into a data set in `out` that `datasets.load_dataset(out)` opens.
 
@@ -73,23 +86,30 @@ def prepare(
         max_seconds: a longer track goes on in another row, so that no video is too long for the memory.
         min_quality: tracks of a lower quality, in [0, 1], are left out (`preface_hf.data.quality`).
         max_pixels: a file with larger frames is left out.
-        workers: processes; the result does not depend on it.
+        workers: processes, or jobs that run at a time; the result does not depend on it.
         preview: also draw `preview.png`, a contact sheet of crops with landmarks and tubes.
         media: `auto` (videos if there is any, else images), `video`, `image` or `all`.
         test_fraction: share of files that go to the split `test`, drawn by a hash of `seed` and path, where the
             recipe states no split.
+        executor: who runs the tasks: `local`, `ray` or `slurm` (datatrove's; docs/cluster.md).
+        tasks: parts that the files are cut into; the result does not depend on it. None: a file is a task, up to
+            a thousand tasks.
+        cluster: further settings of datatrove's executor, such as `partition` and `time` for SLURM.
 
-    A killed run goes on where it stopped when started again with the same options. Raises `ValueError` for options
-    that make no sense, for an `out` that holds anything else, and where not one face could be prepared.
+    A killed run goes on where it stopped when started again with the same options. Where SLURM is given the
+    work, its last job finishes the set. Raises `ValueError` for options that make no sense, for an `out` that
+    holds anything else, and where not one face could be prepared.
     """
+    call = {**locals(), "executor": "local", "workers": 1, "cluster": None}  # how the last job of SLURM goes on
     if recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
     tracking = _track_options(crop_size, crop, detect_every, max_seconds, min_quality, max_pixels)
-    if workers < 1 or not 0 <= test_fraction < 1:
-        raise ValueError(f"workers {workers} must be at least 1 and test fraction {test_fraction} within [0, 1)")
-    src, out = Path(src), Path(out)
+    check_executor(executor, workers, tasks, cluster)
+    if not 0 <= test_fraction < 1:
+        raise ValueError(f"test fraction {test_fraction} is not within [0, 1)")
+    src, out = Path(src).resolve(), Path(out).resolve()
     options = {
-        "src": str(src.resolve()),
+        "src": str(src),
         "recipe": recipe,
         "landmarker": landmarker,
         "weights": None if weights is None else str(weights),
@@ -102,11 +122,21 @@ def prepare(
     if not finished:
         load_landmarker(landmarker, weights)  # a user's mistake shows before any work is done
         listing = _listing(src, out, recipe, media, options)
-        tasks = make_tasks(
-            [item.source for item in listing.items], media_root(src, listing), out / WORK_FOLDER, tracking
+        count = tasks or min(len(listing.items), MOST_TASKS)
+        step = _step(out, src, listing, tracking, landmarker, weights, count)
+        done = run_tasks(
+            step,
+            count,
+            step.work,
+            executor=executor,
+            workers=workers,
+            cluster=cluster,
+            finish=Finish({**call, "tasks": count}),
+            label="preparing",
         )
-        run_tasks(tasks, workers, landmarker, weights)
-        _join(out, listing, tasks, options)
+        if not done:
+            return PrepareSummary(0, {}, 0, out / REPORT_FILE, submitted=True)
+        _join(out, listing, step, count, options)
     _tidy(out)
     if preview and not (out / "preview.png").exists():
         from ..visualize import contact_sheet
@@ -114,6 +144,17 @@ def prepare(
         with replacing(out / "preview.png") as temporary:
             contact_sheet(out).save(temporary, format="PNG")
     return _summary(out, finished)
+
+
+@dataclass
+class Finish:
+    """The step after all others: `prepare` again, which finds all tasks done and makes the set of them."""
+
+    call: dict[str, Any]
+
+    def __call__(self, _: Any, rank: int, tasks: int) -> None:
+        """As datatrove calls it."""
+        prepare(**self.call)
 
 
 def _track_options(
@@ -158,45 +199,73 @@ def _tidy(out: Path) -> None:
 
 def _listing(src: Path, out: Path, recipe: str, media: str, options: dict[str, Any]) -> Listing:
     """What to prepare, as it was when the run first started: files that came since must not shift the tasks."""
-    file = out / WORK_FOLDER / "listing.json"
-    if file.is_file():
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        return Listing(**stored | {"items": [Item(**item) for item in stored["items"]]})
+    work = out / WORK_FOLDER
+    if (work / LISTING_FILE).is_file():
+        stored = json.loads((work / LISTING_FILE).read_text(encoding="utf-8"))
+        with (work / ITEMS_FILE).open(encoding="utf-8") as lines:
+            return Listing(**stored, items=[Item(**json.loads(line)) for line in lines])
     listing = RECIPES[recipe](src, media)
     reserved = sorted({"instance_id", *prepared.TRACK_FEATURES} & set(listing.columns))
     if reserved:
         raise ValueError(f"label columns {reserved} of {src} are names of the prepared set's own: rename them")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     with replacing(out / OPTIONS_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(options, sort_keys=False), encoding="utf-8")
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(asdict(listing)), encoding="utf-8")
+    with replacing(work / ITEMS_FILE) as temporary, temporary.open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(asdict(item)) + "\n" for item in listing.items)
+    with replacing(work / LISTING_FILE) as temporary:
+        about = {"columns": listing.columns, "aside": listing.aside, "root": listing.root}
+        temporary.write_text(json.dumps(about), encoding="utf-8")
     return listing
 
 
-def _join(out: Path, listing: Listing, tasks: list[Task], options: dict[str, Any]) -> None:
+def _step(
+    out: Path,
+    src: Path,
+    listing: Listing,
+    options: TrackOptions,
+    landmarker: str,
+    weights: str | Path | None,
+    tasks: int,
+) -> PrepareFiles:
+    """What every task does; another number of tasks works in another folder, so that none is taken for another."""
+    work = out / WORK_FOLDER
+    (work / f"tasks-{tasks}").mkdir(exist_ok=True)
+    return PrepareFiles(
+        items=work / ITEMS_FILE,
+        count=len(listing.items),
+        root=media_root(src, listing),
+        work=work / f"tasks-{tasks}",
+        options=options,
+        landmarker=landmarker,
+        weights=_absolute(weights),
+    )
+
+
+def _absolute(weights: str | Path | None) -> str | None:
+    """A folder as seen from everywhere, a Hub repository as it is."""
+    if weights is None or not Path(weights).is_dir():
+        return None if weights is None else str(weights)
+    return str(Path(weights).resolve())
+
+
+def _join(out: Path, listing: Listing, step: PrepareFiles, tasks: int, options: dict[str, Any]) -> None:
     """From the tasks' files to the finished set; README.md comes last and says that it is finished."""
-    items = {item.source: item for item in listing.items}
-    split_of = {source: _split(item, options) for source, item in items.items()}
-    made = {row["source"] for task in tasks for row in task.report() if row["status"] == "prepared"}
-    splits = sorted({split_of[source] for source in made}, key=lambda split: (split != "train", split))
+    about = {item.source: Labelled(_split(item, options), item.labels) for item in listing.items}
     features = prepared.prepared_features(listing.columns)
     folder = out / WORK_FOLDER / "data"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    counts: dict[str, int] = {}
-    for split in splits:
-        rows = _split_rows(tasks, items, split_of, split, first_id=sum(counts.values()))
-        counts[split] = prepared.write_shards(folder, split, rows, features)
-    with replacing(out / REPORT_FILE) as temporary:
-        lines = [line for task in tasks for line in task.report()] + listing.aside
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    if not made:
+    counts = join_rows([step.rows_file(rank) for rank in range(tasks)], folder, about, features)
+    with replacing(out / REPORT_FILE) as temporary, temporary.open("w", encoding="utf-8") as report:
+        report.writelines(json.dumps(line) + "\n" for line in (*step.report(tasks), *listing.aside))
+    if not counts:
         raise ValueError(f"no face could be prepared from {options['src']}: see the reasons in {out / REPORT_FILE}")
     shutil.rmtree(out / "data", ignore_errors=True)
     folder.rename(out / "data")
     text = readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
-    text += f"\n{SPLITS_LINE}{split_hash(Listing([Item(*pair) for pair in split_of.items()], {}, []))}\n"
+    splits = Listing([Item(source, labelled.split) for source, labelled in about.items()], {}, [])
+    text += f"\n{SPLITS_LINE}{split_hash(splits)}\n"
     with replacing(out / README_FILE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -208,26 +277,21 @@ def _split(item: Item, options: dict[str, Any]) -> str:
     return "test" if int.from_bytes(digest[:8], "big") / 2**64 < options["test_fraction"] else "train"
 
 
-def _split_rows(
-    tasks: list[Task], items: dict[str, Item], split_of: dict[str, str], split: str, first_id: int
-) -> Iterator[dict[str, Any]]:
-    for task in tasks:
-        if not task.rows_file.exists() or split not in {split_of[source] for source in task.sources}:
-            continue
-        for row in prepared.read_rows(task.rows_file):
-            if split_of[row["source"]] == split:
-                row["landmarks"] = np.asarray(row["landmarks"], np.float32)
-                yield {"instance_id": first_id, **row, **items[row["source"]].labels}
-                first_id += 1
-
-
 def _summary(out: Path, already_done: bool) -> PrepareSummary:
     from datasets import load_dataset_builder
 
     splits = load_dataset_builder(str(out)).info.splits or {}
     counts = {name: split.num_examples for name, split in splits.items()}
     lines = (out / REPORT_FILE).read_text(encoding="utf-8").splitlines()
-    left_out = sum(json.loads(line)["status"] == "left out" for line in lines)
+    left_out = [line for line in map(json.loads, lines) if line["status"] == "left out"]
+    reasons = Counter(_kind_of_reason(line) for line in left_out)
     card = (out / README_FILE).read_text(encoding="utf-8").splitlines()
     digest = next((line.removeprefix(SPLITS_LINE) for line in card if line.startswith(SPLITS_LINE)), "")
-    return PrepareSummary(sum(counts.values()), counts, left_out, out / REPORT_FILE, already_done, digest)
+    total, report = sum(counts.values()), out / REPORT_FILE
+    return PrepareSummary(total, counts, len(left_out), report, already_done, digest, dict(reasons.most_common()))
+
+
+def _kind_of_reason(line: dict[str, Any]) -> str:
+    """The reason without the name of the file, what stands in brackets, and numbers."""
+    text = line["reason"].replace(line["source"], "").replace(Path(line["source"]).name, "")
+    return re.sub(r"\b\d+(\.\d+)?\b", "N", re.sub(r"\s*\([^)]*\)", "", text)).strip(" :")

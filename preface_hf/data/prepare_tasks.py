@@ -1,144 +1,98 @@
-"""The work of `prepare`, cut into tasks of a few files: each leaves its rows and its report, or nothing."""
+"""The work of `prepare` on some of the files: it leaves their rows and their report, or nothing."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import prepared
 from .landmarkers import Landmarker, load_landmarker
 from .track_rows import FileReport, TrackOptions, file_rows
 
 
-FILES_PER_TASK = 8
-
-
 @dataclass
-class Task:
-    """A few files for one worker: everything it needs, in a form that can be pickled."""
+class PrepareFiles:
+    """The step that every task runs: of the `count` files below `root` that the lines of `items` name, each prepares
+    a part, in order, and leaves it in the folder `work`. `weights` is for the landmarker.
+    """
 
-    number: int
-    sources: list[str]
+    items: Path
+    count: int
     root: Path
     work: Path
     options: TrackOptions
+    landmarker: str
+    weights: str | None
 
-    @property
-    def rows_file(self) -> Path:
-        """Where the rows of this task are kept until all are done."""
-        return self.work / f"rows-{self.number:06d}.parquet"
+    def __call__(self, _: Any, rank: int, tasks: int) -> None:
+        """Prepare the files of task `rank` of `tasks`."""
+        lines: list[dict[str, Any]] = []
+        with one_opencv_thread(), replacing(self.rows_file(rank)) as temporary:
+            prepared.write_rows(temporary, self._rows(rank, tasks, lines), prepared.TRACK_FEATURES)
+        with replacing(self.report_file(rank)) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
-    @property
-    def report_file(self) -> Path:
-        """Written last: its presence says that the task is done."""
-        return self.work / f"report-{self.number:06d}.jsonl"
+    def rows_file(self, rank: int) -> Path:
+        """Where the rows of a task are kept until all are done."""
+        return self.work / f"rows-{rank:06d}.parquet"
 
-    def report(self) -> list[dict[str, Any]]:
-        """The lines of the report: what was left out, and why."""
-        return [json.loads(line) for line in self.report_file.read_text(encoding="utf-8").splitlines()]
+    def report_file(self, rank: int) -> Path:
+        """What became of each file of a task, a line for each."""
+        return self.work / f"report-{rank:06d}.jsonl"
 
+    def sources(self, rank: int, tasks: int) -> Iterator[str]:
+        """The files of a task, as paths below `root`."""
+        first, after = rank * self.count // tasks, (rank + 1) * self.count // tasks
+        with self.items.open(encoding="utf-8") as lines:
+            yield from (json.loads(line)["source"] for line in islice(lines, first, after))
 
-def make_tasks(sources: list[str], root: Path, work: Path, options: TrackOptions) -> list[Task]:
-    """Cut the sources, names below `root`, into tasks of `FILES_PER_TASK`."""
-    starts = range(0, len(sources), FILES_PER_TASK)
-    return [
-        Task(number, sources[start : start + FILES_PER_TASK], root, work, options)
-        for number, start in enumerate(starts)
-    ]
+    def report(self, tasks: int) -> Iterator[dict[str, Any]]:
+        """The lines of all tasks' reports, in the order of the files."""
+        for rank in range(tasks):
+            with self.report_file(rank).open(encoding="utf-8") as lines:
+                yield from map(json.loads, lines)
 
-
-def run_tasks(tasks: list[Task], workers: int, landmarker: str, weights: str | Path | None) -> None:
-    """Run what is not done yet in `workers` processes, with a progress bar over files."""
-    waiting = [task for task in tasks if not task.report_file.exists()]
-    done = sum(len(task.sources) for task in tasks) - sum(len(task.sources) for task in waiting)
-    columns = (TextColumn("preparing"), BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=sum(len(task.sources) for task in tasks), completed=done)
-        if workers == 1:
-            tool = load_landmarker(landmarker, weights) if waiting else None
-            before = _opencv_threads(1)
-            for task in waiting:
-                _run_task(task, tool, lambda: progress.advance(bar))
-            _opencv_threads(before)
-            return
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (landmarker, weights))
-        with pool:
+    def _rows(self, rank: int, tasks: int, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows of all files of a task as they come; each file's line of the report goes into `lines`."""
+        landmarker = _landmarker(self.landmarker, self.weights)
+        for source in self.sources(rank, tasks):
+            report = FileReport(source)
             try:
-                for future in as_completed([pool.submit(_run_in_worker, task) for task in waiting]):
-                    progress.advance(bar, future.result())
-            except BrokenProcessPool as error:
-                raise RuntimeError("a worker died (out of memory?): run the same command again to go on") from error
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)  # else Ctrl-C would wait for all that is queued
+                yield from file_rows(self.root / source, landmarker, self.options, report)
+                line = report.line()
+            except Exception as error:  # whatever is wrong with one file, the others go on
+                reason = " ".join(str(error).replace(f"{self.root}/", "").split()) or type(error).__name__
+                line = {"source": source, "status": "left out", "reason": reason}
+            lines.append(line)
 
 
-_worker_tool: Landmarker | None = None
+@lru_cache(1)
+def _landmarker(name: str, weights: str | None) -> Landmarker | None:
+    """The landmarker of this process: its networks are loaded once for all tasks."""
+    return load_landmarker(name, weights)
 
 
-def _start_worker(landmarker: str, weights: str | Path | None) -> None:
-    global _worker_tool
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _opencv_threads(1)
-    _worker_tool = load_landmarker(landmarker, weights)
-
-
-def _exit_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _opencv_threads(count: int) -> int:
-    """Give OpenCV `count` threads; returns how many it had. The workers are processes, and share the cores."""
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV on one thread: tasks are processes, and share the cores."""
     try:
         import cv2
-    except ImportError:
-        return count
+    except ImportError:  # whoever needs it says so
+        yield
+        return
     before = cv2.getNumThreads()
-    cv2.setNumThreads(count)
-    return before
-
-
-def _run_in_worker(task: Task) -> int:
-    _run_task(task, _worker_tool, lambda: None)
-    return len(task.sources)
-
-
-def _run_task(task: Task, landmarker: Landmarker | None, advance: Callable[[], None]) -> None:
-    lines: list[dict[str, Any]] = []
-    with replacing(task.rows_file) as temporary:
-        prepared.write_rows(temporary, _task_rows(task, landmarker, lines, advance), prepared.TRACK_FEATURES)
-    with replacing(task.report_file) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-
-
-def _task_rows(
-    task: Task, landmarker: Landmarker | None, lines: list[dict[str, Any]], advance: Callable[[], None]
-) -> Iterator[dict[str, Any]]:
-    """The rows of all files of a task as they come; each file's line of the report goes into `lines`."""
-    for source in task.sources:
-        report = FileReport(source)
-        try:
-            yield from file_rows(task.root / source, landmarker, task.options, report)
-            line = report.line()
-        except Exception as error:  # whatever is wrong with one file, the others go on
-            reason = " ".join(str(error).replace(f"{task.root}/", "").split()) or type(error).__name__
-            line = {"source": source, "status": "left out", "reason": reason}
-        lines.append(line)
-        advance()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from datasets import load_dataset, load_dataset_builder
 
-from preface_hf.data import prepare_tasks
 from preface_hf.data.decoding import encode_video, open_video
 from preface_hf.data.prepare import PrepareSummary, prepare
 from preface_hf.data.recipes import folder
@@ -144,11 +143,27 @@ def test_two_workers_make_the_same_bytes(src: Path, prepared: Path, tmp_path: Pa
     assert contents(tmp_path / "out") == contents(prepared)
 
 
-@pytest.mark.parametrize("files", [1, 4, 30])
-def test_any_number_of_tasks_makes_the_same_bytes(src: Path, prepared: Path, tmp_path: Path, monkeypatch, files: int):
-    monkeypatch.setattr(prepare_tasks, "FILES_PER_TASK", files)
-    run(src, tmp_path / "out")
+@pytest.mark.parametrize("tasks", [1, 2, 7])
+def test_any_number_of_tasks_makes_the_same_bytes(src: Path, prepared: Path, tmp_path: Path, tasks: int):
+    run(src, tmp_path / "out", tasks=tasks)
     assert contents(tmp_path / "out") == contents(prepared)
+
+
+@pytest.mark.parametrize(
+    "tasks", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(7, marks=pytest.mark.slow)]
+)
+def test_so_does_ray(src: Path, prepared: Path, tmp_path: Path, two_ray_workers, tasks: int):
+    run(src, tmp_path / "out", tasks=tasks, executor="ray", workers=2)
+    assert contents(tmp_path / "out") == contents(prepared)
+
+
+def test_so_does_slurm_whose_last_job_finishes_the_set(src: Path, prepared: Path, tmp_path: Path, slurm_queue: Path):
+    cluster = {"partition": "cpu", "time": "01:00:00"}
+    assert run(src, tmp_path / "out", tasks=2, executor="slurm", workers=2, cluster=cluster).submitted
+    made = {name: data for name, data in contents(tmp_path / "out").items() if not name.startswith(".work")}
+    assert made == contents(prepared)
+    assert run(src, tmp_path / "out").already_done, "and tidies up what the last job still had in use"
+    assert contents(tmp_path / "out") == made
 
 
 @pytest.mark.slow
@@ -156,7 +171,7 @@ def test_killed_at_twenty_random_moments_makes_the_same_bytes(src: Path, prepare
     """One run after another is killed, each after a random time, until one of them ends by itself."""
     rng, out, kills = np.random.default_rng(0), tmp_path / "out", 0
     call = f"prepare({str(src)!r}, {str(out)!r}, landmarker='given', crop_size=64, workers=2)"
-    code = f"from preface_hf.data import prepare_tasks; prepare_tasks.FILES_PER_TASK = 1\n{IMPORT}; {call}"
+    code = f"{IMPORT}; {call}"
     started = time.time()
     subprocess.run([sys.executable, "-c", code.replace(str(out), str(tmp_path / "whole"))], check=True, cwd=ROOT)
     whole = time.time() - started
@@ -181,12 +196,12 @@ def test_killed_and_started_again_makes_the_same_bytes(src: Path, prepared: Path
     code = f"{IMPORT}; {call}"
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT)
     deadline = time.time() + 60
-    while process.poll() is None and not list(out.glob(".work/report-*")) and time.time() < deadline:
+    while process.poll() is None and not list(out.glob(".work/tasks-*/completions/*")) and time.time() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (out / "README.md").exists(), "it was killed before it ended"
-    kept = {file: file.stat().st_mtime_ns for file in out.glob(".work/report-*")}
+    kept = {file: file.stat().st_mtime_ns for file in out.glob(".work/tasks-*/completions/*")}
     assert kept
     run(src, out)
     assert contents(out) == contents(prepared)
@@ -230,6 +245,8 @@ def test_nothing_to_prepare(tmp_path: Path):
         {"recipe": "other"},
         {"crop_size": 65},
         {"workers": 0},
+        {"tasks": 0},
+        {"executor": "x"},
         {"test_fraction": 1.0},
         {"landmarker": "x"},
         {"media": "x"},

@@ -1,0 +1,80 @@
+"""The last step of `prepare`: from the rows that the tasks left to the shards of the prepared set.
+
+Rows keep the order of the files and are packed anew, so that the bytes do not depend on how many tasks there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+
+from .prepared import ROWS_PER_GROUP, TRACK_FEATURES, write_tables
+
+
+@dataclass
+class Labelled:
+    """What a recipe says of a file: its split and its labels."""
+
+    split: str
+    labels: dict[str, Any]
+
+
+def join_rows(files: list[Path], folder: Path, about: dict[str, Labelled], features: Features) -> dict[str, int]:
+    """Write the rows of `files` as shards into `folder`, `train` first; returns the rows of each split.
+
+    `about` says which split and labels a source has. `instance_id` counts from 0 through all splits. A few row groups
+    are in memory at a time.
+    """
+    made = {about[source].split for file in files for source in _sources(file)}
+    counts: dict[str, int] = {}
+    for split in sorted(made, key=lambda split: (split != "train", split)):
+        tables = _numbered(_regrouped(files, split, about), about, features, sum(counts.values()))
+        counts[split] = write_tables(folder, split, tables, features)
+    return counts
+
+
+def _sources(file: Path) -> list[str]:
+    return pq.read_table(file, columns=["source"])["source"].to_pylist()
+
+
+def _regrouped(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:
+    """The rows of a split in tables of `ROWS_PER_GROUP`, the last of what is left."""
+    waiting = TRACK_FEATURES.arrow_schema.empty_table()
+    for table in _rows_of(files, split, about):
+        waiting = pa.concat_tables([waiting, table])
+        while len(waiting) >= ROWS_PER_GROUP:
+            yield waiting.slice(0, ROWS_PER_GROUP)
+            waiting = waiting.slice(ROWS_PER_GROUP)
+    if len(waiting):
+        yield waiting
+
+
+def _rows_of(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:
+    for file in files:
+        with pq.ParquetFile(file) as reader:
+            for group in range(reader.num_row_groups):
+                sources = reader.read_row_group(group, columns=["source"])["source"].to_pylist()
+                wanted = [about[source].split == split for source in sources]
+                if any(wanted):
+                    yield reader.read_row_group(group).filter(pa.array(wanted))
+
+
+def _numbered(
+    tables: Iterator[pa.Table], about: dict[str, Labelled], features: Features, first_id: int
+) -> Iterator[pa.Table]:
+    """The tables with instance ids and labels, in the columns of `features`."""
+    for table in tables:
+        labels = [about[source].labels for source in table["source"].to_pylist()]
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        columns["instance_id"] = pa.array(range(first_id, first_id + len(table)), pa.int64())
+        for name in features:
+            if name not in columns:
+                columns[name] = pa.array([row.get(name) for row in labels], features[name].pa_type)
+        yield pa.Table.from_arrays([columns[name] for name in features], schema=features.arrow_schema)
+        first_id += len(table)
