@@ -141,14 +141,25 @@ def extract(
     landmarker: Landmarker = "onnx",
     weights: Weights = None,
     batch_size: Annotated[int, typer.Option(help="windows per forward pass")] = 8,
+    workers: Workers = 1,
+    executor: Executor = "local",
+    tasks: Tasks = None,
+    cluster: Cluster = None,
 ) -> None:
     """Write the features of every window of every video. Without --weights frames are taken as they are (face crops).
 
     Example: `preface-hf extract run/final talk.mp4 features.parquet --weights weights/`
     """
     from preface_hf.evaluation.extract import extract
+    from preface_hf.executors import read_cluster
 
-    counts = extract(model, src, out, landmarker=landmarker, weights=weights, batch_size=batch_size)
+    counts = extract(
+        model, src, out, landmarker=landmarker, weights=weights, batch_size=batch_size,
+        executor=executor, workers=workers, tasks=tasks, cluster=read_cluster(cluster),
+    )  # fmt: skip
+    if not counts:
+        typer.echo(f"SLURM has the tasks; its last job makes {out}. The same command again takes up what failed.")
+        return
     typer.echo(f"{counts['rows']} windows of {counts['sources']} sources in {out}, {counts['left_out']} left out.")
 
 

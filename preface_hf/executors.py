@@ -5,6 +5,7 @@ datatrove remembers which tasks are done, and skips them when the work is starte
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -150,7 +151,7 @@ def _start_ray(workers: int) -> None:
         local: dict[str, Any] = (
             {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
         )
-        ray.init(log_to_driver=False, logging_level="ERROR", **local)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
 
 
 def _environment() -> dict[str, Any]:

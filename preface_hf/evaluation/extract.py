@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import load_dataset
-from rich.progress import track as progress
 
-from preface_hf.data.crops import crop_boxes
-from preface_hf.data.decoding import Video, open_video
-from preface_hf.data.detection import MIN_IOU, detect_faces
 from preface_hf.data.landmarkers import Landmarker, load_landmarker
-from preface_hf.data.recipes import folder
-from preface_hf.data.squares import cut_square
-from preface_hf.data.tracking import segments
+from preface_hf.data.prepare_tasks import one_opencv_thread, replacing
 from preface_hf.evaluation.encoders import Encoder, load_encoder
-from preface_hf.evaluation.windows import Window, windows
+from preface_hf.evaluation.sources import Corpus, Described, open_corpus, row_schema, units
+from preface_hf.executors import check_executor, run_tasks
 
 
-SEGMENT_SECONDS = 30.0
-
-# A row without its feature, and the window that it describes.
-Described = tuple[dict[str, Any], Window]
+FILES_PER_TASK = 16
 
 
 def extract(
@@ -39,6 +33,10 @@ def extract(
     landmarker: str = "onnx",
     weights: str | Path | None = None,
     batch_size: int = 8,
+    executor: str = "local",
+    workers: int = 1,
+    tasks: int | None = None,
+    cluster: dict[str, Any] | None = None,
 ) -> dict[str, int]:
     """Write one feature per window of every video in `src` to the parquet file `out`.
 
@@ -50,114 +48,135 @@ def extract(
         landmarker, weights: find, track and crop the face first. Without `weights` the onnx back end is not asked, and
             frames are taken as they are: right for videos that are face crops.
         batch_size: windows a forward pass.
+        executor, workers, tasks, cluster: as of `prepare`; a task takes whole files, of a prepared set whole shards.
 
     Returns:
-        Counts: `rows`, `sources`, `left_out`. What was left out stands with its reason in `<out>.report.jsonl`.
+        Counts: `rows`, `sources`, `left_out`; none where SLURM was given the work. What was left out stands with its
+        reason in `<out>.report.jsonl`.
 
-    Raises `ValueError` if `out` exists, or if nothing in `src` gave a feature.
+    A killed run goes on where it stopped when started again with the same arguments. Raises `ValueError` if `out`
+    exists, or if nothing in `src` gave a feature.
     """
-    target, src = Path(out), Path(src)
+    call = {**locals(), "executor": "local", "workers": 1, "cluster": None}  # how the last job of SLURM goes on
+    target, src = Path(out).resolve(), Path(src).resolve()
+    check_executor(executor, workers, tasks, cluster)
     if target.exists():
-        raise ValueError(f"{str(target)!r} exists: choose another name, or delete it.")
-    encoder = load_encoder(model)
-    left_out: list[dict[str, str]] = []
-    if (src / "data").is_dir() and list((src / "data").glob("*.parquet")):
-        items = prepared_windows(src, encoder)
-    else:
-        finder = load_landmarker(landmarker, weights) if weights or landmarker != "onnx" else None
-        items = video_windows(src, encoder, finder, left_out)
-    counts = write(items, encoder, target, batch_size)
-    target.with_name(target.name + ".report.jsonl").write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in left_out), encoding="utf-8"
-    )
-    if not counts["rows"]:
-        reason = f": {left_out[0]['source']}: {left_out[0]['reason']}" if left_out else ""
-        raise ValueError(f"no feature came out of {str(src)!r}{reason}; give videos that show a face.")
-    return {**counts, "left_out": len(left_out)}
+        raise ValueError(f"{str(out)!r} exists: choose another name, or delete it.")
+    load_encoder(model)  # a user's mistake shows before any work is done
+    finder = landmarker if weights or landmarker != "onnx" else None
+    corpus = open_corpus(src)
+    count = tasks or -(-len(corpus.files) // FILES_PER_TASK)
+    step = ExtractFiles(corpus, _work(target, call, corpus, count), str(model), finder, weights, batch_size)
+    finish = Finish({**call, "src": src, "out": target, "tasks": count})
+    run = {"executor": executor, "workers": workers, "cluster": cluster, "finish": finish, "label": "extracting"}
+    if not run_tasks(step, count, step.work, **run):  # type: ignore[arg-type]
+        return {}
+    return _join(step, count, target, src)
 
 
-def prepared_windows(path: Path, encoder: Encoder) -> Iterator[Described]:
-    """Windows of every row of every split, with the row's own columns."""
-    for split, rows in load_dataset(str(path), streaming=True).items():
-        for row in rows:
-            video = open_video(row["video"]["bytes"])
-            kept = {key: value for key, value in row.items() if key not in ("video", "landmarks", "num_frames")}
-            for window in windows(video, *encoder.clip):
-                yield describe({**kept, "split": split}, window, row["fps"], row["start_seconds"]), window
+@dataclass
+class Finish:
+    """The step after all others: `extract` again, which finds all tasks done and puts their parts together."""
+
+    call: dict[str, Any]
+
+    def __call__(self, _: Any, rank: int, tasks: int) -> None:
+        """As datatrove calls it."""
+        extract(**self.call)
 
 
-def video_windows(
-    src: Path, encoder: Encoder, finder: Landmarker | None, left_out: list[dict[str, str]]
-) -> Iterator[Described]:
-    """Windows of every video below `src`; a file that gives none is added to `left_out` with its reason."""
-    listing = folder(src, media="auto")
-    root = src if src.is_dir() else src.parent
-    for item in progress(listing.items, description="extract"):
-        try:
-            video = open_video(root / item.source)
-            tracks = [(0, iter(video))] if finder is None else face_tracks(video, root / item.source, finder, encoder)
-            for number, (start, frames) in enumerate(tracks):
-                for window in windows(frames, *encoder.clip):
-                    row = {"source": item.source, "track": number}
-                    yield describe(row, window, video.fps, start / video.fps), window
-        except (ValueError, OSError) as error:
-            left_out.append({"source": item.source, "reason": str(error)})
+@dataclass
+class ExtractFiles:
+    """The step that every task runs: features of its part of the files of `corpus`, left in the folder `work`."""
+
+    corpus: Corpus
+    work: Path
+    model: str
+    landmarker: str | None
+    weights: str | Path | None
+    batch_size: int
+
+    def __call__(self, _: Any, rank: int, tasks: int) -> None:
+        """Encode the files of task `rank` of `tasks`."""
+        left_out: list[dict[str, str]] = []
+        count = len(self.corpus.files)
+        files = self.corpus.files[rank * count // tasks : (rank + 1) * count // tasks]
+        encoder, finder = _encoder(self.model), _finder(self.landmarker, self.weights)
+        with one_opencv_thread(), replacing(self.part(rank)) as temporary:
+            items = self._items(files, encoder, finder, left_out)
+            write(items, encoder, row_schema(self.corpus), temporary, self.batch_size)
+        with replacing(self.report(rank)) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in left_out), encoding="utf-8")
+
+    def part(self, rank: int) -> Path:
+        """The features of a task."""
+        return self.work / f"part-{rank:06d}.parquet"
+
+    def report(self, rank: int) -> Path:
+        """What a task left out, and why."""
+        return self.work / f"report-{rank:06d}.jsonl"
+
+    def _items(
+        self, files: list[str], encoder: Encoder, finder: Landmarker | None, left_out: list[dict[str, str]]
+    ) -> Iterator[Described]:
+        for file in files:
+            for source, described in units(self.corpus, file, encoder, finder):
+                try:
+                    yield from described
+                except (ValueError, OSError) as error:
+                    left_out.append({"source": source, "reason": " ".join(str(error).split())})
 
 
-def face_tracks(
-    video: Video, file: Path, finder: Landmarker, encoder: Encoder
-) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """For each face track its first frame and its crops at the encoder's size; `ValueError` where there is none.
-
-    Half a minute of crops is held at a time: a longer track goes on as another.
-    """
-    again, size, found = iter(open_video(file)), encoder.model.config.image_size, False
-    faces = detect_faces(video, finder)
-    for segment in segments(faces, video.fps, max(1, round(SEGMENT_SECONDS * video.fps)), MIN_IOU):
-        boxes = [crop_boxes(track, video.fps) for track in segment.tracks]
-        crops: list[list[np.ndarray]] = [[] for _ in boxes]
-        for index, frame in enumerate(islice(again, segment.stop - segment.start), start=segment.start):
-            for track, places, cut in zip(segment.tracks, boxes, crops, strict=True):
-                if track.start <= index < track.stop:
-                    cut.append(cut_square(frame, places[index - track.start], size))
-        for track, cut in zip(segment.tracks, crops, strict=True):
-            found = True
-            yield track.start, cut
-    if not found:
-        raise ValueError("no face stays in sight")
+@lru_cache(1)
+def _encoder(model: str) -> Encoder:
+    return load_encoder(model)
 
 
-def describe(row: dict[str, Any], window: Window, fps: float, offset: float) -> dict[str, Any]:
-    """`row` with the place of the window in its video, in seconds."""
-    return {
-        **row,
-        "start_seconds": offset + window.start / fps,
-        "end_seconds": offset + window.stop / fps,
-        "num_frames": window.stop - window.start,
-    }
+@lru_cache(1)
+def _finder(landmarker: str | None, weights: str | Path | None) -> Landmarker | None:
+    return load_landmarker(landmarker, weights) if landmarker else None
 
 
-def write(items: Iterator[Described], encoder: Encoder, target: Path, batch_size: int) -> dict[str, int]:
-    """Encode in batches and write row group by row group; `target` appears when it is whole."""
-    building, writer, rows, sources = target.with_name(f".building-{target.name}"), None, 0, set()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
+def _work(target: Path, call: dict[str, Any], corpus: Corpus, tasks: int) -> Path:
+    """The folder of a run with these arguments, files and tasks, beside `target`."""
+    names = ("model", "src", "landmarker", "weights", "batch_size")
+    key = "\n".join([str(tasks), *(str(call[name]) for name in names), *corpus.files])
+    work = target.with_name(f".{target.name}.{hashlib.sha256(key.encode()).hexdigest()[:12]}")
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def write(items: Iterator[Described], encoder: Encoder, schema: pa.Schema, file: Path, batch_size: int) -> None:
+    """Encode in batches, each a row group of `file`: the columns of `schema`, then `feature`."""
+    width = encoder.model.config.hidden_size
+    schema = schema.append(pa.field("feature", pa.list_(pa.float32(), width)))
+    with pq.ParquetWriter(file, schema) as writer:
         while block := list(islice(items, batch_size)):
-            features = encoder([window.frames for _, window in block])
-            table = pa.Table.from_pylist([row for row, _ in block])
-            values = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), features.shape[1])
-            table = table.append_column("feature", values)
-            # a column without a value so far may still get one: text holds whatever comes
-            fields = [
-                field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema
-            ]
-            writer = writer or pq.ParquetWriter(building, pa.schema(fields))
-            writer.write_table(table.cast(writer.schema))
-            rows += len(block)
-            sources |= {row["source"] for row, _ in block}
-    finally:
-        if writer:
-            writer.close()
-    if writer:
-        building.rename(target)
-    return {"rows": rows, "sources": len(sources)}
+            features = pa.array(encoder([window.frames for _, window in block]).ravel())
+            rows = pa.Table.from_pylist([row for row, _ in block], schema=schema.remove(len(schema) - 1))
+            writer.write_table(
+                rows.append_column(schema.field("feature"), pa.FixedSizeListArray.from_arrays(features, width))
+            )
+
+
+def _join(step: ExtractFiles, tasks: int, target: Path, src: Path) -> dict[str, int]:
+    """One file of the parts of all tasks, and one report; `target` appears when it is whole."""
+    reports = [step.report(rank).read_text(encoding="utf-8") for rank in range(tasks)]
+    left_out = [json.loads(line) for report in reports for line in report.splitlines()]
+    target.with_name(f"{target.name}.report.jsonl").write_text("".join(reports), encoding="utf-8")
+    rows = 0
+    sources: set[str] = set()
+    with replacing(target) as temporary:
+        with pq.ParquetWriter(temporary, pq.read_schema(step.part(0))) as writer:
+            for rank in range(tasks):
+                with pq.ParquetFile(step.part(rank)) as part:
+                    for group in range(part.num_row_groups):
+                        table = part.read_row_group(group)
+                        writer.write_table(table)
+                        rows, sources = rows + len(table), sources | set(table["source"].to_pylist())
+        if not rows:
+            temporary.unlink()
+            reason = f": {left_out[0]['source']}: {left_out[0]['reason']}" if left_out else ""
+            raise ValueError(f"no feature came out of {str(src)!r}{reason}; give videos that show a face.")
+    shutil.rmtree(step.work)
+    return {"rows": rows, "sources": len(sources), "left_out": len(left_out)}

@@ -65,6 +65,29 @@ def test_labels_that_come_late_are_kept(checkpoint, tmp_path):
     assert labels.isna().tolist() == [True, False] and labels[1] == "smiles"
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"workers": 2},
+        pytest.param({"executor": "ray", "workers": 2}, marks=pytest.mark.slow),
+        pytest.param({"executor": "slurm"}, marks=pytest.mark.slow),
+    ],
+)
+def test_tasks_make_the_same_rows(checkpoint, drawn_videos, tmp_path, request, settings):
+    extract(checkpoint, drawn_videos, tmp_path / "one.parquet")
+    if settings.get("executor") == "ray":
+        request.getfixturevalue("two_ray_workers")
+    if settings.get("executor") == "slurm":
+        request.getfixturevalue("slurm_queue")
+        settings = {**settings, "cluster": {"partition": "cpu", "time": "01:00:00"}}
+    extract(checkpoint, drawn_videos, tmp_path / "many.parquet", tasks=3, **settings)
+    one, many = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("one", "many"))
+    pd.testing.assert_frame_equal(one.drop(columns="feature"), many.drop(columns="feature"))
+    np.testing.assert_allclose(np.stack(one["feature"]), np.stack(many["feature"]), atol=1e-5)
+    if settings.get("executor") != "slurm":
+        assert not list(tmp_path.glob(".*")), "nothing but the result is left"
+
+
 def test_features_do_not_depend_on_the_batch_and_are_the_models(checkpoint, tmp_path):
     clip = draw_clip(1, "happiness", seed=2, num_frames=20, size=64)
     (tmp_path / "one.mp4").write_bytes(encode_video(clip.frames, 25))
