@@ -1,0 +1,82 @@
+"""Look at what is tracked: four frames of every video below FOLDER, with boxes, numbers and landmarks of its tracks.
+
+    python benchmarks/tracks.py FOLDER WEIGHTS OUT [DETECT_EVERY]
+
+Writes sheets of 36 videos as OUT/sheet-00.png … and prints a line for each video: frames, tracks, frames that no
+track holds. The sheets show whoever is in the videos: do not publish them.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from preface_hf.data.crops import crop_boxes
+from preface_hf.data.decoding import open_video
+from preface_hf.data.detection import detect_faces
+from preface_hf.data.landmarkers import OnnxLandmarker
+from preface_hf.data.prepare_tasks import one_opencv_thread
+from preface_hf.data.recipes import folder
+from preface_hf.data.tracking import Track, segments
+
+
+SHOWN, HEIGHT, WIDTH, CAPTION, PER_LINE, PER_SHEET = 4, 150, 160, 14, 3, 36
+COLOURS = ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a", "#b070ff")
+
+
+def find_tracks(file: Path, landmarker: OnnxLandmarker, detect_every: int) -> tuple[list[Track], int, float]:
+    video = open_video(file)
+    parts = list(segments(detect_faces(video, landmarker, detect_every), video.fps, round(60 * video.fps)))
+    return [track for part in parts for track in part.tracks], parts[-1].stop, video.fps
+
+
+def strip(name: str, file: Path, tracks: list[Track], frames: int, fps: float) -> Image.Image:
+    picture = Image.new("RGB", (SHOWN * WIDTH, HEIGHT + CAPTION), "white")
+    ImageDraw.Draw(picture).text((2, 1), f"{name[-70:]}  {frames} frames, {len(tracks)} tracks", fill="black")
+    chosen = np.linspace(0, frames - 1, SHOWN).round().astype(int)
+    wanted = set(chosen.tolist())
+    shown = {i: frame for i, frame in enumerate(islice(open_video(file), frames)) if i in wanted}
+    crops = [crop_boxes(track, fps) for track in tracks]
+    for place, index in enumerate(chosen.tolist()):
+        picture.paste(draw(shown[index], index, tracks, crops), (place * WIDTH, CAPTION))
+    return picture
+
+
+def draw(frame: np.ndarray, index: int, tracks: list[Track], crops: list[np.ndarray]) -> Image.Image:
+    factor = min((WIDTH - 2) / frame.shape[1], (HEIGHT - 2) / frame.shape[0])
+    tile = Image.fromarray(frame).resize([max(1, round(side * factor)) for side in frame.shape[1::-1]])
+    pen = ImageDraw.Draw(tile)
+    for number, (track, boxes) in enumerate(zip(tracks, crops, strict=True)):
+        if track.start <= index < track.stop:
+            colour, at = COLOURS[number % len(COLOURS)], index - track.start
+            pen.rectangle([float(value) for value in track.boxes[at] * factor], outline=colour)
+            pen.rectangle([float(value) for value in boxes[at] * factor], outline="#808080")
+            pen.point([tuple(point) for point in (track.landmarks[at] * factor).tolist()], fill="#ffffff")
+            pen.text((float(track.boxes[at][0] * factor) + 2, float(track.boxes[at][1] * factor)), str(number), colour)
+    return tile
+
+
+def main(source: str, weights: str, out: str, detect_every: str = "1") -> None:
+    landmarker, root = OnnxLandmarker(weights), Path(source)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    videos = [item.source for item in folder(root, "video").items]
+    for page, first in enumerate(range(0, len(videos), PER_SHEET)):
+        names = videos[first : first + PER_SHEET]
+        size = (PER_LINE * SHOWN * WIDTH, -(-len(names) // PER_LINE) * (HEIGHT + CAPTION))
+        sheet = Image.new("RGB", size, "white")
+        for place, name in enumerate(names):
+            with one_opencv_thread():
+                tracks, frames, fps = find_tracks(root / name, landmarker, int(detect_every))
+            held = {index for track in tracks for index in range(track.start, track.stop)}
+            print(f"{name}: {frames} frames, {len(tracks)} tracks, {frames - len(held)} frames without", flush=True)
+            left, top = place % PER_LINE * SHOWN * WIDTH, place // PER_LINE * (HEIGHT + CAPTION)
+            sheet.paste(strip(name, root / name, tracks, frames, fps), (left, top))
+        sheet.save(Path(out) / f"sheet-{page:02d}.png")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
