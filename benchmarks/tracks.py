@@ -2,7 +2,7 @@
 
     python benchmarks/tracks.py FOLDER WEIGHTS OUT [DETECT_EVERY]
 
-Writes sheets of 36 videos as OUT/sheet-00.png … and prints a line for each video: frames, tracks, frames that no
+Writes sheets of 20 videos as OUT/sheet-00.png … and prints a line for each video: frames, tracks, frames that no
 track holds. The sheets show whoever is in the videos: do not publish them.
 """
 
@@ -24,7 +24,7 @@ from preface_hf.data.recipes import folder
 from preface_hf.data.tracking import Track, segments
 
 
-SHOWN, HEIGHT, WIDTH, CAPTION, PER_LINE, PER_SHEET = 4, 150, 160, 14, 3, 36
+SHOWN, HEIGHT, WIDTH, CAPTION, PER_LINE, PER_SHEET = 4, 180, 190, 14, 2, 20
 COLOURS = ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a", "#b070ff")
 
 
