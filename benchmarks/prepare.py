@@ -1,11 +1,11 @@
-"""How near is `prepare` to the work that nobody can spare it, and what do two workers bring? Reading likewise.
+"""How near is `prepare` to the work nobody can spare it, and what do two workers bring? Reading likewise.
 
     python benchmarks/prepare.py FOLDER WEIGHTS [LIMIT]
 
 Takes LIMIT (all) videos spread evenly over those below FOLDER, and measures on one thread, one after the other:
-decoding alone, the detector alone and the landmark network alone on what it found; then the whole of `prepare` with one
-worker and with two. Two copies of the decoding and detecting at the same time show what the machine's cores give.
-Reading: rows of the prepared set with all frames decoded, beside decoding the same mp4 bytes from memory.
+decoding alone, the detector alone and the landmark network alone on what it found; then the whole of `prepare` with
+one worker and with two. Two copies of that work at the same time show what the machine's cores give.
+Reading: rows of the prepared set with all frames decoded, beside decoding the same bytes from memory.
 """
 
 from __future__ import annotations
