@@ -227,6 +227,13 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
     assert torch.nn.functional.cosine_similarity(*caches).min() > 0.99
 
 
+def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):
+    """Three rows, two processes: gathering two features from one and one from the other would abort both."""
+    settings = {**tiny_settings, "data": str(write_drawn(tmp_path / "three")), "max_steps": 1, "batch_size": 2}
+    subprocess.run(command(settings, tmp_path / "run", processes=2), env=environment(), check=True, cwd=tmp_path)
+    assert state(tmp_path / "run/checkpoints/step-00000001")["cache"].float().norm(dim=1).min() > 0.9
+
+
 def test_killed_and_resumed_equals_uninterrupted(tiny_settings, tmp_path):
     """SIGKILL in the middle of a run of its own process, then --resume: the same weights, bit for bit."""
     settings = {**tiny_settings, "max_steps": 30, "save_steps": 2, "num_workers": 1}
