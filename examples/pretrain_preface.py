@@ -13,7 +13,8 @@ import torch
 
 import preface_hf
 from preface_hf.data.prepare import prepare
-from preface_hf.data.streams import ViewStream, open_prepared, plain_clips, view_loader
+from preface_hf.data.sets import open_prepared
+from preface_hf.data.streams import ViewStream, plain_clips, view_loader
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.data.views import ViewConfig
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig

@@ -104,7 +104,9 @@ def curate(
 
 @app.command()
 def pretrain(
-    data: Annotated[str | None, typer.Option(help="prepared set (folder or Hub name)")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="prepared set (folder or Hub name); of several, PATH=WEIGHT each")
+    ] = None,
     output_dir: Annotated[str | None, typer.Option(help="the run's folder")] = None,
     method: Annotated[str | None, typer.Option(help="preface")] = None,
     size: Annotated[str | None, typer.Option(help="vit-t, vit-s, vit-b or vit-l")] = None,
@@ -123,10 +125,10 @@ def pretrain(
     Example: `preface-hf pretrain --data prepared/ --output-dir run/ --size vit-t --max-steps 500 --batch-size 32`
     """
     flags = {k: v for k, v in locals().items() if k not in ("resume", "init_from", "config")}
-    from preface_hf.training.arguments import load_arguments
+    from preface_hf.training.arguments import load_arguments, parse_data
     from preface_hf.training.loop import pretrain
 
-    arguments = load_arguments(config, flags)
+    arguments = load_arguments(config, {**flags, "data": parse_data(data) if data else None})
     for name in ("data", "output_dir"):
         if not getattr(arguments, name):
             raise ValueError(f"{name} is missing: add --{name.replace('_', '-')}.")

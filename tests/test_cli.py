@@ -93,6 +93,7 @@ def test_pretrain_refuses(capsys, prepared, tmp_path):
 
     assert "did you mean 'batch_size'" in pretrain("batch_sise: 4")
     assert "num_frames=7" in pretrain("size: vit-t\nmodel: {num_frames: 7}")
+    assert "weight -2.0 of 'more'" in pretrain("", "--data", "more=-2")
     assert "vit-xs" in pretrain("", "--size", "vit-xs")
     assert "cannot start from" in pretrain("size: vit-t", "--init-from", tmp_path / "nowhere")
     assert not (tmp_path / "run").exists()

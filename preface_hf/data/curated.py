@@ -17,7 +17,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from preface_hf.data.curation import PoolRow
 from preface_hf.data.prepared import ROWS_PER_GROUP, describe_files, write_tables
-from preface_hf.data.streams import PreparedSet
+from preface_hf.data.sets import PreparedSet
 
 
 POOL_ID = "pool_id"  # the column that holds a row's instance id in the pool

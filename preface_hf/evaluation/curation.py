@@ -16,7 +16,7 @@ from preface_hf.data.curated import write_curated
 from preface_hf.data.curation import LOW_COVERAGE, FeatureTable, PoolRow, choose, face_coverage
 from preface_hf.data.decoding import open_video
 from preface_hf.data.neighbours import Backend, check_backend
-from preface_hf.data.streams import PreparedSet, open_splits, read_rows
+from preface_hf.data.sets import PreparedSet, open_splits, read_rows
 from preface_hf.evaluation.encoders import Encoder, load_encoder
 from preface_hf.evaluation.features import features_of, read_features
 from preface_hf.evaluation.windows import windows

@@ -190,6 +190,8 @@ class PrefAceObjective:
             for ids, tubes in clips
         ]
         ids, features = (self.gather(torch.cat(parts).contiguous()) for parts in zip(*rows, strict=True))
+        once = list({instance: row for row, instance in enumerate(ids.tolist())}.values())  # processes may repeat rows
+        ids, features = ids[once], features[once]
         for model in (self.teacher.model, self.heads):
             move_statistics(model, features, 1.0)
         teacher = self.teacher.model

@@ -22,7 +22,7 @@ METHODS = ("preface",)
 class PretrainArguments:
     """A pretraining run. `model`, `views` and `objective` are sections of the YAML file."""
 
-    data: str = ""
+    data: str | dict[str, float] = ""  # a prepared set, or several and how often each is drawn from: {path: weight}
     output_dir: str = ""
     method: str = "preface"
     size: str = "vit-b"
@@ -45,7 +45,7 @@ class PretrainArguments:
     save_steps: int = 500
     logging_steps: int = 10
     num_workers: int = 1  # processes that decode and cut views
-    shuffle_window: int = 512  # rows held in memory for shuffling
+    shuffle_window: int = 512  # rows shuffled together, held in memory by all training processes together
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -116,11 +116,31 @@ def build(cls: type, values: dict[str, Any], where: str) -> Any:
         default = getattr(cls, key, None)
         number = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
         sequence = isinstance(default, tuple) and isinstance(value, list)
+        if key == "data" and isinstance(value, dict):
+            continue
         if default is not None and type(value) is not type(default) and not number and not sequence:
             raise ValueError(
                 f"{where}.{key}={value!r} is a {type(value).__name__}, but {type(default).__name__} is needed."
             )
     return cls(**values)
+
+
+def parse_data(flags: list[str]) -> str | dict[str, float]:
+    """What the flags `--data` say: one is a path as it stands, each of several is `PATH` or `PATH=WEIGHT`."""
+    if len(flags) == 1:
+        return flags[0]
+    data: dict[str, float] = {}
+    for flag in flags:
+        path, equals, weight = flag.rpartition("=")
+        if not equals:
+            path, weight = flag, "1"
+        if path in data:
+            raise ValueError(f"--data {path} is given twice: give it once, with the sum of the weights.")
+        try:
+            data[path] = float(weight)
+        except ValueError:
+            raise ValueError(f"--data {flag}: {weight!r} is no weight; write PATH=WEIGHT, such as {path}=2.") from None
+    return data
 
 
 def load_arguments(file: str | Path | None, flags: dict[str, Any]) -> PretrainArguments:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from preface_hf.modeling import PrefAceVideoProcessor
 
-# Settings that may change when a run is resumed: they do not touch what is computed.
-FREE = {"output_dir", "data", "save_steps", "logging_steps", "num_workers", "gradient_checkpointing", "publish"}
+# Settings that may change when a run is resumed: they do not touch what is computed. (`data` may: `named_sets`.)
+FREE = {"output_dir", "save_steps", "logging_steps", "num_workers", "gradient_checkpointing", "publish"}
 
 
 def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideoProcessor) -> None:
@@ -100,8 +100,15 @@ def compare(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> li
     differences = []
     for key in sorted({*before, *now} - (FREE if not prefix else set())):
         old, new = before.get(key), now.get(key)
+        if not prefix and key == "data":
+            old, new = named_sets(old), named_sets(new)
         if isinstance(old, dict) and isinstance(new, dict):
             differences += compare(old, new, f"{prefix}{key}.")
         elif old != new:
             differences.append(f"{prefix}{key}: {old} -> {new}")
     return differences
+
+
+def named_sets(data: str | dict[str, float] | None) -> str:
+    """Several sets with their weights, in the order that numbers their rows; nothing for a single set."""
+    return " ".join(f"{path}={float(weight)}" for path, weight in data.items()) if isinstance(data, dict) else ""

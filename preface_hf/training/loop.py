@@ -17,7 +17,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from preface_hf.data.streams import Batch, ViewStream, open_prepared, plain_clips, view_loader
+from preface_hf.data.sets import open_mixture
+from preface_hf.data.streams import Batch, ViewStream, plain_clips, view_loader
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.arguments import PretrainArguments
@@ -54,7 +55,7 @@ class Pretraining:
     def __init__(self, arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None):
         self.arguments, self.folder = arguments, Path(arguments.output_dir)
         resolved = arguments.resolved()
-        data = open_prepared(arguments.data)
+        data = open_mixture(arguments.data)
         self.accelerator = build_accelerator(arguments)
         set_seed(arguments.seed)
         self.model = build_model(arguments, init_from).to(self.accelerator.device)

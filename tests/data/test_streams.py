@@ -1,13 +1,16 @@
-"""The order of a stream is a function of seed and position alone."""
+"""A stream goes on exactly from where it is started, and reads no more than it needs."""
 
 from itertools import islice
 
 import pytest
 import torch
-from datasets import Dataset
 
-from preface_hf.data.streams import ViewStream, open_prepared, plain_clips, shuffled_rows, view_loader
+from preface_hf.data import streams, units
+from preface_hf.data.order import shares_of
+from preface_hf.data.sets import Mixture, as_mixture, open_prepared
+from preface_hf.data.streams import ViewStream, plain_clips, view_loader
 from preface_hf.data.views import ViewConfig
+from tests.data.rows import write_rows
 
 
 VIEWS = ViewConfig(num_frames=4, global_size=32, num_local=2, local_size=16)
@@ -54,32 +57,110 @@ def test_two_processes_share_the_global_batch(data):
     assert whole == [left + right for left, right in zip(*halves, strict=True)]
 
 
-def test_windows_keep_memory_bounded_and_lose_nothing(tmp_path):
-    for shard in range(3):
-        Dataset.from_dict({"instance_id": list(range(10 * shard, 10 * shard + 10))}).to_parquet(
-            tmp_path / f"{shard}.parquet"
-        )
-    rows = Dataset.from_parquet([str(tmp_path / f"{shard}.parquet") for shard in range(3)]).to_iterable_dataset(3)
-    order = [row["instance_id"] for row in shuffled_rows(rows, seed=0, epoch=0, window=4)]
-    assert sorted(order) == list(range(30))
-    assert order != sorted(order)
-    for start in range(0, 30, 4):
-        for shard in range(3):
-            rows_of_shard = [n for n in order[start : start + 4] if n // 10 == shard]
-            assert not rows_of_shard or max(rows_of_shard) - min(rows_of_shard) == len(rows_of_shard) - 1
-    assert order == [row["instance_id"] for row in shuffled_rows(rows, seed=0, epoch=0, window=4)]
-    assert order != [row["instance_id"] for row in shuffled_rows(rows, seed=0, epoch=1, window=4)]
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A set of 32 units of 16 rows and one of 5, which are not decoded."""
+    return open_prepared(write_rows(tmp_path_factory.mktemp("many"), 517))
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The row groups that are read, in order."""
+    groups, whole = [], units.read_unit
+    monkeypatch.setattr(units, "read_unit", lambda opened, group: groups.append(group) or whole(opened, group))
+    return groups
+
+
+def undecoded(data, size, batches, **options):
+    stream = ViewStream(data, VIEWS, size, seed=5, **options)
+    return [[int(row["instance_id"]) for _, row in block] for block in islice(stream.blocks(), batches)]
+
+
+@pytest.mark.parametrize("start", [1, 7, 32, 64, 65])
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_a_start_is_exact_for_every_process(many, start, world):
+    whole = undecoded(many, 16, start + 3)
+    for rank in range(world):
+        mine = undecoded(many, 16 // world, 3, start=start, rank=rank, world=world, window=512)
+        assert mine == [batch[rank * 16 // world :][: 16 // world] for batch in whole[start:]]
+
+
+@pytest.mark.parametrize("world", [1, 4])
+def test_a_start_is_exact_with_loading_processes(data, world):
+    options = {"batch_size": 2, "seed": 6, "rank": world - 1, "world": world}
+    whole = list(islice(ViewStream(data, VIEWS, **options), 6))
+    late = list(islice(view_loader(ViewStream(data, VIEWS, start=3, **options), 2), 3))
+    assert all(same(one, other) for one, other in zip(whole[3:], late, strict=True))
+
+
+def test_every_row_group_is_read_once_an_epoch(many, read):
+    undecoded(many, 47, 11)
+    assert sorted(read) == list(range(33))
+
+
+def test_a_start_in_the_middle_reads_nothing_before(many, read):
+    batches = list(islice(ViewStream(many, VIEWS, 8, seed=5, window=128).batches(), 64))
+    for start in (1, 15, 36, 63):
+        read.clear()
+        undecoded(many, 8, 1, start=start, window=128)
+        assert sorted(read) == sorted({draw.unit for draw in batches[start]})
+    read.clear()
+    undecoded(many, 8, 1, start=10**7, window=128)
+    assert len(read) <= 8
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_processes_read_parts_of_their_own(many, read, world):
+    total = 0
+    for rank in range(world):
+        undecoded(many, 16, 512 // 16 // world, rank=rank, world=world)
+        assert len(read) <= 33 / world + 4
+        total += len(read)
+        read.clear()
+    assert 32 <= total <= 40
+
+
+def test_windows_keep_memory_bounded(many):
+    stream = ViewStream(many, VIEWS, 8, seed=0, window=64)
+    reader = as_mixture(many).reader()
+    for mine in islice(stream.batches(), 100):
+        reader.rows(mine)
+        assert len(reader.held) <= 2 * 64 / 16 + 1
 
 
 def test_plain_clips_cover_the_set_once(data):
     found = list(plain_clips(data, VIEWS, batch_size=5))
     assert sum((part.tolist() for part, _ in found), []) == list(range(12))
     assert found[0][1].shape == (5, 4, 3, 32, 32)
-    halves = [torch.cat([part for part, _ in plain_clips(data, VIEWS, 5, rank, 2)]).tolist() for rank in range(2)]
-    assert halves == [list(range(0, 12, 2)), list(range(1, 12, 2))]
+    parts = [torch.cat([part for part, _ in plain_clips(data, VIEWS, 2, rank, 5)]).tolist() for rank in range(5)]
+    assert parts == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11], [11, 11, 11]]
 
 
-@pytest.mark.parametrize("name", ["nowhere", "."])
-def test_a_folder_without_a_set_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="preface-hf prepare"):
-        open_prepared(tmp_path / name)
+def test_plain_clips_read_their_part(many, read, monkeypatch):
+    monkeypatch.setattr(streams, "read_frames", lambda row, indices: (torch.zeros(4, 32, 32, 3).byte().numpy(), None))
+    assert len(list(plain_clips(many, VIEWS, 64, rank=1, world=4))) == 3
+    assert read == list(range(8, 17))
+
+
+def test_a_mixture_has_a_slot_for_every_row(data, many):
+    both = Mixture([many, data], shares_of([1, 3]))
+    drawn = sum(undecoded(both, 50, 20), [])
+    assert both.num_rows == 529 and sum(number >= 517 for number in drawn) == 750
+    assert {number for number in drawn if number >= 517} == set(range(517, 529))
+    assert undecoded(both, 50, 3, start=17) == undecoded(both, 50, 20)[17:]
+    halves = [undecoded(both, 25, 20, rank=rank, world=2) for rank in range(2)]
+    assert sum((one + other for one, other in zip(*halves, strict=True)), []) == drawn
+
+
+def test_a_mixture_is_decoded_row_by_row(data):
+    both = Mixture([data, data], shares_of([1, 1]))
+    batch = next(iter(ViewStream(both, VIEWS, batch_size=24, seed=0)))
+    assert batch.instance_ids.max() >= 12 > batch.instance_ids.min()
+    clips = list(plain_clips(both, VIEWS, batch_size=12))
+    assert torch.equal(clips[0][0] + 12, clips[1][0]) and torch.equal(clips[0][1], clips[1][1])
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_set_smaller_than_a_batch_goes_on_for_ever(tmp_path, rows):
+    batches = undecoded(open_prepared(write_rows(tmp_path, rows)), 4, 5 * rows)
+    assert sorted(sum(batches, [])) == sorted([*range(rows)] * 20)

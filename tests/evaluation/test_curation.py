@@ -13,7 +13,7 @@ from preface_hf.cli import main
 from preface_hf.data import prepared as files
 from preface_hf.data.decoding import encode_video, open_video
 from preface_hf.data.prepare import prepare
-from preface_hf.data.streams import open_splits, read_rows
+from preface_hf.data.sets import open_splits, read_rows
 from preface_hf.data.synthetic import draw_clip
 from preface_hf.evaluation import curation
 from preface_hf.evaluation.curation import curate

@@ -2,7 +2,7 @@
 
 import pytest
 
-from preface_hf.training.arguments import PretrainArguments, load_arguments
+from preface_hf.training.arguments import PretrainArguments, load_arguments, parse_data
 
 
 def test_flags_go_before_the_file(tmp_path):
@@ -51,3 +51,31 @@ def test_what_does_not_fit_is_named(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(ValueError, match=message):
         load_arguments(file, {}).resolved()
+
+
+def test_data_is_a_path_or_several_with_weights(tmp_path):
+    assert parse_data(["sets/size=64"]) == "sets/size=64"
+    assert parse_data(["a", "b=2", "c=d=0.5"]) == {"a": 1, "b": 2, "c=d": 0.5}
+    file = tmp_path / "run.yaml"
+    file.write_text("data: {a: 1, b: 0.5}")
+    assert load_arguments(file, {}).resolved()["data"] == {"a": 1, "b": 0.5}
+    assert load_arguments(file, {"data": "c"}).data == "c"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["a", "b=two"], "--data b=two: 'two' is no weight; write PATH=WEIGHT, such as b=2"),
+        (["a", "b", "a=3"], "--data a is given twice"),
+    ],
+)
+def test_data_flags_that_do_not_fit_are_named(flags, message):
+    with pytest.raises(ValueError, match=message):
+        parse_data(flags)
+
+
+def test_data_of_another_type_is_refused(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("data: [a, b]")
+    with pytest.raises(ValueError, match="data=.* is a list, but str is needed"):
+        load_arguments(file, {})

@@ -14,6 +14,8 @@ import yaml
 from safetensors.torch import load_file
 
 from preface_hf import PrefAceModel, PrefAceVideoProcessor
+from preface_hf.data.prepare import prepare
+from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import latest_checkpoint
 from preface_hf.training.loop import Pretraining, pretrain
@@ -47,6 +49,14 @@ def state(checkpoint):
 def assert_same(one, other):
     assert one.keys() == other.keys()
     assert [key for key in one if not torch.equal(one[key], other[key])] == []
+
+
+def write_drawn(folder):
+    """A prepared set of three people."""
+    specs = [ClipSpec(person, EXPRESSIONS[0], person, "train", num_frames=8, size=64) for person in range(3)]
+    write_synthetic(folder / "videos", specs)
+    prepare(folder / "videos", folder / "set", landmarker="given", crop_size=64)
+    return folder / "set"
 
 
 class Stopped(Exception):
@@ -86,6 +96,23 @@ def test_resumed_equals_uninterrupted(tiny_settings, tmp_path, stop_after, died)
     assert_same(*(state(tmp_path / name / "checkpoints/step-00000008") for name in ("whole", "cut")))
     keep = [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "whole")]
     assert keep == [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "cut")]
+
+
+def test_sets_by_weight_resume_exactly(tiny_settings, tmp_path, stop_after):
+    sets = {tiny_settings["data"]: 3, str(write_drawn(tmp_path / "other")): 1}
+    settings = {**tiny_settings, "data": sets, "max_steps": 6, "num_workers": 1}
+    final = run(settings, tmp_path / "whole")
+    disarm = stop_after(4)
+    with pytest.raises(Stopped):
+        run(settings, tmp_path / "cut")
+    disarm()
+    other_order = {**settings, "data": dict(reversed(sets.items()))}
+    with pytest.raises(ValueError, match="other settings .data: "):
+        run(other_order, tmp_path / "cut", resume=True)
+    again = run(settings, tmp_path / "cut", resume=True)
+    assert_same(load_file(final / "model.safetensors"), load_file(again / "model.safetensors"))
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000006") for name in ("whole", "cut")))
+    assert len(state(tmp_path / "cut/checkpoints/step-00000006")["cache"]) == 12 + 3
 
 
 def test_a_run_folder_holds_what_is_promised(tiny_settings, tmp_path):
@@ -198,6 +225,13 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
     assert losses(tmp_path / "one")[0] == pytest.approx(losses(tmp_path / "two")[0], rel=0.2)
     caches = [state(tmp_path / name / "checkpoints/step-00000006")["cache"].float() for name in ("one", "two")]
     assert torch.nn.functional.cosine_similarity(*caches).min() > 0.99
+
+
+def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):
+    """Three rows, two processes: gathering two features from one and one from the other would abort both."""
+    settings = {**tiny_settings, "data": str(write_drawn(tmp_path / "three")), "max_steps": 1, "batch_size": 2}
+    subprocess.run(command(settings, tmp_path / "run", processes=2), env=environment(), check=True, cwd=tmp_path)
+    assert state(tmp_path / "run/checkpoints/step-00000001")["cache"].float().norm(dim=1).min() > 0.9
 
 
 def test_killed_and_resumed_equals_uninterrupted(tiny_settings, tmp_path):
