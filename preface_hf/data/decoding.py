@@ -15,10 +15,21 @@ import av
 import numpy as np
 from PIL import Image
 
-from .readers import DecodingError, DecordVideo, ImageVideo, PyAVVideo, Video, decord, first_line, source_name
+from .readers import (
+    DecodingError,
+    DecordVideo,
+    ImageVideo,
+    PyAVVideo,
+    TorchcodecVideo,
+    Video,
+    decord,
+    find_torchcodec,
+    first_line,
+    source_name,
+)
 
 
-Backend = Literal["decord", "pyav"]
+Backend = Literal["decord", "pyav", "torchcodec"]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp"}
@@ -30,16 +41,17 @@ def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Vi
     """Open a video or still image: a path, or the bytes of the file.
 
     `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or would
-    miscount frames (MPEG streams, edit lists). A still image (jpg, png, bmp, webp) is a video of one frame at 1
-    frame a second. Raises `DecodingError` where no backend can open the file.
+    miscount frames (MPEG streams, edit lists); `pyav` is best for one reading from start to end, `torchcodec` is
+    never taken unasked. A still image (jpg, png, bmp, webp) is a video of one frame at 1 frame a second. Raises
+    `DecodingError` where no backend can open the file.
     """
     if _is_image(source):
         return _first_that_opens(source, [ImageVideo])
-    readers: dict[str, type[Video]] = {"decord": DecordVideo, "pyav": PyAVVideo}
+    readers: dict[str, type[Video]] = {"decord": DecordVideo, "pyav": PyAVVideo, "torchcodec": TorchcodecVideo}
     if backend is not None and backend not in readers:
-        raise ValueError(f"unknown backend {backend!r}: choose decord, pyav or None")
-    if backend == "decord" and decord is None:
-        raise ValueError("backend 'decord' is not installed: pip install decord, or leave the backend out")
+        raise ValueError(f"unknown backend {backend!r}: choose decord, pyav, torchcodec or None")
+    if backend == "decord" and decord is None or backend == "torchcodec" and find_torchcodec() is None:
+        raise ValueError(f"backend {backend!r} does not work here: pip install {backend}, or leave the backend out")
     if backend is not None:
         return _first_that_opens(source, [readers[backend]])
     return _first_that_opens(source, [DecordVideo, PyAVVideo] if decord and _is_indexed(source) else [PyAVVideo])

@@ -42,10 +42,9 @@ def prepared_features(label_columns: dict[str, str]) -> Features:
 
 def to_table(rows: list[dict[str, Any]], features: Features) -> pa.Table:
     """Rows as an arrow table; `landmarks` float32 `(frames, 68, 2)`, `video` a dictionary of bytes and path."""
-    encoded = [features.encode_example(row) for row in rows]
     arrays = []
     for name, feature in features.items():
-        values = [row[name] for row in encoded]
+        values = [row[name] for row in rows]  # `features.encode_example` would import torchcodec, working or not
         storage = pa.array([_nested(value) for value in values] if name == "landmarks" else values, _storage(feature))
         arrays.append(pa.ExtensionArray.from_storage(feature(), storage) if name == "landmarks" else storage)
     return pa.Table.from_arrays(arrays, schema=features.arrow_schema)

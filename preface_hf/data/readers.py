@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,13 @@ class ImageVideo(Video):
 
 
 class DecordVideo(Video):
-    """A video read by decord, which takes rotation into account and reads at random."""
+    """A video read at random by decord, which takes rotation into account, and in order by PyAV.
+
+    decord decodes ahead of whoever reads it, without a limit: 1.3 GB on ten seconds of 1080p.
+    """
 
     def __init__(self, source: str | Path | bytes):
-        self._name = source_name(source)
+        self._source, self._name = source, source_name(source)
         self._reader = decord.VideoReader(
             io.BytesIO(source) if isinstance(source, bytes) else str(source), num_threads=1
         )
@@ -81,19 +85,14 @@ class DecordVideo(Video):
         self.fps = _checked_fps(self._reader.get_avg_fps())
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        try:
-            self._reader.seek(0)
-            for _ in range(self.num_frames):
-                yield self._reader.next().asnumpy()
-        except Exception as error:  # decord's own errors derive from plain Exception
-            raise _damaged(self._name, error) from error
+        yield from PyAVVideo(self._source)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
         wanted = self._checked(indices)
         try:
             return self._reader.get_batch(wanted).asnumpy()
-        except Exception as error:
+        except Exception as error:  # decord's own errors derive from plain Exception
             raise _damaged(self._name, error) from error
 
 
@@ -158,6 +157,41 @@ class PyAVVideo(Video):
             raise _damaged(self._name, error) from error
         if not seek and decoded < self.num_frames:
             raise _damaged(self._name, ValueError(f"only {decoded} of {self.num_frames} frames could be decoded"))
+
+
+class TorchcodecVideo(Video):
+    """A video read by torchcodec, where that is installed and works; it takes rotation into account."""
+
+    def __init__(self, source: str | Path | bytes):
+        self._name = source_name(source)
+        decoder = find_torchcodec()
+        if decoder is None:
+            raise ValueError("torchcodec is not installed or does not work")
+        self._decoder = decoder(source if isinstance(source, bytes) else str(source), dimension_order="NHWC")
+        self.num_frames = len(self._decoder)
+        self.fps = _checked_fps(self._decoder.metadata.average_fps)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for index in range(self.num_frames):
+            yield self.frames([index])[0]
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
+        wanted = self._checked(indices)
+        try:
+            return self._decoder.get_frames_at(wanted).data.numpy()
+        except Exception as error:
+            raise _damaged(self._name, error) from error
+
+
+@cache
+def find_torchcodec() -> Any:
+    """torchcodec's decoder of videos, or None: it needs its own torch and FFmpeg, and fails in many ways without."""
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except Exception:
+        return None
+    return VideoDecoder
 
 
 def source_name(source: str | Path | bytes) -> str:

@@ -80,7 +80,7 @@ def prepared_windows(path: Path, encoder: Encoder) -> Iterator[Described]:
     """Windows of every row of every split, with the row's own columns."""
     for split, rows in load_dataset(str(path), streaming=True).items():
         for row in rows:
-            video = open_video(row["video"]["bytes"])
+            video = open_video(row["video"]["bytes"], "pyav")
             kept = {key: value for key, value in row.items() if key not in ("video", "landmarks", "num_frames")}
             for window in windows(video, *encoder.clip):
                 yield describe({**kept, "split": split}, window, row["fps"], row["start_seconds"]), window
@@ -94,8 +94,8 @@ def video_windows(
     root = src if src.is_dir() else src.parent
     for item in progress(listing.items, description="extract"):
         try:
-            video = open_video(root / item.source)
-            tracks = [(0, iter(video))] if finder is None else face_tracks(video, root / item.source, finder, encoder)
+            video = open_video(root / item.source, "pyav")
+            tracks = [(0, iter(video))] if finder is None else face_tracks(video, finder, encoder)
             for number, (start, frames) in enumerate(tracks):
                 for window in windows(frames, *encoder.clip):
                     row = {"source": item.source, "track": number}
@@ -104,14 +104,12 @@ def video_windows(
             left_out.append({"source": item.source, "reason": str(error)})
 
 
-def face_tracks(
-    video: Video, file: Path, finder: Landmarker, encoder: Encoder
-) -> Iterator[tuple[int, list[np.ndarray]]]:
+def face_tracks(video: Video, finder: Landmarker, encoder: Encoder) -> Iterator[tuple[int, list[np.ndarray]]]:
     """For each face track its first frame and its crops at the encoder's size; `ValueError` where there is none.
 
     Half a minute of crops is held at a time: a longer track goes on as another.
     """
-    again, size, found = iter(open_video(file)), encoder.model.config.image_size, False
+    again, size, found = iter(video), encoder.model.config.image_size, False
     faces = detect_faces(video, finder)
     for segment in segments(faces, video.fps, max(1, round(SEGMENT_SECONDS * video.fps)), MIN_IOU):
         boxes = [crop_boxes(track, video.fps) for track in segment.tracks]
