@@ -104,15 +104,15 @@ class PyAVVideo(Video):
         with self._open() as container:
             stream = container.streams.video[0]
             self.fps = _checked_fps(stream.average_rate or stream.guessed_rate)
-            packets = [packet for packet in container.demux(stream) if packet.size]
+            packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
             promised = stream.frames
         if len(packets) < promised:
             raise ValueError(f"the file ends after {len(packets)} of {promised} frames")
-        shown = [packet for packet in packets if not packet.is_discard]
+        shown = [stamp for stamp, discard in packets if not discard]
         self.num_frames = len(shown)
-        stamps = [packet.pts for packet in shown if packet.pts is not None]
+        stamps = {stamp for stamp in shown if stamp is not None}
         # Time stamps in order of display; None where the container has none or repeats them (AVI, MPEG-PS).
-        self._stamps: list[int] | None = sorted(stamps) if len(set(stamps)) == len(shown) else None
+        self._stamps: list[int] | None = sorted(stamps) if len(stamps) == len(shown) else None
 
     def _open(self) -> Any:
         source = io.BytesIO(self._source) if isinstance(self._source, bytes) else str(self._source)
@@ -142,7 +142,7 @@ class PyAVVideo(Video):
         """Frames with their indices from the key frame before `first` on; index -1 for an unknown time stamp."""
         decoded = 0
         seek = first > 0 and bool(self._stamps)
-        index_of = {stamp: index for index, stamp in enumerate(self._stamps or [])}
+        index_of = {stamp: index for index, stamp in enumerate(self._stamps or [])} if seek else {}
         try:
             with self._open() as container:
                 stream = container.streams.video[0]
