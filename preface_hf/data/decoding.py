@@ -40,10 +40,10 @@ _IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
 def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Video:
     """Open a video or still image: a path, or the bytes of the file.
 
-    `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or would
-    miscount frames (MPEG streams, edit lists); `pyav` is best for one reading from start to end, `torchcodec` is
-    never taken unasked. A still image (jpg, png, bmp, webp) is a video of one frame at 1 frame a second. Raises
-    `DecodingError` where no backend can open the file.
+    `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or would give
+    other frames (MPEG streams, edit lists, turned mkv); `pyav` is best for one reading from start to end,
+    `torchcodec` is never taken unasked. A still image (jpg, png, bmp, webp) is a video of one frame at 1 frame a
+    second. Raises `DecodingError` where no backend can open the file.
     """
     if _is_image(source):
         return _first_that_opens(source, [ImageVideo])
@@ -54,7 +54,7 @@ def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Vi
         raise ValueError(f"backend {backend!r} does not work here: pip install {backend}, or leave the backend out")
     if backend is not None:
         return _first_that_opens(source, [readers[backend]])
-    return _first_that_opens(source, [DecordVideo, PyAVVideo] if decord and _is_indexed(source) else [PyAVVideo])
+    return _first_that_opens(source, [DecordVideo, PyAVVideo] if decord else [PyAVVideo])
 
 
 def _first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Video:
@@ -140,15 +140,3 @@ def _is_image(source: str | Path | bytes) -> bool:
     if isinstance(source, bytes):
         return source.startswith(_IMAGE_SIGNATURES) or (source[:4] == b"RIFF" and source[8:12] == b"WEBP")
     return Path(source).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _is_indexed(source: str | Path | bytes) -> bool:
-    """Whether the container has a frame index (mp4, mov, matroska, avi): in MPEG streams decord misses frames."""
-    if isinstance(source, bytes):
-        head = source[:12]
-    elif Path(source).is_file():
-        with open(source, "rb") as file:
-            head = file.read(12)
-    else:
-        return False
-    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF")

@@ -24,7 +24,7 @@ class DecodingError(ValueError):
 
 
 class Video:
-    """`num_frames` frames at `fps` frames a second.
+    """`num_frames` frames at `fps` frames a second; of a variable rate, `fps` is the average as the library has it.
 
     Iterating yields the frames in order, each uint8 `(height, width, 3)`, in constant memory; `frames(indices)`
     gathers some. Both raise `DecodingError` where the file is damaged; an index outside the video is an `IndexError`.
@@ -74,6 +74,11 @@ class DecordVideo(Video):
 
     def __init__(self, source: str | Path | bytes):
         self._source, self._name = source, source_name(source)
+        kind = _container(source)
+        if kind == "other":
+            raise ValueError("decord misses frames where the container has no index of them: use PyAV")
+        if kind == "matroska" and _rotation(source):
+            raise ValueError("decord does not turn mkv upright: use PyAV")
         self._reader = decord.VideoReader(
             io.BytesIO(source) if isinstance(source, bytes) else str(source), num_threads=1
         )
@@ -101,7 +106,7 @@ class PyAVVideo(Video):
 
     def __init__(self, source: str | Path | bytes):
         self._source, self._name = source, source_name(source)
-        with self._open() as container:
+        with _open(source) as container:
             stream = container.streams.video[0]
             self.fps = _checked_fps(stream.average_rate or stream.guessed_rate)
             packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
@@ -113,10 +118,6 @@ class PyAVVideo(Video):
         stamps = {stamp for stamp in shown if stamp is not None}
         # Time stamps in order of display; None where the container has none or repeats them (AVI, MPEG-PS).
         self._stamps: list[int] | None = sorted(stamps) if len(stamps) == len(shown) else None
-
-    def _open(self) -> Any:
-        source = io.BytesIO(self._source) if isinstance(self._source, bytes) else str(self._source)
-        return av.open(source, metadata_errors="ignore")
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for _, frame in self._decode(0):
@@ -144,7 +145,7 @@ class PyAVVideo(Video):
         seek = first > 0 and bool(self._stamps)
         index_of = {stamp: index for index, stamp in enumerate(self._stamps or [])} if seek else {}
         try:
-            with self._open() as container:
+            with _open(self._source) as container:
                 stream = container.streams.video[0]
                 stream.thread_type, stream.codec_context.thread_count = "NONE", 1
                 if seek and self._stamps:
@@ -197,6 +198,25 @@ def find_torchcodec() -> Any:
 def source_name(source: str | Path | bytes) -> str:
     """How a source is called in a message: its path, or its length in bytes."""
     return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
+
+
+def _open(source: str | Path | bytes) -> Any:
+    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), metadata_errors="ignore")
+
+
+def _rotation(source: str | Path | bytes) -> int:
+    """By how many degrees the first frame is to be turned."""
+    with _open(source) as container:
+        return next(container.decode(video=0)).rotation
+
+
+def _container(source: str | Path | bytes) -> str:
+    """`indexed` (mp4, mov, avi), `matroska` (mkv, webm) or `other`, by the first bytes."""
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        head = file.read(12)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") or head[:4] == b"RIFF":
+        return "indexed"
+    return "matroska" if head[:4] == b"\x1aE\xdf\xa3" else "other"
 
 
 def _checked_fps(rate: Any) -> float:
