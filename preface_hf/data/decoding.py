@@ -22,6 +22,7 @@ from .readers import (
     PyAVVideo,
     TorchcodecVideo,
     Video,
+    any_size,
     decord,
     find_torchcodec,
     first_line,
@@ -122,18 +123,17 @@ def encode_video(frames: Iterable[np.ndarray], fps: float) -> bytes:
 
 def frame_size(file: str | Path) -> tuple[int, int]:
     """Height and width that a media file states, in pixels, before anything is decoded; (0, 0) where it does not."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # no more than the header is read
+    if not Path(file).is_file():  # a pipe would be waited for
+        return 0, 0
     try:
         if _is_image(file):
-            with Image.open(file) as picture:
+            with any_size(), Image.open(file) as picture:
                 return picture.height, picture.width
         with av.open(str(file), metadata_errors="ignore") as container:
             video = container.streams.video[0]
             return video.height, video.width
     except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError):
         return 0, 0
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_image(source: str | Path | bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,16 @@ class Video:
         return wanted
 
 
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Let Pillow open pictures of any size: what is too large is decided by `max_pixels`, before they are decoded."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 class ImageVideo(Video):
     """A still picture: one frame at 1 frame a second."""
 
@@ -55,7 +66,7 @@ class ImageVideo(Video):
     fps = 1.0
 
     def __init__(self, source: str | Path | bytes):
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+        with any_size(), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
             self._frame = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -107,6 +118,8 @@ class PyAVVideo(Video):
     def __init__(self, source: str | Path | bytes):
         self._source, self._name = source, source_name(source)
         with _open(source) as container:
+            if not container.streams.video:
+                raise ValueError("it holds no pictures")
             stream = container.streams.video[0]
             self.fps = _checked_fps(stream.average_rate or stream.guessed_rate)
             packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
@@ -227,7 +240,8 @@ def _checked_fps(rate: Any) -> float:
 
 def first_line(error: Exception) -> str:
     """The first line of an error, at most 160 characters."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    text = str(error.strerror if isinstance(error, av.FFmpegError) else error)
+    return (text.strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def _damaged(name: str, error: Exception) -> DecodingError:

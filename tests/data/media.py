@@ -44,9 +44,9 @@ def rotated(data: bytes, degrees: int = 90) -> bytes:
     return data[:matrix] + turn.astype(">i4").tobytes() + data[matrix + 36 :]
 
 
-def remux(source: Path, target: Path, pts: Callable[[int], int] = int) -> Path:
+def remux(source: Path, target: Path, pts: Callable[[int], int] = int, options: dict[str, str] | None = None) -> Path:
     """The packets of a video in another container; `pts` maps a packet's time stamp to its new one."""
-    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+    with av.open(str(source)) as read, av.open(str(target), "w", options=options or {}) as written:
         stream = written.add_stream_from_template(read.streams.video[0])
         for packet in read.demux(video=0):
             if packet.size:
