@@ -212,7 +212,14 @@ def _choose(sample_indices_fn: Callable | None, metadata: VideoMetadata) -> Vide
 
 
 def _read_decord(path: str, sample_indices_fn: Callable | None) -> tuple[np.ndarray, VideoMetadata]:
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[:4] != b"RIFF" and head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+        # of MPEG streams it misses frames, mkv it does not turn upright
+        raise ValueError("decord reads mp4, mov and avi well, other containers need av: pip install av")
     reader = decord.VideoReader(path, num_threads=1)
+    if reader.get_frame_timestamp(0)[0] < 0:
+        raise ValueError("decord shows the frames that an edit list hides: pip install av")
     fps = float(reader.get_avg_fps())
     metadata = VideoMetadata(len(reader), fps=fps, duration=len(reader) / fps, video_backend="decord")
     _choose(sample_indices_fn, metadata)

@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 EXECUTORS = ("local", "slurm", "ray")
+COLUMNS = (BarColumn(), MofNCompleteColumn(), TextColumn("tasks"), TimeRemainingColumn())
 # What datatrove calls for every task: with no data, the task's number and how many tasks there are.
 Step = Callable[[Any, int, int], None]
 
@@ -66,7 +68,7 @@ def run_tasks(
 
     `workers` tasks run at a time, each in a process of its own (a single one: in this process). `cluster` are further
     arguments of datatrove's executor, such as `partition`, `time` or `mem_per_cpu_gb`. Returns whether all is done:
-    SLURM only takes the work, and calls `finish` when it is. Raises what a task raised (`local`), or `RuntimeError`
+    SLURM only takes the work, and calls `finish` when it is. Raises what a task raised (`local`), or `ChildProcessError`
     where tasks failed or a process died: the same call goes on from there.
     """
     try:
@@ -77,54 +79,73 @@ def run_tasks(
     if executor == "slurm":
         _submit(datatrove.SlurmPipelineExecutor, step, finish, {**_environment(), **settings, "workers": workers})
         return False
-    if executor == "ray":
-        _start_ray(workers)
-        run = datatrove.RayPipelineExecutor([step], workers=workers, **settings)
-        run.run()
-    else:
-        run = datatrove.LocalPipelineExecutor([step], workers=workers, **settings)
-        _run_locally(run, label)
+    engine = datatrove.RayPipelineExecutor if executor == "ray" else datatrove.LocalPipelineExecutor
+    _be_quiet()
+    run = engine([step], workers=workers, **settings)
+    waiting = run.get_incomplete_ranks()
+    done = _on_ray if executor == "ray" else _here if workers == 1 else _in_processes
+    with Progress(TextColumn(label), *COLUMNS) as progress:
+        bar = progress.add_task("", total=tasks, completed=tasks - len(waiting))
+        for _ in done(run, waiting) if waiting else ():
+            progress.advance(bar)
     failed = run.get_incomplete_ranks(range(tasks), skip_completed=True)
     if failed:
-        raise RuntimeError(f"{len(failed)} of {tasks} tasks failed, see {folder}/logs; run the same again to go on")
+        raise ChildProcessError(f"{len(failed)} of {tasks} tasks failed, see {folder}/logs; run the same again to go on")
     return True
 
 
-def _run_locally(run: Any, label: str) -> None:
-    """What datatrove's own `run` does, but for its pool, which would wait for ever for a process that was killed."""
-    waiting = run.get_incomplete_ranks()
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("tasks"), TimeRemainingColumn())
-    _be_quiet()
-    with Progress(TextColumn(label), *columns) as progress:
-        bar = progress.add_task("", total=run.tasks, completed=run.tasks - len(waiting))
-        if run.workers == 1:
-            for rank in waiting:
-                _run_task(run, rank)
-                progress.advance(bar)
-        elif waiting:
-            _run_in_processes(run, waiting, lambda: progress.advance(bar))
+# datatrove's own `run` of the local and Ray executors starts pools of processes that wait for ever for one that was
+# killed (on Ray once for one that had finished); what a task is, what is done and what is logged stays datatrove's.
 
 
-def _run_in_processes(run: Any, waiting: list[int], advance: Callable[[], None]) -> None:
-    pool = ProcessPoolExecutor(min(run.workers, len(waiting)), get_context("spawn"), _start_worker)
-    with pool:
+def _here(run: Any, waiting: list[int]) -> Iterator[None]:
+    for rank in waiting:
+        _run_task(run, rank)
+        yield
+
+
+def _in_processes(run: Any, waiting: list[int]) -> Iterator[None]:
+    with ProcessPoolExecutor(min(run.workers, len(waiting)), get_context("spawn"), _start_worker) as pool:
         try:
             for future in as_completed([pool.submit(_run_task, run, rank) for rank in waiting]):
-                future.result()
-                advance()
+                yield future.result()
         except BrokenProcessPool as error:
-            raise RuntimeError("a worker died (out of memory?): run the same command again to go on") from error
+            raise ChildProcessError("a worker died (out of memory?): run the same command again to go on") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # else Ctrl-C would wait for all that is queued
 
 
+def _on_ray(run: Any, waiting: list[int]) -> Iterator[None]:
+    ray = _start_ray(run.workers)
+    memory = int(run.mem_per_cpu_gb * run.cpus_per_task * 2**30)
+    wanted = {"num_cpus": run.cpus_per_task, "num_gpus": run.gpus_per_task, "memory": memory, "max_retries": 3}
+    task = ray.remote(_run_task).options(**wanted, **(run.ray_remote_kwargs or {}))
+    shared = ray.put(run)
+    running: list[Any] = []
+    for rank in waiting:
+        if len(running) == run.workers:
+            running = yield from _one_less(ray, running)
+        running.append(task.remote(shared, rank))
+    while running:
+        running = yield from _one_less(ray, running)
+
+
+def _one_less(ray: Any, running: list[Any]) -> Generator[None, None, list[Any]]:
+    """Wait for one task; one that failed has logged why, and is found missing when the others are done."""
+    finished, running = ray.wait(running)
+    with suppress(ray.exceptions.RayError):
+        ray.get(finished)
+    yield
+    return running
+
+
 def _run_task(run: Any, rank: int) -> None:
+    _be_quiet()
     run._run_for_rank(rank, local_rank=1)  # another rank than 0 keeps its log off the console
 
 
 def _start_worker() -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _be_quiet()
 
 
 def _exit_with_parent() -> None:
@@ -141,7 +162,7 @@ def _be_quiet() -> None:
     logger.disable("datatrove")
 
 
-def _start_ray(workers: int) -> None:
+def _start_ray(workers: int) -> Any:
     """Join the Ray cluster of `RAY_ADDRESS`, or start one of `workers` processes on this machine."""
     try:
         import ray
@@ -152,6 +173,7 @@ def _start_ray(workers: int) -> None:
             {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
         )
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+    return ray
 
 
 def _environment() -> dict[str, Any]:

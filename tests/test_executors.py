@@ -68,9 +68,10 @@ def test_a_killed_worker_is_named_and_never_waited_for(tmp_path: Path):
     assert set(written(tmp_path)) == {f"{rank} of 4" for rank in range(4)}
 
 
-def test_ray_runs_them_and_goes_on_after_a_failure(tmp_path: Path, two_ray_workers):
-    step = WriteNumber(tmp_path, fails=1)
-    with pytest.raises(RuntimeError, match="1 of 3 tasks failed"):
+@pytest.mark.parametrize("fault", ["fails", "dies"])
+def test_ray_runs_them_and_goes_on_after_a_failure(tmp_path: Path, two_ray_workers, fault: str):
+    step = WriteNumber(tmp_path, **{fault: 1})
+    with pytest.raises(ChildProcessError, match="1 of 3 tasks failed"):
         run_tasks(step, 3, tmp_path / "work", executor="ray", workers=2)
     assert set(written(tmp_path)) == {"0 of 3", "2 of 3"}
     (tmp_path / "fixed").touch()

@@ -15,10 +15,22 @@ import av
 import numpy as np
 from PIL import Image
 
-from .readers import DecodingError, DecordVideo, ImageVideo, PyAVVideo, Video, decord, first_line, source_name
+from .readers import (
+    DecodingError,
+    DecordVideo,
+    ImageVideo,
+    PyAVVideo,
+    TorchcodecVideo,
+    Video,
+    any_size,
+    decord,
+    find_torchcodec,
+    first_line,
+    source_name,
+)
 
 
-Backend = Literal["decord", "pyav"]
+Backend = Literal["decord", "pyav", "torchcodec"]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp"}
@@ -29,20 +41,21 @@ _IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
 def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Video:
     """Open a video or still image: a path, or the bytes of the file.
 
-    `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or would
-    miscount frames (MPEG streams, edit lists). A still image (jpg, png, bmp, webp) is a video of one frame at 1
-    frame a second. Raises `DecodingError` where no backend can open the file.
+    `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or would give
+    other frames (MPEG streams, edit lists, turned mkv); `pyav` is best for one reading from start to end,
+    `torchcodec` is never taken unasked. A still image (jpg, png, bmp, webp) is a video of one frame at 1 frame a
+    second. Raises `DecodingError` where no backend can open the file.
     """
     if _is_image(source):
         return _first_that_opens(source, [ImageVideo])
-    readers: dict[str, type[Video]] = {"decord": DecordVideo, "pyav": PyAVVideo}
+    readers: dict[str, type[Video]] = {"decord": DecordVideo, "pyav": PyAVVideo, "torchcodec": TorchcodecVideo}
     if backend is not None and backend not in readers:
-        raise ValueError(f"unknown backend {backend!r}: choose decord, pyav or None")
-    if backend == "decord" and decord is None:
-        raise ValueError("backend 'decord' is not installed: pip install decord, or leave the backend out")
+        raise ValueError(f"unknown backend {backend!r}: choose decord, pyav, torchcodec or None")
+    if backend == "decord" and decord is None or backend == "torchcodec" and find_torchcodec() is None:
+        raise ValueError(f"backend {backend!r} does not work here: pip install {backend}, or leave the backend out")
     if backend is not None:
         return _first_that_opens(source, [readers[backend]])
-    return _first_that_opens(source, [DecordVideo, PyAVVideo] if decord and _is_indexed(source) else [PyAVVideo])
+    return _first_that_opens(source, [DecordVideo, PyAVVideo] if decord else [PyAVVideo])
 
 
 def _first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Video:
@@ -110,33 +123,20 @@ def encode_video(frames: Iterable[np.ndarray], fps: float) -> bytes:
 
 def frame_size(file: str | Path) -> tuple[int, int]:
     """Height and width that a media file states, in pixels, before anything is decoded; (0, 0) where it does not."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # no more than the header is read
+    if not Path(file).is_file():  # a pipe would be waited for
+        return 0, 0
     try:
         if _is_image(file):
-            with Image.open(file) as picture:
+            with any_size(), Image.open(file) as picture:
                 return picture.height, picture.width
         with av.open(str(file), metadata_errors="ignore") as container:
             video = container.streams.video[0]
             return video.height, video.width
     except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError):
         return 0, 0
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_image(source: str | Path | bytes) -> bool:
     if isinstance(source, bytes):
         return source.startswith(_IMAGE_SIGNATURES) or (source[:4] == b"RIFF" and source[8:12] == b"WEBP")
     return Path(source).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _is_indexed(source: str | Path | bytes) -> bool:
-    """Whether the container has a frame index (mp4, mov, matroska, avi): in MPEG streams decord misses frames."""
-    if isinstance(source, bytes):
-        head = source[:12]
-    elif Path(source).is_file():
-        with open(source, "rb") as file:
-            head = file.read(12)
-    else:
-        return False
-    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Array3D, DatasetInfo, Features, Value, Video
@@ -42,22 +43,29 @@ def prepared_features(label_columns: dict[str, str]) -> Features:
 
 def to_table(rows: list[dict[str, Any]], features: Features) -> pa.Table:
     """Rows as an arrow table; `landmarks` float32 `(frames, 68, 2)`, `video` a dictionary of bytes and path."""
-    encoded = [features.encode_example(row) for row in rows]
     arrays = []
     for name, feature in features.items():
-        values = [row[name] for row in encoded]
-        storage = pa.array([_nested(value) for value in values] if name == "landmarks" else values, _storage(feature))
-        arrays.append(pa.ExtensionArray.from_storage(feature(), storage) if name == "landmarks" else storage)
+        values = [row[name] for row in rows]  # `features.encode_example` would import torchcodec, working or not
+        if name == "landmarks":
+            arrays.append(pa.ExtensionArray.from_storage(feature(), _landmark_lists(values)))
+        else:
+            arrays.append(pa.array(values, _storage(feature)))
     return pa.Table.from_arrays(arrays, schema=features.arrow_schema)
+
+
+def _landmark_lists(values: list[np.ndarray]) -> pa.Array:
+    """Landmarks `(frames, 68, 2)` of several rows as arrow lists, without a Python object for each number."""
+    points = np.concatenate(values).astype(np.float32, copy=False)
+    ends = np.cumsum([0, *map(len, values)])
+    lists = pa.array(points.ravel())
+    for offsets in (np.arange(points[..., 0].size + 1) * 2, np.arange(len(points) + 1) * NUM_LANDMARKS, ends):
+        lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), lists)
+    return lists
 
 
 def _storage(feature: Any) -> pa.DataType:
     kind = feature() if callable(feature) else feature.pa_type
     return kind.storage_type if isinstance(kind, pa.ExtensionType) else kind
-
-
-def _nested(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def write_rows(file: Path, rows: Iterable[dict[str, Any]], features: Features) -> None:
@@ -70,8 +78,10 @@ def write_rows(file: Path, rows: Iterable[dict[str, Any]], features: Features) -
 def read_rows(file: Path) -> Iterator[dict[str, Any]]:
     """Rows of a parquet file, one row group in memory at a time; landmarks as nested lists."""
     with pq.ParquetFile(file) as reader:
-        for group in range(reader.num_row_groups):
-            yield from reader.read_row_group(group).to_pylist()
+        for number in range(reader.num_row_groups):
+            group = reader.read_row_group(number)
+            for row in range(len(group)):  # lists of a minute of landmarks take 15 MB
+                yield from group.slice(row, 1).to_pylist()
 
 
 def write_shards(folder: Path, split: str, rows: Iterable[dict[str, Any]], features: Features) -> int:

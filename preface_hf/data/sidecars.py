@@ -18,7 +18,7 @@ def read_landmarks(media: Path, num_frames: int) -> np.ndarray:
     """
     array_file, points_file = media.with_suffix(".npy"), media.with_suffix(".pts")
     if array_file.is_file():
-        points = np.load(array_file, allow_pickle=False)
+        points = _load(array_file)
     elif points_file.is_file():
         points = read_pts(points_file)[None]
     else:
@@ -26,7 +26,17 @@ def read_landmarks(media: Path, num_frames: int) -> np.ndarray:
     if points.shape != (num_frames, NUM_LANDMARKS, 2):
         wanted = (num_frames, NUM_LANDMARKS, 2)
         raise ValueError(f"the landmarks beside {media} have shape {points.shape}: make it {wanted}")
-    return points.astype(np.float32)
+    return points.astype(np.float32, copy=False)
+
+
+def _load(file: Path) -> np.ndarray:
+    try:
+        points = np.load(file, mmap_mode="r", allow_pickle=False)  # an hour of landmarks is 49 MB
+        if not isinstance(points, np.ndarray) or points.dtype.kind not in "fiu":
+            raise ValueError(f"it holds {getattr(points, 'dtype', 'several arrays')}")
+        return points
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{file} is no array of numbers ({error}): write it by numpy.save") from error
 
 
 def read_pts(file: Path) -> np.ndarray:

@@ -79,12 +79,9 @@ def file_rows(
     height, width = frame_size(file)
     if height * width > options.max_pixels:
         raise ValueError(f"its frames of {width}x{height} pixels are over max_pixels={options.max_pixels}: raise it")
-    video, again = open_video(file), open_video(file)
+    video = open_video(file, "pyav")
+    frames = iter(video)
     max_frames = max(1, round(options.max_seconds * video.fps))
-    if video.num_frames > max_frames:
-        # decord reads ahead and may name damage sooner or later; here that decides which rows there are
-        video, again = open_video(file, "pyav"), open_video(file, "pyav")
-    frames = iter(again)
     faces, min_iou = find_faces(video, file, landmarker, options)
     try:
         for segment in segments(faces, video.fps, max_frames, min_iou):

@@ -83,27 +83,25 @@ def units(corpus: Corpus, file: str, encoder: Encoder, finder: Landmarker | None
 def row_windows(row: dict[str, Any], encoder: Encoder) -> Iterator[Described]:
     """Windows of a row of a prepared set, with the row's own columns."""
     kept = {key: value for key, value in row.items() if key not in DROPPED}
-    for window in windows(open_video(row["video"]["bytes"]), *encoder.clip):
+    for window in windows(open_video(row["video"]["bytes"], "pyav"), *encoder.clip):
         yield describe(kept, window, row["fps"], row["start_seconds"]), window
 
 
 def video_windows(root: Path, source: str, encoder: Encoder, finder: Landmarker | None) -> Iterator[Described]:
     """Windows of a video, or of every face in it where there is a `finder`."""
-    video = open_video(root / source)
-    tracks = [(0, iter(video))] if finder is None else face_tracks(video, root / source, finder, encoder)
+    video = open_video(root / source, "pyav")
+    tracks = [(0, iter(video))] if finder is None else face_tracks(video, finder, encoder)
     for number, (start, frames) in enumerate(tracks):
         for window in windows(frames, *encoder.clip):
             yield describe({"source": source, "track": number}, window, video.fps, start / video.fps), window
 
 
-def face_tracks(
-    video: Video, file: Path, finder: Landmarker, encoder: Encoder
-) -> Iterator[tuple[int, list[np.ndarray]]]:
+def face_tracks(video: Video, finder: Landmarker, encoder: Encoder) -> Iterator[tuple[int, list[np.ndarray]]]:
     """For each face track its first frame and its crops at the encoder's size; `ValueError` where there is none.
 
     Half a minute of crops is held at a time: a longer track goes on as another.
     """
-    again, size, found = iter(open_video(file)), encoder.model.config.image_size, False
+    again, size, found = iter(video), encoder.model.config.image_size, False
     faces = detect_faces(video, finder)
     for segment in segments(faces, video.fps, max(1, round(SEGMENT_SECONDS * video.fps)), MIN_IOU):
         boxes = [crop_boxes(track, video.fps) for track in segment.tracks]

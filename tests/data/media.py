@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -34,12 +35,24 @@ def write_video(file: Path, frames: np.ndarray, fps: int = 25, codec: str = "lib
     return file
 
 
-def rotated(data: bytes) -> bytes:
-    """An mp4 whose track header says that the picture is to be turned by 90 degrees, clockwise."""
+def rotated(data: bytes, degrees: int = 90) -> bytes:
+    """An mp4 whose track header says that the picture is to be turned by 90, 180 or 270 degrees, clockwise."""
     header = data.index(b"tkhd") + 4
     matrix = header + 4 + 8 + 4 + 4 + 4 + 8 + 8
-    turn = np.array([0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000], ">i4").tobytes()
-    return data[:matrix] + turn + data[matrix + 36 :]
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    turn = np.array([cos, sin, 0, -sin, cos, 0, 0, 0, 0x4000], ">i4") * 0x10000
+    return data[:matrix] + turn.astype(">i4").tobytes() + data[matrix + 36 :]
+
+
+def remux(source: Path, target: Path, pts: Callable[[int], int] = int, options: dict[str, str] | None = None) -> Path:
+    """The packets of a video in another container; `pts` maps a packet's time stamp to its new one."""
+    with av.open(str(source)) as read, av.open(str(target), "w", options=options or {}) as written:
+        stream = written.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            if packet.size:
+                packet.pts, packet.dts, packet.stream = pts(packet.pts), pts(packet.dts), stream
+                written.mux(packet)
+    return target
 
 
 def face_points(centre: tuple[float, float], height: float) -> np.ndarray:
