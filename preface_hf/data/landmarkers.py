@@ -14,7 +14,8 @@ from .squares import cut_square, from_square, import_cv2, resized
 
 
 LANDMARKERS = ("onnx", "face-alignment", "given")
-# The detector sees the picture with its long side at the first of these; at the next where that shows no face.
+# The detector sees the picture with its long side at the first of these; at the next where that shows no face. Always
+# at the larger takes five times as long and finds no more in real videos (benchmarks/results/2026-11-23-detection.md).
 DETECTION_SIDES = (256, 640)
 MIN_SCORE = 0.6
 # The landmark network sees a square of 112 pixels, RGB in [0, 1]: 0.97 times the longer side of YuNet's box, 0.12 of
@@ -79,12 +80,13 @@ class OnnxLandmarker:
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Faces, float32 `(faces, 5)`; see `Landmarker`."""
         for side in DETECTION_SIDES:
-            faces = self._detect_at(frame, side)
+            faces = self.detect_at(frame, side)
             if len(faces):
                 return faces
         return np.zeros((0, 5), np.float32)
 
-    def _detect_at(self, frame: np.ndarray, side: int) -> np.ndarray:
+    def detect_at(self, frame: np.ndarray, side: int) -> np.ndarray:
+        """Faces as by `detect`, found in the picture with a long side of `side` pixels."""
         small, factor = resized(frame, side)
         self._detector.setInputSize(small.shape[1::-1])
         found = self._detector.detect(np.ascontiguousarray(small[..., ::-1]))[1]
