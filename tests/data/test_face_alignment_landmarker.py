@@ -35,6 +35,7 @@ def checkpoints(tmp_path: Path, monkeypatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_batches_give_the_points_that_the_package_gives_one_by_one(checkpoints: Path):
     landmarker = FaceAlignmentLandmarker(device="cpu")
     landmarker.batch_size = 2
@@ -51,6 +52,7 @@ def test_batches_give_the_points_that_the_package_gives_one_by_one(checkpoints: 
     assert (found == expected).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_a_crop_s_maps_do_not_depend_on_its_batch(checkpoints: Path):
     landmarker = FaceAlignmentLandmarker(device="cpu")
     crops = np.random.default_rng(0).integers(0, 255, (2, 256, 256, 3), np.uint8)
@@ -58,6 +60,7 @@ def test_a_crop_s_maps_do_not_depend_on_its_batch(checkpoints: Path):
     assert np.abs(landmarker._heat_maps(crops)[1:] - alone).max() < 1e-4 * np.abs(alone).max()
 
 
+@pytest.mark.slow
 def test_bfloat16_maps_are_near(checkpoints: Path):
     import torch
 
