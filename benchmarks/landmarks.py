@@ -25,7 +25,7 @@ def main(folder: str, weights: str) -> None:
             continue
         # pictures show several people: the annotated one's box is meant
         nearest = np.abs((boxes[:, :2] + boxes[:, 2:4]) / 2 - true.mean(axis=0)).sum(axis=1).argmin()
-        points = landmarker.landmarks(frame, boxes[nearest, :4])
+        (points,) = landmarker.landmarks([frame], [boxes[nearest, :4]])
         error = np.linalg.norm(points - true, axis=1).mean() / np.linalg.norm(true[36] - true[45])
         errors.setdefault(file.relative_to(folder).parts[0], []).append(error)
     everything = np.concatenate(list(errors.values()))

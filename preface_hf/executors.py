@@ -68,8 +68,8 @@ def run_tasks(
 
     `workers` tasks run at a time, each in a process of its own (a single one: in this process). `cluster` are further
     arguments of datatrove's executor, such as `partition`, `time` or `mem_per_cpu_gb`. Returns whether all is done:
-    SLURM only takes the work, and calls `finish` when it is. Raises what a task raised (`local`), or `ChildProcessError`
-    where tasks failed or a process died: the same call goes on from there.
+    SLURM only takes the work, and calls `finish` when it is. Raises what a task raised (`local`), or
+    `ChildProcessError` where tasks failed or a process died: the same call goes on from there.
     """
     try:
         from datatrove import executor as datatrove
@@ -90,7 +90,7 @@ def run_tasks(
             progress.advance(bar)
     failed = run.get_incomplete_ranks(range(tasks), skip_completed=True)
     if failed:
-        raise ChildProcessError(f"{len(failed)} of {tasks} tasks failed, see {folder}/logs; run the same again to go on")
+        raise ChildProcessError(f"{len(failed)} of {tasks} tasks failed: see {folder}/logs, and run the same again")
     return True
 
 

@@ -24,7 +24,7 @@ class CutFinder:
 
     def __call__(self, frame: np.ndarray) -> bool:
         """Whether `frame`, RGB uint8, is the first of a new shot; the first frame of all is not."""
-        picture = import_cv2().resize(frame, (SIDE, SIDE), interpolation=import_cv2().INTER_AREA)
+        picture = small_picture(frame)
         codes = (picture.reshape(-1, 3).astype(int) * BINS // 256) @ [BINS * BINS, BINS, 1]
         colours = np.bincount(codes, minlength=BINS**3) / len(codes)
         last, self._last = self._last, (picture.astype(np.float32), colours)
@@ -36,3 +36,11 @@ class CutFinder:
         cut = change > MIN_CHANGE and change > MIN_RATIO * usual and other_colours > MIN_COLOURS
         self._changes.append(usual if cut else change)
         return cut
+
+
+def small_picture(frame: np.ndarray) -> np.ndarray:
+    """A frame as `(SIDE, SIDE, 3)` pixels. Nine samples each are averaged: all would take 7 ms of a 1080p frame."""
+    cv2 = import_cv2()
+    if min(frame.shape[:2]) > 4 * SIDE:
+        frame = cv2.resize(frame, (3 * SIDE, 3 * SIDE), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

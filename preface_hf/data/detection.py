@@ -35,15 +35,32 @@ class FrameFaces:
     cut: bool = False
 
 
+# Boxes `(4,)` with their scores; those of one frame, with the frame and whether a new shot begins with it.
+Boxes = list[tuple[np.ndarray, float]]
+FrameBoxes = tuple[np.ndarray, Boxes, bool]
+
+
 def detect_faces(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_every: int = 1) -> Iterator[FrameFaces]:
     """The faces of each frame.
 
     With `detect_every` k, the detector sees every k-th frame and the first and last of each shot; between two
-    detections of a face its box is interpolated, and the landmark network sees every frame.
+    detections of a face its box is interpolated, and the landmark network sees every frame. Holds `detect_every` +
+    `landmarker.batch_size` frames at most; which of them go through the network together, the frames alone decide.
     """
+    block: list[FrameBoxes] = []
+    for boxes in find_boxes(frames, landmarker, detect_every):
+        block.append(boxes)
+        if len(block) == landmarker.batch_size:
+            yield from find_landmarks(block, landmarker)
+            block = []
+    yield from find_landmarks(block, landmarker)
+
+
+def find_boxes(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_every: int) -> Iterator[FrameBoxes]:
+    """The boxes of each frame, detected or interpolated; see `detect_faces`."""
     finder = CutFinder()
     waiting: list[np.ndarray] = []
-    before: list[tuple[np.ndarray, float]] = []
+    before: Boxes = []
     cut = False
     for frame in frames:
         new_shot = finder(frame)
@@ -61,20 +78,19 @@ def detect_faces(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_ev
 
 
 def settle(
-    waiting: list[np.ndarray], before: list[tuple[np.ndarray, float]], landmarker: Landmarker, cut: bool
-) -> Generator[FrameFaces, None, list[tuple[np.ndarray, float]]]:
-    """The faces of frames that wait since the last detection, the last of them detected anew; returns its boxes."""
+    waiting: list[np.ndarray], before: Boxes, landmarker: Landmarker, cut: bool
+) -> Generator[FrameBoxes, None, Boxes]:
+    """The boxes of frames that wait since the last detection, the last of them detected anew; returns its boxes."""
     found = detect(waiting[-1], landmarker)
     pairs = [(old, new) for old in before for new in found if overlap(old[0], new[0]) >= MIN_IOU]
     for number, frame in enumerate(waiting[:-1], start=1):
         part = number / len(waiting)
-        boxes = [(old[0] + part * (new[0] - old[0]), min(old[1], new[1])) for old, new in pairs]
-        yield FrameFaces(find_landmarks(frame, boxes, landmarker))
-    yield FrameFaces(find_landmarks(waiting[-1], found, landmarker), cut)
+        yield frame, [(old[0] + part * (new[0] - old[0]), min(old[1], new[1])) for old, new in pairs], False
+    yield waiting[-1], found, cut
     return found
 
 
-def detect(frame: np.ndarray, landmarker: Landmarker) -> list[tuple[np.ndarray, float]]:
+def detect(frame: np.ndarray, landmarker: Landmarker) -> Boxes:
     """Boxes `(4,)` and scores of the faces of a frame, largest first."""
     found = landmarker.detect(frame)
     widths = found[:, 2] - found[:, 0]
@@ -82,9 +98,13 @@ def detect(frame: np.ndarray, landmarker: Landmarker) -> list[tuple[np.ndarray, 
     return [(found[index, :4], float(found[index, 4])) for index in order]
 
 
-def find_landmarks(frame: np.ndarray, found: list[tuple[np.ndarray, float]], landmarker: Landmarker) -> list[Face]:
-    """The landmarks of each box of a frame."""
-    return [Face(box, landmarker.landmarks(frame, box), score) for box, score in found]
+def find_landmarks(block: list[FrameBoxes], landmarker: Landmarker) -> Iterator[FrameFaces]:
+    """The faces of a few frames, the landmarks of all of them found at once."""
+    frames = [frame for frame, found, _ in block for _ in found]
+    boxes = [box for _, found, _ in block for box, _ in found]
+    points = iter(landmarker.landmarks(frames, boxes) if boxes else ())
+    for _, found, cut in block:
+        yield FrameFaces([Face(box, next(points), score) for box, score in found], cut)
 
 
 def given_faces(landmarks: np.ndarray) -> Iterator[FrameFaces]:

@@ -8,39 +8,52 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .face_alignment_landmarker import FaceAlignmentLandmarker
 from .landmarks import NUM_LANDMARKS
 from .squares import cut_square, from_square, import_cv2, resized
 
 
 LANDMARKERS = ("onnx", "face-alignment", "given")
-# The detector sees the picture with its long side at the first of these; at the next where that shows no face.
+# The detector sees the picture with its long side at the first of these; at the next where that shows no face. Always
+# at the larger takes five times as long and finds no more in real videos (benchmarks/results/2026-11-23-detection.md).
 DETECTION_SIDES = (256, 640)
 MIN_SCORE = 0.6
-# What the landmark network was trained on: a square of 1.1 times the box's longer side, 112 pixels, RGB in [0, 1].
-NETWORK_MARGIN, NETWORK_SIDE = 1.1, 112
+# The landmark network sees a square of 112 pixels, RGB in [0, 1]: 0.97 times the longer side of YuNet's box, 0.12 of
+# it further down, where the points lie. Error 3.40 % of the outer-eye distance on Helen and AFW, 3.66 % in the box as
+# it is. Another run in the box of the first one's points takes twice the time for 3.43 % and strays on covered faces.
+NETWORK_SIDE, BOX_SIZE, BOX_DOWN = 112, 0.97, 0.12
 
 
 class Landmarker(Protocol):
-    """A face detector and a 68-point network, as `prepare` uses them; `name` is the one on the command line."""
+    """A face detector and a 68-point network, as `prepare` uses them.
+
+    `name` is the one on the command line, `batch_size` how many frames at once are fastest.
+    """
 
     name: str
+    batch_size: int
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Faces in an RGB frame, float32 `(faces, 5)`: x0, y0, x1, y1 in pixels and the score in [0, 1]."""
 
-    def landmarks(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """iBUG-68 points of the face in `box` (x0, y0, x1, y1): float32 `(68, 2)` in pixels of the frame."""
+    def landmarks(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> np.ndarray:
+        """iBUG-68 points of one face in each of n RGB frames, float32 `(n, 68, 2)` in pixels of its frame.
+
+        `boxes` are theirs as `detect` finds them (x0, y0, x1, y1). A frame with two faces comes twice.
+        """
 
 
 def load_landmarker(name: str, weights: str | Path | None = None) -> Landmarker | None:
     """The landmarker called `name`; None for `given`, where landmarks come with the data (`sidecars.read_landmarks`).
 
-    `weights` is what `OnnxLandmarker` reads. Raises `ValueError` for an unknown name or missing weights.
+    `weights` is what `OnnxLandmarker` reads; `face-alignment:DETECTOR` takes another of that package's detectors.
+    Raises `ValueError` for an unknown name or missing weights.
     """
     if name == "onnx":
         return OnnxLandmarker(weights)
-    if name == "face-alignment":
-        return FaceAlignmentLandmarker()
+    package, _, detector = name.partition(":")
+    if package == "face-alignment":
+        return FaceAlignmentLandmarker(detector or "sfd")
     if name == "given":
         return None
     raise ValueError(f"unknown landmarker {name!r}: choose one of {', '.join(LANDMARKERS)}")
@@ -54,6 +67,7 @@ class OnnxLandmarker:
     """
 
     name = "onnx"
+    batch_size = 1  # OpenCV takes 7.5 ms a face whether 1, 4, 8 or 16 come at once
 
     def __init__(self, weights: str | Path | None):
         cv2 = import_cv2()
@@ -66,12 +80,13 @@ class OnnxLandmarker:
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Faces, float32 `(faces, 5)`; see `Landmarker`."""
         for side in DETECTION_SIDES:
-            faces = self._detect_at(frame, side)
+            faces = self.detect_at(frame, side)
             if len(faces):
                 return faces
         return np.zeros((0, 5), np.float32)
 
-    def _detect_at(self, frame: np.ndarray, side: int) -> np.ndarray:
+    def detect_at(self, frame: np.ndarray, side: int) -> np.ndarray:
+        """Faces as by `detect`, found in the picture with a long side of `side` pixels."""
         small, factor = resized(frame, side)
         self._detector.setInputSize(small.shape[1::-1])
         found = self._detector.detect(np.ascontiguousarray(small[..., ::-1]))[1]
@@ -80,63 +95,19 @@ class OnnxLandmarker:
         corners = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1) / factor
         return np.concatenate([corners, found[:, -1:]], axis=1).astype(np.float32)
 
-    def landmarks(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """Points, float32 `(68, 2)`; see `Landmarker`. The network runs twice: a box drawn round its own points is a
-        better one than the detector's (error 3.5 instead of 3.8 % of the outer-eye distance on Helen and AFW)."""
-        points = self._points(frame, box)
-        return self._points(frame, np.concatenate([points.min(axis=0), points.max(axis=0)]))
+    def landmarks(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> np.ndarray:
+        """Points, float32 `(n, 68, 2)`; see `Landmarker`."""
+        points = [self._points(frame, box) for frame, box in zip(frames, boxes, strict=True)]
+        return np.array(points, np.float32).reshape(-1, NUM_LANDMARKS, 2)
 
     def _points(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-        half = NETWORK_MARGIN * max(box[2] - box[0], box[3] - box[1]) / 2
-        centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
-        square = np.concatenate([centre - half, centre + half])
+        side = max(box[2] - box[0], box[3] - box[1])
+        centre = (box[:2] + box[2:4]) / 2 + np.array([0, BOX_DOWN * side])
+        square = np.concatenate([centre - BOX_SIZE * side / 2, centre + BOX_SIZE * side / 2])
         pixels = cut_square(frame, square, NETWORK_SIDE).transpose(2, 0, 1)[None].astype(np.float32) / 255
         self._network.setInput(pixels)
         points = self._network.forward(self._output)
         return from_square(points.reshape(NUM_LANDMARKS, 2) * NETWORK_SIDE - 0.5, square, NETWORK_SIDE)
-
-
-class FaceAlignmentLandmarker:
-    """The `face-alignment` package: its own detector and the FAN network, downloaded by it at first use.
-
-    `device` None is the first CUDA device where there is one, else the CPU (about a second a frame). Raises
-    `ValueError` where the package or its networks are out of reach.
-    """
-
-    name = "face-alignment"
-
-    def __init__(self, device: str | None = None, detector: str = "sfd"):
-        try:
-            import face_alignment
-            import torch
-        except ImportError as error:
-            raise ValueError(
-                "the face-alignment package is not installed: pip install 'preface-hf[face-alignment]'"
-            ) from error
-        try:
-            self._aligner = face_alignment.FaceAlignment(
-                face_alignment.LandmarksType.TWO_D,
-                device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-                flip_input=False,
-                face_detector=detector,
-                compile=False,
-            )
-        except OSError as error:
-            raise ValueError(
-                f"face-alignment cannot fetch its networks ({error}): start it once with a network, they are kept in "
-                "$TORCH_HOME/hub/checkpoints"
-            ) from error
-
-    def detect(self, frame: np.ndarray) -> np.ndarray:
-        """Faces, float32 `(faces, 5)`; see `Landmarker`."""
-        small, factor = resized(frame, min(DETECTION_SIDES[-1], max(frame.shape[:2])))
-        faces = np.array(self._aligner.face_detector.detect_from_image(small.copy()), np.float32).reshape(-1, 5)
-        return faces / np.array([factor] * 4 + [1], np.float32)
-
-    def landmarks(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """Points, float32 `(68, 2)`; see `Landmarker`."""
-        found = self._aligner.get_landmarks_from_image(frame, detected_faces=[[*map(float, box[:4]), 1.0]])
-        return np.asarray(found[0], np.float32)
 
 
 def _weights_folder(weights: str | Path | None) -> Path:

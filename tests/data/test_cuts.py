@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preface_hf.data.cuts import CutFinder
+from preface_hf.data.cuts import CutFinder, small_picture
 from preface_hf.data.decoding import open_video
 from preface_hf.data.synthetic import draw_clip
 
@@ -24,6 +24,13 @@ def test_drawn_clips():
     first, second = (draw_clip(person, "happiness", person, num_frames=12, size=64).frames for person in (1, 2))
     assert cuts(first) == cuts(pattern(30)) == []
     assert cuts(np.concatenate([first, second])) == [12]
+
+
+def test_the_small_picture_of_a_large_frame_is_its_average():
+    y, x = np.mgrid[:720, :1280]
+    frame = np.stack([x / 5.02, y / 2.9, 127 + 100 * np.sin(x / 60)], axis=-1)
+    blocks = frame[:704].reshape(32, 22, 32, 40, 3).mean(axis=(1, 3))
+    assert np.abs(small_picture(frame[:704].astype(np.uint8)) - blocks).max() < 2
 
 
 def test_a_flash_of_light_is_no_storm_of_cuts():

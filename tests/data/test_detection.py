@@ -8,7 +8,7 @@ import pytest
 from preface_hf.data.detection import detect_faces
 
 
-pytest.importorskip("cv2")
+cv2 = pytest.importorskip("cv2")
 
 
 class Squares:
@@ -16,16 +16,22 @@ class Squares:
 
     name = "squares"
 
-    def __init__(self):
-        self.detections = 0
+    def __init__(self, batch_size: int = 1):
+        self.batch_size = batch_size
+        self.detections, self.batches = 0, []
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
         self.detections += 1
-        ys, xs = np.nonzero(frame[..., 0] > 200)
-        found = [[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1, 0.9]] if len(xs) else []
+        white = (frame[..., 0] > 200).astype(np.uint8)
+        stats = cv2.connectedComponentsWithStats(white)[2][1:]
+        found = [[x, y, x + width, y + height, 0.9] for x, y, width, height, _ in stats]
         return np.array(found, np.float32).reshape(-1, 5)
 
-    def landmarks(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    def landmarks(self, frames, boxes) -> np.ndarray:
+        self.batches.append(len(frames))
+        return np.stack([self.centre(frame, box) for frame, box in zip(frames, boxes, strict=True)])
+
+    def centre(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
         x0, y0, x1, y1 = (int(round(value)) for value in box)
         ys, xs = np.nonzero(frame[y0:y1, x0:x1, 0] > 200)
         return np.tile([xs.mean() + x0, ys.mean() + y0], (68, 1)).astype(np.float32)
@@ -66,3 +72,24 @@ def test_a_face_that_comes_or_goes_between_two_detections():
     assert found == [None] * 5 + [30] * 12, "while there is no face, every frame is searched"
     gone = lefts(detect_faces(shot([30] * 9 + [None] * 6), Squares(), 4))
     assert gone == [30] * 9 + [None] * 6
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_landmarks_come_in_batches_and_do_not_depend_on_them(every):
+    frames = shot([20] * 10 + [None] * 3 + [30] * 9) + shot([120] * 9, background=90)
+    for frame in frames[3:20]:
+        frame[5:30, 150:175] = 255  # a second, smaller face
+    alone, together = Squares(), Squares(batch_size=8)
+    expected, found = list(detect_faces(frames, alone, every)), list(detect_faces(frames, together, every))
+    assert [frame.cut for frame in found] == [frame.cut for frame in expected]
+    assert [[face.landmarks[0].tolist() for face in frame.faces] for frame in found] == [
+        [face.landmarks[0].tolist() for face in frame.faces] for frame in expected
+    ]
+    assert [len(frame.faces) for frame in found[:4]] == [1, 1, 1, 2] or every > 1
+    assert len(together.batches) == 4 and sum(together.batches) == sum(alone.batches)
+
+
+def test_no_more_frames_are_read_than_a_batch_and_an_interval_need():
+    frames = iter(shot([20] * 40))
+    next(detect_faces(frames, Squares(batch_size=8), 4))
+    assert len(list(frames)) >= 40 - (8 + 4 + 1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from preface_hf.data.decoding import open_video
-from preface_hf.data.landmarkers import FaceAlignmentLandmarker, OnnxLandmarker, load_landmarker
+from preface_hf.data.landmarkers import OnnxLandmarker, load_landmarker
 from preface_hf.data.sidecars import read_landmarks, read_pts
 from preface_hf.data.squares import cut_square, from_square, to_square
 
@@ -29,13 +29,26 @@ def test_onnx_landmarks_on_helen_and_afw():
         frame = next(iter(open_video(file.with_suffix(".jpg"))))
         boxes = landmarker.detect(frame)
         distances = np.abs((boxes[:, :2] + boxes[:, 2:4]) / 2 - true.mean(axis=0)).sum(axis=1)
-        points = landmarker.landmarks(frame, boxes[distances.argmin(), :4])
+        (points,) = landmarker.landmarks([frame], [boxes[distances.argmin(), :4]])
         assert points.shape == (68, 2) and points.dtype == np.float32
         errors.append(np.linalg.norm(points - true, axis=1).mean() / np.linalg.norm(true[36] - true[45]))
         shifts.append(np.median(points - true, axis=0))
     assert len(errors) >= 100
-    assert np.mean(errors) < 0.045
+    assert np.mean(errors) < 0.0355, "3.40 % measured; in YuNet's box as it is, 3.66 %"
     assert np.abs(np.median(shifts, axis=0)).max() < 0.5, "a whole pixel off: counted from 0 or from 1?"
+
+
+@needs_weights
+def test_each_face_of_each_frame_has_its_own_points():
+    pytest.importorskip("cv2")
+    landmarker = OnnxLandmarker(SHARED / "weights")
+    frames = [np.random.default_rng(seed).integers(0, 255, (90, 120, 3), np.uint8) for seed in (0, 1)]
+    boxes = np.array([[10, 10, 50, 60], [60, 20, 100, 80], [10, 10, 50, 60]], np.float32)
+    found = landmarker.landmarks([frames[0], frames[0], frames[1]], boxes)
+    alone = [landmarker.landmarks([frames[0]], boxes[:1])[0], landmarker.landmarks([frames[1]], boxes[2:])[0]]
+    assert found.shape == (3, 68, 2)
+    assert (found[[0, 2]] == alone).all() and (found[0] != found[2]).any()
+    assert landmarker.landmarks([], []).shape == (0, 68, 2)
 
 
 @needs_weights
@@ -105,38 +118,3 @@ def test_landmarks_beside_the_media_are_checked(tmp_path: Path):
     np.save(tmp_path / "a.npy", np.zeros((4, 68, 2)))
     with pytest.raises(ValueError, match=r"\(4, 68, 2\).*make it \(5, 68, 2\)"):
         read_landmarks(tmp_path / "a.mp4", 5)
-
-
-@needs_weights
-@needs_faces
-def test_face_alignment_with_an_offline_detector(tmp_path: Path, monkeypatch):
-    """The real package with a real detector and a landmark network of random weights under the name it looks for."""
-    pytest.importorskip("face_alignment")
-    import torch
-    from face_alignment.models import FAN
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    for weights in (SHARED / "weights" / "blazeface").iterdir():
-        shutil.copy(weights, folder)
-    torch.save(FAN(4).state_dict(), folder / "2DFAN4-11f355bf06.pth.tar")
-    landmarker = FaceAlignmentLandmarker(detector="blazeface")
-    file = next((SHARED / "faces" / "helen_afw_68pts" / "helen").rglob("*.jpg"))
-    frame, true = next(iter(open_video(file))), read_pts(file.with_suffix(".pts"))
-    boxes = landmarker.detect(frame)
-    assert boxes.shape[1] == 5 and len(boxes)
-    centre = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    assert np.abs(centre - true.mean(axis=0)).max(axis=1).min() < 0.3 * np.ptp(true[:, 0])
-    points = landmarker.landmarks(frame, boxes[0, :4])
-    assert points.shape == (68, 2) and points.dtype == np.float32
-
-
-def test_without_face_alignment_the_extra_is_named():
-    try:
-        import face_alignment  # noqa: F401
-    except ImportError:
-        with pytest.raises(ValueError, match=r"preface-hf\[face-alignment\]"):
-            load_landmarker("face-alignment")
-    else:
-        pytest.skip("face-alignment is installed")
