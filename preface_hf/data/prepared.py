@@ -30,8 +30,8 @@ TRACK_FEATURES = Features(
         "quality": Value("float64"),
     }
 )
-# A row is tens to hundreds of kilobytes: small groups keep a streaming reader small.
-ROWS_PER_GROUP = 16
+# A row is tens of kilobytes to a few megabytes: small groups keep writer and streaming reader small.
+ROWS_PER_GROUP, GROUP_BYTES = 16, 8 * 2**20
 SHARD_BYTES = 256 * 2**20
 
 
@@ -71,7 +71,7 @@ def _storage(feature: Any) -> pa.DataType:
 def write_rows(file: Path, rows: Iterable[dict[str, Any]], features: Features) -> None:
     """Write rows to one parquet file in small row groups."""
     with pq.ParquetWriter(file, features.arrow_schema) as writer:
-        for group in _groups(rows, ROWS_PER_GROUP):
+        for group in _groups(rows):
             writer.write_table(to_table(group, features))
 
 
@@ -86,9 +86,7 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def write_shards(folder: Path, split: str, rows: Iterable[dict[str, Any]], features: Features) -> int:
     """Write rows to `folder/<split>-00000-of-0000N.parquet`, about `SHARD_BYTES` each at most; returns their count."""
-    return write_tables(
-        folder, split, (to_table(group, features) for group in _groups(rows, ROWS_PER_GROUP)), features
-    )
+    return write_tables(folder, split, (to_table(group, features) for group in _groups(rows)), features)
 
 
 def write_tables(folder: Path, split: str, tables: Iterable[pa.Table], features: Features) -> int:
@@ -111,13 +109,16 @@ def write_tables(folder: Path, split: str, tables: Iterable[pa.Table], features:
     return count
 
 
-def _groups(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows in groups that are full by their number or by the size of their videos."""
     group: list[dict[str, Any]] = []
+    size = 0
     for row in rows:
         group.append(row)
-        if len(group) == size:
+        size += len(row["video"]["bytes"])
+        if len(group) == ROWS_PER_GROUP or size >= GROUP_BYTES:
             yield group
-            group = []
+            group, size = [], 0
     if group:
         yield group
 
