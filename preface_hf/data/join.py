@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Features
 
-from .prepared import ROWS_PER_GROUP, TRACK_FEATURES, write_tables
+from .prepared import TRACK_FEATURES, group_end, write_tables
 
 
 @dataclass
@@ -44,15 +45,19 @@ def _sources(file: Path) -> list[str]:
 
 
 def _regrouped(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:
-    """The rows of a split in tables of `ROWS_PER_GROUP`, the last of what is left."""
+    """The rows of a split in full groups (`prepared.group_end`), the last of what is left."""
     waiting = TRACK_FEATURES.arrow_schema.empty_table()
     for table in _rows_of(files, split, about):
         waiting = pa.concat_tables([waiting, table])
-        while len(waiting) >= ROWS_PER_GROUP:
-            yield waiting.slice(0, ROWS_PER_GROUP)
-            waiting = waiting.slice(ROWS_PER_GROUP)
+        while (end := group_end(_video_sizes(waiting))) is not None:
+            yield waiting.slice(0, end)
+            waiting = waiting.slice(end)
     if len(waiting):
         yield waiting
+
+
+def _video_sizes(table: pa.Table) -> list[int]:
+    return pc.binary_length(pc.struct_field(table["video"], "bytes")).to_pylist()
 
 
 def _rows_of(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:

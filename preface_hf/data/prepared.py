@@ -109,16 +109,23 @@ def write_tables(folder: Path, split: str, tables: Iterable[pa.Table], features:
     return count
 
 
+def group_end(sizes: list[int]) -> int | None:
+    """How many rows, whose videos have these `sizes` in bytes, fill a row group; None where they do not."""
+    total = 0
+    for count, size in enumerate(sizes, start=1):
+        total += size
+        if count == ROWS_PER_GROUP or total >= GROUP_BYTES:
+            return count
+    return None
+
+
 def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows in groups that are full by their number or by the size of their videos."""
     group: list[dict[str, Any]] = []
-    size = 0
     for row in rows:
         group.append(row)
-        size += len(row["video"]["bytes"])
-        if len(group) == ROWS_PER_GROUP or size >= GROUP_BYTES:
+        if group_end([len(row["video"]["bytes"]) for row in group]):
             yield group
-            group, size = [], 0
+            group = []
     if group:
         yield group
 

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset, load_dataset_builder
 
+from preface_hf.data import prepared as prepared_files
 from preface_hf.data.decoding import encode_video, open_video
 from preface_hf.data.prepare import PrepareSummary, prepare
 from preface_hf.data.recipes import folder
@@ -147,6 +149,15 @@ def test_two_workers_make_the_same_bytes(src: Path, prepared: Path, tmp_path: Pa
 def test_any_number_of_tasks_makes_the_same_bytes(src: Path, prepared: Path, tmp_path: Path, tasks: int):
     run(src, tmp_path / "out", tasks=tasks)
     assert contents(tmp_path / "out") == contents(prepared)
+
+
+def test_large_rows_make_small_groups_whatever_the_tasks(src: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(prepared_files, "GROUP_BYTES", 20_000)
+    for tasks in (1, 5):
+        run(src, tmp_path / str(tasks), tasks=tasks)
+    assert contents(tmp_path / "1") == contents(tmp_path / "5")
+    (shard,) = (tmp_path / "1/data").glob("*.parquet")
+    assert 2 < pq.ParquetFile(shard).num_row_groups < 20
 
 
 @pytest.mark.parametrize(
