@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -217,3 +218,14 @@ def test_small_sizes_that_decord_misreads(side: int):
     one, other = open_video(encoded), open_video(encoded, "pyav")
     assert np.array_equal(one.frames([13, 2, 2, 19]), other.frames([13, 2, 2, 19]))
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.slow
+def test_backends_agree_on_real_videos(shared: Path):
+    """The first 100 frames of every real video, at random by each backend that takes it, beside PyAV in order."""
+    files = [file for file in sorted((shared / "faces").rglob("*")) if file.suffix in decoding.VIDEO_SUFFIXES]
+    for file in files:
+        count = min(100, open_video(file, "pyav").num_frames)
+        frames = np.stack(list(islice(open_video(file, "pyav"), count)))
+        for backend in (*BACKENDS, None) if file.suffix != ".mpg" else (None,):
+            assert (open_video(file, backend).frames(range(count)) == frames).all(), (file, backend)
