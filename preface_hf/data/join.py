@@ -5,6 +5,9 @@ Rows keep the order of the files and are packed anew, so that the bytes do not d
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Features
 
-from .prepared import TRACK_FEATURES, group_end, write_tables
+from .card import readme
+from .prepare_folder import README_FILE, REPORT_FILE, SPLITS_LINE, WORK_FOLDER
+from .prepare_tasks import PrepareFiles, replacing
+from .prepared import TRACK_FEATURES, group_end, prepared_features, write_tables
+from .recipes import Item, Listing, split_hash
 
 
 @dataclass
@@ -24,6 +31,34 @@ class Labelled:
 
     split: str
     labels: dict[str, Any]
+
+
+def write_set(out: Path, listing: Listing, step: PrepareFiles, tasks: int, options: dict[str, Any]) -> None:
+    """From the tasks' files to the finished set; README.md comes last and says that it is finished."""
+    about = {item.source: Labelled(_split(item, options), item.labels) for item in listing.items}
+    features = prepared_features(listing.columns)
+    folder = out / WORK_FOLDER / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    counts = join_rows([step.rows_file(rank) for rank in range(tasks)], folder, about, features)
+    with replacing(out / REPORT_FILE) as temporary, temporary.open("w", encoding="utf-8") as report:
+        report.writelines(json.dumps(line) + "\n" for line in (*step.report(tasks), *listing.aside))
+    if not counts:
+        raise ValueError(f"no face could be prepared from {options['src']}: see the reasons in {out / REPORT_FILE}")
+    shutil.rmtree(out / "data", ignore_errors=True)
+    folder.rename(out / "data")
+    text = readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
+    splits = Listing([Item(source, labelled.split) for source, labelled in about.items()], {}, [])
+    text += f"\n{SPLITS_LINE}{split_hash(splits)}\n"
+    with replacing(out / README_FILE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _split(item: Item, options: dict[str, Any]) -> str:
+    if item.split is not None:
+        return item.split
+    digest = hashlib.sha256(f"{options['seed']}:{item.source}".encode()).digest()
+    return "test" if int.from_bytes(digest[:8], "big") / 2**64 < options["test_fraction"] else "train"
 
 
 def join_rows(files: list[Path], folder: Path, about: dict[str, Labelled], features: Features) -> dict[str, int]:

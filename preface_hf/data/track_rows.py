@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .crops import crop_boxes, crop_landmarks
+from .crops import CROPS, crop_boxes, crop_landmarks
 from .decoding import Video, VideoEncoder, frame_size, open_video
 from .detection import FrameFaces, detect_faces, given_faces
 from .landmarkers import Landmarker
@@ -27,7 +27,8 @@ class TrackOptions:
 
     crop_size: side of the crops in pixels, even. crop: `smooth`, `fixed` or `per-frame`. detect_every: the detector
     sees every so many frames, the landmark network all. max_seconds: longer tracks go on in another row.
-    min_quality: tracks below it are left out, in [0, 1]. max_pixels: larger frames are refused.
+    min_quality: tracks below it are left out, in [0, 1]. max_pixels: larger frames are refused. Raises `ValueError`
+    for values that make no sense.
     """
 
     crop_size: int = 224
@@ -36,6 +37,17 @@ class TrackOptions:
     max_seconds: float = 60.0
     min_quality: float = 0.0
     max_pixels: int = 50_000_000
+
+    def __post_init__(self) -> None:
+        if self.crop_size < 16 or self.crop_size % 2:
+            raise ValueError(f"crop size {self.crop_size} is not an even number of at least 16: use 224")
+        if self.crop not in CROPS:
+            raise ValueError(f"unknown crop {self.crop!r}: choose one of {', '.join(CROPS)}")
+        for name in ("detect_every", "max_pixels", "max_seconds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+        if not 0 <= self.min_quality <= 1:
+            raise ValueError(f"min_quality {self.min_quality} is not within [0, 1]")
 
 
 @dataclass
