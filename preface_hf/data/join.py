@@ -20,7 +20,7 @@ from datasets import Features
 
 from .card import readme
 from .prepare_folder import README_FILE, REPORT_FILE, SPLITS_LINE, WORK_FOLDER
-from .prepare_tasks import PrepareFiles, replacing
+from .prepare_tasks import PrepareFiles, replacing, writing
 from .prepared import TRACK_FEATURES, group_end, prepared_features, write_tables
 from .recipes import Item, Listing, split_hash
 
@@ -40,7 +40,8 @@ def write_set(out: Path, listing: Listing, step: PrepareFiles, tasks: int, optio
     folder = out / WORK_FOLDER / "data"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    counts = join_rows([step.rows_file(rank) for rank in range(tasks)], folder, about, features)
+    with writing(folder):
+        counts = join_rows([step.rows_file(rank) for rank in range(tasks)], folder, about, features)
     with replacing(out / REPORT_FILE) as temporary, temporary.open("w", encoding="utf-8") as report:
         report.writelines(json.dumps(line) + "\n" for line in (*step.report(tasks), *listing.aside))
     if not counts:

@@ -97,7 +97,20 @@ def one_opencv_thread() -> Iterator[None]:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A path to write to, put in the place of `file` in one step when the block ends well."""
+    """A path to write to, put in the place of `file` in one step when the block ends well, else deleted."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    yield temporary
-    os.replace(temporary, file)
+    try:
+        with writing(file):
+            yield temporary
+            os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Say what could not be written, and what to do, where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write {place} ({error.strerror or error}): make room and run the same again") from error

@@ -85,6 +85,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on(ten: Path, tmp_path: Pa
     out = tmp_path / "out"
     done = command(ten / "src", out, preexec_fn=limited)
     assert done.returncode == 2 and "too large" in done.stderr.lower() and "Traceback" not in done.stderr
+    assert "cannot write" in done.stderr and not list(out.rglob("*.tmp")), "nothing half written takes up room"
     assert not (out / "README.md").exists() and not list(out.glob("data/*"))
     reports = [line for file in out.glob(".work/tasks-*/report-*.jsonl") for line in file.read_text().splitlines()]
     assert all(json.loads(line)["status"] == "prepared" for line in reports), "the disk is no fault of a video"
