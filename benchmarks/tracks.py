@@ -29,7 +29,7 @@ COLOURS = ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a", "#b070ff")
 
 
 def find_tracks(file: Path, landmarker: OnnxLandmarker, detect_every: int) -> tuple[list[Track], int, float]:
-    video = open_video(file)
+    video = open_video(file, "pyav")
     parts = list(segments(detect_faces(video, landmarker, detect_every), video.fps, round(60 * video.fps)))
     return [track for part in parts for track in part.tracks], parts[-1].stop, video.fps
 
@@ -39,7 +39,7 @@ def strip(name: str, file: Path, tracks: list[Track], frames: int, fps: float) -
     ImageDraw.Draw(picture).text((2, 1), f"{name[-70:]}  {frames} frames, {len(tracks)} tracks", fill="black")
     chosen = np.linspace(0, frames - 1, SHOWN).round().astype(int)
     wanted = set(chosen.tolist())
-    shown = {i: frame for i, frame in enumerate(islice(open_video(file), frames)) if i in wanted}
+    shown = {i: frame for i, frame in enumerate(islice(open_video(file, "pyav"), frames)) if i in wanted}
     crops = [crop_boxes(track, fps) for track in tracks]
     for place, index in enumerate(chosen.tolist()):
         picture.paste(draw(shown[index], index, tracks, crops), (place * WIDTH, CAPTION))
