@@ -40,6 +40,7 @@ class ViewConfig:
     local_scale: tuple[float, float] = (0.4, 0.9)  # side in face heights
     local_shift: float = 0.15  # largest distance from the region's centre, in face heights
     parts: tuple[str, ...] = PARTS  # one landmark tube each
+    tracking: bool = True  # local and landmark tubes follow the face; else each rests at its mean place over the clip
     flip_probability: float = 0.5
     brightness: float = 0.4  # factor within 1 ± this
     contrast: float = 0.4
@@ -85,6 +86,11 @@ def sample_indices(total: int, count: int, rate: int, rng: np.random.Generator |
     room = max(total - ((count - 1) * rate + 1), 0)
     start = room // 2 if rng is None else int(rng.integers(room + 1))
     return np.minimum(start + np.arange(count) * rate, total - 1)
+
+
+def at_rest(boxes: np.ndarray) -> np.ndarray:
+    """The boxes `(T, 4)` of a tube, all at their mean place."""
+    return np.repeat(boxes.mean(axis=0, keepdims=True), len(boxes), axis=0)
 
 
 def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int) -> torch.Tensor:
@@ -147,6 +153,7 @@ def turn_hue(angle: float) -> np.ndarray:
 def make_views(frames: np.ndarray, landmarks: np.ndarray, config: ViewConfig, rng: np.random.Generator) -> Views:
     """All views of one clip: `frames` `(T, H, W, 3)` uint8 and `landmarks` `(T, 68, 2)` in its pixels."""
     both = [(frames, landmarks), mirror(frames, landmarks)]
+    follow = (lambda boxes: boxes) if config.tracking else at_rest
 
     def draw() -> tuple[np.ndarray, np.ndarray]:
         return both[int(rng.uniform() < config.flip_probability)]
@@ -158,10 +165,10 @@ def make_views(frames: np.ndarray, landmarks: np.ndarray, config: ViewConfig, rn
     for _ in range(config.num_local):
         pixels, points = draw()
         regions.append(REGIONS[int(rng.integers(len(REGIONS)))])
-        small.append(cut_tube(pixels, local_boxes(points, regions[-1], config, rng), config.local_size))
+        small.append(cut_tube(pixels, follow(local_boxes(points, regions[-1], config, rng)), config.local_size))
     for part in config.parts:
         pixels, points = draw()
-        small.append(cut_tube(pixels, part_boxes(points, part), config.local_size))
+        small.append(cut_tube(pixels, follow(part_boxes(points, part)), config.local_size))
     names = ["global"] * config.num_global + [f"local {region}" for region in regions] + list(config.parts)
     colours = np.stack([draw_colour(config, rng) for _ in names])
     nothing = torch.empty(0, config.num_frames, 3, config.local_size, config.local_size, dtype=torch.uint8)

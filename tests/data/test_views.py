@@ -1,5 +1,7 @@
 """Tubes follow their part, flips swap sides, and everything comes from the generator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,24 @@ def test_tubes_follow_their_part_through_time(clip):
     for part in ("nose", "mouth", "left_eye"):
         tube = cut_tube(frames, part_boxes(landmarks, part), 24)
         assert all(torch.equal(tube[0], tube[i]) for i in range(1, 4)), part
+
+
+def test_resting_tubes_stay_at_their_mean_place(clip):
+    """A clip that moves as a whole: followed it stands still in a tube, cut at rest it moves; all else is the same."""
+    shifts = np.array([[0, 0], [4, 1], [6, -2], [-6, 5]])
+    frames = np.stack([np.roll(clip.frames[0], tuple(shift[::-1]), axis=(0, 1)) for shift in shifts])
+    landmarks = np.stack([clip.landmarks[0] + shift for shift in shifts]).astype(np.float32)
+    steady = ViewConfig(num_frames=4, global_size=48, local_size=24, flip_probability=0)
+    views, resting = (
+        make_views(frames, landmarks, config, np.random.default_rng(0))
+        for config in (steady, replace(steady, tracking=False))
+    )
+    mean_nose = part_boxes(landmarks, "nose").mean(axis=0, keepdims=True)
+    expected = cut_tube(frames, mean_nose.repeat(4, axis=0), 24)
+    assert torch.equal(resting.small_tubes[resting.names[2:].index("nose")], expected)
+    moves = [(view.small_tubes[:, 1:] != view.small_tubes[:, :1]).float().mean() for view in (views, resting)]
+    assert moves[0] < 0.1 and moves[1] > 0.5  # a tube at the border sees the picture rolled round
+    assert torch.equal(views.global_tubes, resting.global_tubes) and torch.equal(views.colours, resting.colours)
 
 
 def test_a_box_beyond_the_border_repeats_the_edge():
