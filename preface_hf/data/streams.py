@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from preface_hf.data.decoding import open_video
 from preface_hf.data.order import Draw, draws, rows_in_order
 from preface_hf.data.sets import Mixture, PreparedSet, as_mixture
-from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices
+from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices, tube_indices
 
 
 def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,8 +93,9 @@ class ViewStream(IterableDataset):
     def views(self, epoch: int, row: dict[str, Any]) -> Views:
         """The views of one row in one epoch: drawn from (seed, epoch, instance_id) alone."""
         rng = np.random.default_rng([self.seed, epoch, int(row["instance_id"])])
-        indices = sample_indices(int(row["num_frames"]), self.config.num_frames, self.config.sampling_rate, rng)
-        return make_views(*read_frames(row, indices), self.config, rng)
+        indices = tube_indices(int(row["num_frames"]), self.config, rng)  # (V, T)
+        needed = np.unique(indices)  # each is decoded once, whatever the number of tubes that show it
+        return make_views(*read_frames(row, needed), self.config, rng, np.searchsorted(needed, indices))
 
     def collate(self, block: list[tuple[int, dict[str, Any]]]) -> Batch:
         """The views of (epoch, row) pairs as one batch."""
