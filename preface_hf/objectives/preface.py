@@ -97,20 +97,24 @@ class PrefAceObjective:
         targets, taught = self.teach(large, clips, step)
         logits, facefeat, pooled = self.student_views(large, small, clips)
         self.pending.append({"ids": batch.instance_ids, "student": pooled, **taught})
-        distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
-        loss, logs = self.weigh_families(distill, len(targets))
-        if self.config.instance_weight:
-            negative_ids, negatives = self.cache.negatives(self.seed, step)
-            positives = self.cache.lookup(batch.instance_ids)
-            identity = instance_loss(
-                facefeat, batch.instance_ids, positives, negatives, negative_ids, self.config.instance_temperature
-            ).mean()
-            loss = loss + self.config.instance_weight * identity
-            logs["loss_id"] = identity.detach()
+        with torch.autocast(large.device.type, enabled=False):  # einsum would leave float32
+            distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
+            loss, logs = self.weigh_families(distill, len(targets))
+            if self.config.instance_weight:
+                identity = self.identity_loss(facefeat, batch.instance_ids, step)
+                loss = loss + self.config.instance_weight * identity
+                logs["loss_id"] = identity.detach()
         logs["teacher_entropy"] = entropy(targets).mean()
         # What a target tells about its clip, in nats: 0 after a collapse, at most the log of the number of clips.
         logs["teacher_information"] = (entropy(targets.mean(dim=1)) - entropy(targets).mean(dim=1)).mean()
         return ObjectiveOutput(loss, logs)
+
+    def identity_loss(self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int) -> torch.Tensor:
+        """L_ID of the student's cache features `(V, B, d)`: the mean over views and clips."""
+        negative_ids, negatives = self.cache.negatives(self.seed, step)
+        positives = self.cache.lookup(instance_ids)
+        temperature = self.config.instance_temperature
+        return instance_loss(facefeat, instance_ids, positives, negatives, negative_ids, temperature).mean()
 
     def view_pixels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Global and small tubes of all clips as rows, clip by clip: `(B*G, T, 3, S, S)`, `(B*(V-G), T, 3, s, s)`."""

@@ -69,6 +69,15 @@ def test_loss_is_the_sum_of_its_terms_view_by_view(batch):
     torch.testing.assert_close(output.logs["loss_landmark"], per_view[4:].mean().detach(), atol=1e-4, rtol=1e-4)
 
 
+def test_losses_stay_in_float32_where_the_networks_do_not(batch):
+    objective = make()
+    fill(objective, batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = objective(batch, step=0)
+    assert output.loss.dtype == torch.float32
+    assert {value.dtype for value in output.logs.values()} == {torch.float32}
+
+
 def test_nothing_but_gradients_changes_before_the_step(batch):
     objective = make()
     fill(objective, batch)
