@@ -18,9 +18,19 @@ from preface_hf.data.views import photometric
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.base import ObjectiveOutput
 from preface_hf.objectives.facefeat_cache import FaceFeatCache
-from preface_hf.objectives.losses import distillation_loss, entropy, instance_loss, teacher_distribution
+from preface_hf.objectives.losses import (
+    distillation_loss,
+    entropy,
+    instance_loss,
+    koleo_loss,
+    sinkhorn_distribution,
+    teacher_distribution,
+)
 from preface_hf.objectives.teacher import Teacher
 from preface_hf.training.schedules import cosine, linear
+
+
+TARGETS = ("centring", "sinkhorn")
 
 
 @dataclass
@@ -32,6 +42,8 @@ class PrefAceObjectiveConfig:
     local_weight: float = 1.0
     landmark_weight: float = 1.0
     instance_weight: float = 1.0  # of L_ID; 0 leaves the FaceFeat Cache out
+    koleo_weight: float = 0.0  # of KoLeo on the student's pooled global tubes, summed over them (DINOv2: 0.1)
+    targets: str = "centring"  # what keeps the teacher from collapse: centring or sinkhorn
     student_temperature: float = 0.1
     teacher_temperature: float = 0.07
     teacher_temperature_start: float = 0.04
@@ -41,6 +53,10 @@ class PrefAceObjectiveConfig:
     instance_temperature: float = 0.07
     cache_momentum: float = 0.5
     cache_negatives: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.targets not in TARGETS:
+            raise ValueError(f"targets={self.targets!r} is unknown: choose one of {', '.join(TARGETS)}.")
 
 
 class PrefAceObjective:
@@ -96,7 +112,7 @@ class PrefAceObjective:
         clips = len(batch.instance_ids)
         targets, taught = self.teach(large, clips, step)
         logits, facefeat, pooled = self.student_views(large, small, clips)
-        self.pending.append({"ids": batch.instance_ids, "student": pooled, **taught})
+        self.pending.append({"ids": batch.instance_ids, "student": pooled.detach(), **taught})
         with torch.autocast(large.device.type, enabled=False):  # einsum would leave float32
             distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
             loss, logs = self.weigh_families(distill, len(targets))
@@ -104,6 +120,10 @@ class PrefAceObjective:
                 identity = self.identity_loss(facefeat, batch.instance_ids, step)
                 loss = loss + self.config.instance_weight * identity
                 logs["loss_id"] = identity.detach()
+            if self.config.koleo_weight:
+                koleo = koleo_loss(pooled.unflatten(0, (clips, -1)).transpose(0, 1)).sum()
+                loss = loss + self.config.koleo_weight * koleo
+                logs["loss_koleo"] = koleo.detach()
         logs["teacher_entropy"] = entropy(targets).mean()
         # What a target tells about its clip, in nats: 0 after a collapse, at most the log of the number of clips.
         logs["teacher_information"] = (entropy(targets.mean(dim=1)) - entropy(targets).mean(dim=1)).mean()
@@ -139,20 +159,22 @@ class PrefAceObjective:
             self.config.teacher_temperature_start,
             self.config.teacher_temperature,
         )
+        if self.config.targets == "sinkhorn":
+            return sinkhorn_distribution(logits, temperature, self.gather), means
         return teacher_distribution(logits, self.centre, temperature), means
 
     def student_views(
         self, large: torch.Tensor, small: torch.Tensor, clips: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The student on every view: prototype logits `(V, B, K)` and cache features `(V, B, d)`, globals first; and
-        its features of the global tubes `(B*G, D)`, without gradient."""
+        its pooled features of the global tubes `(B*G, D)`."""
         outputs = [self.student(rows) for rows in (large, small) if len(rows)]
         split = [
             [values.unflatten(0, (clips, -1)).transpose(0, 1) for values in (out.prototype_logits, out.facefeat)]
             for out in outputs
         ]
         logits, facefeat = (torch.cat(parts) for parts in zip(*split, strict=True))
-        return logits, facefeat, outputs[0].pooler_output.detach().float()
+        return logits, facefeat, outputs[0].pooler_output.float()
 
     def weigh_families(self, distill: torch.Tensor, num_global: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """L_distill from its views `(V,)`: mean over pairs, each weighted by its family; and each family's mean."""
