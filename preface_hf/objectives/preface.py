@@ -17,6 +17,7 @@ from preface_hf.data.streams import Batch
 from preface_hf.data.views import photometric
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.base import ObjectiveOutput
+from preface_hf.objectives.collapse import watch
 from preface_hf.objectives.facefeat_cache import FaceFeatCache
 from preface_hf.objectives.losses import (
     distillation_loss,
@@ -125,9 +126,12 @@ class PrefAceObjective:
                 loss = loss + self.config.koleo_weight * koleo
                 logs["loss_koleo"] = koleo.detach()
         logs["teacher_entropy"] = entropy(targets).mean()
+        logs["kl"] = logs["loss_distill"] - logs["teacher_entropy"]  # every teacher view has as many pairs
         # What a target tells about its clip, in nats: 0 after a collapse, at most the log of the number of clips.
         logs["teacher_information"] = (entropy(targets.mean(dim=1)) - entropy(targets).mean(dim=1)).mean()
-        return ObjectiveOutput(loss, logs)
+        features = self.gather(pooled.detach()[:: len(targets)].contiguous())  # the first global tube of each clip
+        best = self.gather(targets.argmax(dim=-1).flatten())
+        return ObjectiveOutput(loss, {**logs, **watch(features, best, targets.shape[-1])})
 
     def identity_loss(self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int) -> torch.Tensor:
         """L_ID of the student's cache features `(V, B, d)`: the mean over views and clips."""
