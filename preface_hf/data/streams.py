@@ -23,9 +23,20 @@ from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sam
 
 
 def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decode frames `(T, H, W, 3)` uint8 of a row and their landmarks `(T, 68, 2)`."""
+    """Decode frames `(T, H, W, 3)` uint8 of a row and their landmarks `(T, 68, 2)`, NaN where it has none."""
     frames = open_video(row["video"]["bytes"]).frames(indices)
-    return frames, np.asarray(row["landmarks"], dtype=np.float32)[indices]
+    landmarks = np.asarray(row["landmarks"], dtype=np.float32)
+    return frames, landmarks[indices] if len(landmarks) else np.full((len(indices), 68, 2), np.nan, np.float32)
+
+
+def check_landmarks(row: dict[str, Any], config: ViewConfig) -> None:
+    """`ValueError` where tubes of `config` follow landmarks that the row does not have."""
+    wanted = config.num_local or config.parts
+    if wanted and not (len(row["landmarks"]) == row["num_frames"] and np.isfinite(row["landmarks"]).all()):
+        raise ValueError(
+            f"instance_id {row['instance_id']} has frames without landmarks, which local and landmark tubes need: set "
+            "views.num_local to 0 and views.parts to [] (global tubes only), or prepare the set with landmarks."
+        )
 
 
 @dataclass
@@ -93,6 +104,7 @@ class ViewStream(IterableDataset):
     def views(self, epoch: int, row: dict[str, Any]) -> Views:
         """The views of one row in one epoch: drawn from (seed, epoch, instance_id) alone."""
         rng = np.random.default_rng([self.seed, epoch, int(row["instance_id"])])
+        check_landmarks(row, self.config)
         indices = tube_indices(int(row["num_frames"]), self.config, rng)  # (V, T)
         needed = np.unique(indices)  # each is decoded once, whatever the number of tubes that show it
         return make_views(*read_frames(row, needed), self.config, rng, np.searchsorted(needed, indices))
@@ -131,6 +143,7 @@ def plain_clips(
     while block := reader.rows(islice(mine, batch_size)):
         clips = []
         for row in block:
+            check_landmarks(row, config)  # of every row, before the first step
             indices = sample_indices(int(row["num_frames"]), config.num_frames, config.sampling_rate)
             clips.append(plain_view(read_frames(row, indices)[0], config.global_size))
         yield torch.tensor([int(row["instance_id"]) for row in block]), torch.stack(clips)
