@@ -19,13 +19,24 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from preface_hf.data.decoding import open_video
 from preface_hf.data.order import Draw, draws, rows_in_order
 from preface_hf.data.sets import Mixture, PreparedSet, as_mixture
-from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices
+from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices, tube_indices
 
 
 def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decode frames `(T, H, W, 3)` uint8 of a row and their landmarks `(T, 68, 2)`."""
+    """Decode frames `(T, H, W, 3)` uint8 of a row and their landmarks `(T, 68, 2)`, NaN where it has none."""
     frames = open_video(row["video"]["bytes"]).frames(indices)
-    return frames, np.asarray(row["landmarks"], dtype=np.float32)[indices]
+    landmarks = np.asarray(row["landmarks"], dtype=np.float32)
+    return frames, landmarks[indices] if len(landmarks) else np.full((len(indices), 68, 2), np.nan, np.float32)
+
+
+def check_landmarks(row: dict[str, Any], config: ViewConfig) -> None:
+    """`ValueError` where tubes of `config` follow landmarks that the row does not have."""
+    wanted = config.num_local or config.parts
+    if wanted and not (len(row["landmarks"]) == row["num_frames"] and np.isfinite(row["landmarks"]).all()):
+        raise ValueError(
+            f"instance_id {row['instance_id']} has frames without landmarks, which local and landmark tubes need: set "
+            "views.num_local to 0 and views.parts to [] (global tubes only), or prepare the set with landmarks."
+        )
 
 
 @dataclass
@@ -93,8 +104,10 @@ class ViewStream(IterableDataset):
     def views(self, epoch: int, row: dict[str, Any]) -> Views:
         """The views of one row in one epoch: drawn from (seed, epoch, instance_id) alone."""
         rng = np.random.default_rng([self.seed, epoch, int(row["instance_id"])])
-        indices = sample_indices(int(row["num_frames"]), self.config.num_frames, self.config.sampling_rate, rng)
-        return make_views(*read_frames(row, indices), self.config, rng)
+        check_landmarks(row, self.config)
+        indices = tube_indices(int(row["num_frames"]), self.config, rng)  # (V, T)
+        needed = np.unique(indices)  # each is decoded once, whatever the number of tubes that show it
+        return make_views(*read_frames(row, needed), self.config, rng, np.searchsorted(needed, indices))
 
     def collate(self, block: list[tuple[int, dict[str, Any]]]) -> Batch:
         """The views of (epoch, row) pairs as one batch."""
@@ -130,6 +143,7 @@ def plain_clips(
     while block := reader.rows(islice(mine, batch_size)):
         clips = []
         for row in block:
+            check_landmarks(row, config)  # of every row, before the first step
             indices = sample_indices(int(row["num_frames"]), config.num_frames, config.sampling_rate)
             clips.append(plain_view(read_frames(row, indices)[0], config.global_size))
         yield torch.tensor([int(row["instance_id"]) for row in block]), torch.stack(clips)

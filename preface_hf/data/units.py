@@ -56,7 +56,8 @@ class UnitReader:
         self.held: dict[tuple[int, int, int, int], pa.Table] = {}
 
     def rows(self, draws: Iterable[Draw]) -> list[dict[str, Any]]:
-        """A row per draw: `COLUMNS`, landmarks float32 `(frames, 68, 2)`, `instance_id` counted over all sets."""
+        """A row per draw: `COLUMNS`, landmarks float32 `(frames, 68, 2)`, without a frame where the set has none;
+        `instance_id` counts over all sets."""
         draws = list(draws)
         self.forget(draws)
         return [self.row(draw) for draw in draws]
@@ -68,10 +69,11 @@ class UnitReader:
             file, group = self.units[draw.unit]
             self.held[key] = read_unit(self.open(file), group)
         row = {name: self.held[key][name][draw.row] for name in COLUMNS}
-        points = row.pop("landmarks").value.values.flatten().flatten()
+        stored = row.pop("landmarks").value
+        points = np.zeros(0, np.float32) if stored is None else stored.values.flatten().flatten().to_numpy()
         row = {name: value.as_py() for name, value in row.items()}
         row["instance_id"] += int(self.first_ids[draw.unit])
-        return {**row, "landmarks": points.to_numpy().reshape(-1, 68, 2)}
+        return {**row, "landmarks": points.reshape(-1, 68, 2)}
 
     def forget(self, draws: list[Draw]) -> None:
         """Drop the windows of each set that are before those of `draws`."""

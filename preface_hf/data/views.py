@@ -2,11 +2,12 @@
 
 PrefAce's "multi-scale, landmark-guided views". A tube is `(frames, 3, size, size)` uint8. Every random number comes
 from the generator that is passed in; geometry and colour are drawn once per tube and held fixed over its frames.
-Shapes at line ends: T frames, H, W pixels of the face crop, V views, S pixels of the tube.
+Shapes at line ends: F frames of the video, T of a tube, H, W pixels of the face crop, V views, S pixels of the tube.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +33,8 @@ class ViewConfig:
 
     num_frames: int = 16  # frames of every tube
     sampling_rate: int = 2  # every n-th frame of the video
+    global_rates: tuple[int, ...] = ()  # each global tube draws one, and a place in the video; (): all show the clip
+    local_rates: tuple[int, ...] = ()  # likewise local and landmark tubes
     num_global: int = 2  # seen by teacher and student
     global_size: int = 224  # pixels
     global_scale: tuple[float, float] = (0.4, 1.0)  # of the crop's area
@@ -40,6 +43,7 @@ class ViewConfig:
     local_scale: tuple[float, float] = (0.4, 0.9)  # side in face heights
     local_shift: float = 0.15  # largest distance from the region's centre, in face heights
     parts: tuple[str, ...] = PARTS  # one landmark tube each
+    tracking: bool = True  # local and landmark tubes follow the face; else each rests at its mean place over the clip
     flip_probability: float = 0.5
     brightness: float = 0.4  # factor within 1 ± this
     contrast: float = 0.4
@@ -48,16 +52,17 @@ class ViewConfig:
     grey_probability: float = 0.2
 
     def __post_init__(self) -> None:
-        self.global_scale, self.local_scale, self.parts = (
-            tuple(self.global_scale),  # type: ignore[assignment]
-            tuple(self.local_scale),  # type: ignore[assignment]
-            tuple(self.parts),
-        )
+        for name in ("global_scale", "local_scale", "parts", "global_rates", "local_rates"):
+            setattr(self, name, tuple(getattr(self, name)))  # lists, from YAML
         if self.num_global < 1:
             raise ValueError(f"num_global={self.num_global} leaves the teacher nothing to see: set it to 1 or more.")
         for part in self.parts:
             if part not in PARTS:
                 raise ValueError(f"unknown part {part!r} in parts: choose from {', '.join(PARTS)}.")
+        for name in ("global_rates", "local_rates"):
+            for rate in getattr(self, name):
+                if not isinstance(rate, int) or rate < 1:
+                    raise ValueError(f"{rate!r} in {name} is no sampling rate: give whole numbers of 1 or more.")
 
 
 @dataclass
@@ -87,18 +92,34 @@ def sample_indices(total: int, count: int, rate: int, rng: np.random.Generator |
     return np.minimum(start + np.arange(count) * rate, total - 1)
 
 
-def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int) -> torch.Tensor:
-    """Cut the square `boxes` `(T, 4)` out of `frames` `(T, H, W, 3)` uint8 and resize them, antialiased.
+def at_rest(boxes: np.ndarray) -> np.ndarray:
+    """The mean place `(1, 4)` of the boxes `(T, 4)` of a tube."""
+    return boxes.mean(axis=0, keepdims=True)
 
-    The boxes have one size; they are set to whole pixels, and beyond the picture its edge is repeated.
-    Returns uint8 `(T, 3, size, size)`.
+
+def tube_indices(total: int, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
+    """Frames `(V, T)` of every tube, globals first: those of the clip, or of a speed and place of its own."""
+    clip = sample_indices(total, config.num_frames, config.sampling_rate, rng)
+    rates = [config.global_rates] * config.num_global
+    rates += [config.local_rates] * (config.num_local + len(config.parts))
+    return np.stack(
+        [sample_indices(total, config.num_frames, int(rng.choice(some)), rng) if some else clip for some in rates]
+    )
+
+
+def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int, times: np.ndarray | None = None) -> torch.Tensor:
+    """Cut square boxes out of frames and resize them, antialiased: uint8 `(T, 3, size, size)`.
+
+    frames: uint8 `(F, H, W, 3)`, of which the tube shows `times` `(T,)` (`None`: all in order)
+    boxes: `(T, 4)`, or `(1, 4)` that rests; of one size, set to whole pixels. Beyond the picture its edge is repeated.
     """
+    times = np.arange(len(frames)) if times is None else times
     side = max(round(float(boxes[0, 2] - boxes[0, 0])), 1)
     corners = np.rint((boxes[:, :2] + boxes[:, 2:] - (side - 1)) / 2).astype(int)  # (T, 2): x, y
     steps = np.arange(side)
     columns = np.clip(corners[:, :1] + steps, 0, frames.shape[2] - 1)  # (T, side)
     rows = np.clip(corners[:, 1:] + steps, 0, frames.shape[1] - 1)
-    cut = frames[np.arange(len(frames))[:, None, None], rows[:, :, None], columns[:, None, :]]  # (T, side, side, 3)
+    cut = frames[times[:, None, None], rows[:, :, None], columns[:, None, :]]  # (T, side, side, 3)
     tube = torch.from_numpy(cut).permute(0, 3, 1, 2)
     if side == size:
         return tube.contiguous()
@@ -111,12 +132,12 @@ def mirror(frames: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def global_boxes(frames: np.ndarray, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
-    """One resting box `(T, 4)` of a random share of the crop's area, anywhere inside it."""
-    length, height, width = frames.shape[:3]
+    """One resting box `(1, 4)` of a random share of the crop's area, anywhere inside it."""
+    height, width = frames.shape[1:3]
     side = np.sqrt(rng.uniform(*config.global_scale)) * min(height, width)
     half = (side - 1) / 2
     centre = rng.uniform([half, half], [width - 1 - half, height - 1 - half])
-    return square_boxes(np.repeat(centre[None], length, axis=0), side)
+    return square_boxes(centre[None], side)
 
 
 def local_boxes(landmarks: np.ndarray, region: str, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
@@ -144,24 +165,36 @@ def turn_hue(angle: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
-def make_views(frames: np.ndarray, landmarks: np.ndarray, config: ViewConfig, rng: np.random.Generator) -> Views:
-    """All views of one clip: `frames` `(T, H, W, 3)` uint8 and `landmarks` `(T, 68, 2)` in its pixels."""
+def make_views(
+    frames: np.ndarray,
+    landmarks: np.ndarray,
+    config: ViewConfig,
+    rng: np.random.Generator,
+    times: np.ndarray | None = None,
+) -> Views:
+    """All views of one clip: `frames` `(F, H, W, 3)` uint8 and `landmarks` `(F, 68, 2)` in its pixels; tube v shows
+    the frames `times[v]` of them, `(V, T)` (`None`: every tube shows all, in order)."""
     both = [(frames, landmarks), mirror(frames, landmarks)]
+    follow = (lambda boxes: boxes) if config.tracking else at_rest
+    shown = itertools.repeat(np.arange(len(frames))) if times is None else iter(times)  # (T,) a tube
 
-    def draw() -> tuple[np.ndarray, np.ndarray]:
-        return both[int(rng.uniform() < config.flip_probability)]
+    def draw() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        pixels, points = both[int(rng.uniform() < config.flip_probability)]
+        time = next(shown)
+        return pixels, points[time], time
 
     large, small, regions = [], [], []
     for _ in range(config.num_global):
-        pixels, _ = draw()
-        large.append(cut_tube(pixels, global_boxes(pixels, config, rng), config.global_size))
+        pixels, _, time = draw()
+        large.append(cut_tube(pixels, global_boxes(pixels, config, rng), config.global_size, time))
     for _ in range(config.num_local):
-        pixels, points = draw()
+        pixels, points, time = draw()
         regions.append(REGIONS[int(rng.integers(len(REGIONS)))])
-        small.append(cut_tube(pixels, local_boxes(points, regions[-1], config, rng), config.local_size))
+        boxes = follow(local_boxes(points, regions[-1], config, rng))
+        small.append(cut_tube(pixels, boxes, config.local_size, time))
     for part in config.parts:
-        pixels, points = draw()
-        small.append(cut_tube(pixels, part_boxes(points, part), config.local_size))
+        pixels, points, time = draw()
+        small.append(cut_tube(pixels, follow(part_boxes(points, part)), config.local_size, time))
     names = ["global"] * config.num_global + [f"local {region}" for region in regions] + list(config.parts)
     colours = np.stack([draw_colour(config, rng) for _ in names])
     nothing = torch.empty(0, config.num_frames, 3, config.local_size, config.local_size, dtype=torch.uint8)
@@ -171,7 +204,7 @@ def make_views(frames: np.ndarray, landmarks: np.ndarray, config: ViewConfig, rn
 def plain_view(frames: np.ndarray, size: int) -> torch.Tensor:
     """The whole clip without augmentation, `(T, 3, size, size)` uint8: what fills the FaceFeat Cache."""
     centre = np.array([[(frames.shape[2] - 1) / 2, (frames.shape[1] - 1) / 2]])
-    return cut_tube(frames, square_boxes(np.repeat(centre, len(frames), 0), min(frames.shape[1:3])), size)
+    return cut_tube(frames, square_boxes(centre, min(frames.shape[1:3])), size)
 
 
 def photometric(tubes: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:

@@ -1,17 +1,47 @@
-"""The two terms of PrefAce's loss as pure functions.
+"""The terms of PrefAce's loss, and what a teacher's targets are, as pure functions.
 
 Shapes at line ends: B clips, G teacher views, V student views, K prototypes, d width of the cache, N negatives.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch.nn.functional import log_softmax
+from torch.nn.functional import log_softmax, normalize
 
 
 def teacher_distribution(logits: torch.Tensor, centre: torch.Tensor, temperature: float) -> torch.Tensor:
     """softmax((logits - centre) / temperature) over the last axis, float32, without gradient (DINO's centring)."""
     return ((logits.detach().float() - centre) / temperature).softmax(dim=-1)
+
+
+def sinkhorn_distribution(
+    logits: torch.Tensor,
+    temperature: float,
+    gather: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor,
+    iterations: int = 3,
+) -> torch.Tensor:
+    """exp(logits / temperature), scaled by Sinkhorn and Knopp's steps until every prototype is used about as much.
+
+    Not stated by PrefAce, an alternative to centring (SwAV, DINOv2): all teacher views are scaled together, as in
+    DINOv2. Each step divides by the sum over all views and clips, then by the sum over prototypes, here as logarithms.
+
+    Args:
+        logits: `(global views, batch, num_prototypes)`.
+        temperature: of the teacher.
+        gather: joins the rows of all processes, so that the sums are over the whole global batch.
+        iterations: SwAV, DINOv2: 3.
+
+    Returns:
+        Distributions over the last axis, float32, without gradient.
+    """
+    scaled = logits.detach().float() / temperature  # (G, B, K)
+    for _ in range(iterations):
+        used = scaled.flatten(0, 1).logsumexp(dim=0, keepdim=True)  # (1, K)
+        scaled = scaled - gather(used).logsumexp(dim=0)
+        scaled = scaled.log_softmax(dim=-1)
+    return scaled.exp()
 
 
 def entropy(distribution: torch.Tensor) -> torch.Tensor:
@@ -73,3 +103,24 @@ def instance_loss(
     own = instance_ids[:, None] == negative_ids  # (B, N)
     push = push.masked_fill(own, float("-inf"))
     return (torch.cat([pull[..., None], push], dim=-1).logsumexp(dim=-1) - pull).mean(dim=1)
+
+
+def koleo_loss(features: torch.Tensor) -> torch.Tensor:
+    """KoLeo: -log of the distance of each clip's unit vector to its nearest neighbour, which spreads the clips.
+
+    Not stated by PrefAce, an option (Sablayrolles et al. 2019; DINOv2: on the features before the head, view by view,
+    so that the views of one clip are not pushed apart, among the clips of one process).
+
+    Args:
+        features: `(views, batch, hidden_size)`.
+
+    Returns:
+        `(views,)`: the mean over the batch; 0 for a single clip, which has no neighbour.
+    """
+    if features.shape[1] < 2:
+        return features.new_zeros(len(features))
+    features = normalize(features.float(), dim=-1)
+    similarity = (features @ features.mT).detach()  # (V, B, B)
+    similarity.diagonal(dim1=1, dim2=2).fill_(-2)
+    nearest = similarity.argmax(dim=-1)[..., None].expand_as(features)  # (V, B, d)
+    return -((features - features.gather(1, nearest)).norm(dim=-1) + 1e-8).log().mean(dim=1)

@@ -17,10 +17,21 @@ from preface_hf.data.streams import Batch
 from preface_hf.data.views import photometric
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.base import ObjectiveOutput
+from preface_hf.objectives.collapse import watch
 from preface_hf.objectives.facefeat_cache import FaceFeatCache
-from preface_hf.objectives.losses import distillation_loss, entropy, instance_loss, teacher_distribution
+from preface_hf.objectives.losses import (
+    distillation_loss,
+    entropy,
+    instance_loss,
+    koleo_loss,
+    sinkhorn_distribution,
+    teacher_distribution,
+)
 from preface_hf.objectives.teacher import Teacher
 from preface_hf.training.schedules import cosine, linear
+
+
+TARGETS = ("centring", "sinkhorn")
 
 
 @dataclass
@@ -32,6 +43,8 @@ class PrefAceObjectiveConfig:
     local_weight: float = 1.0
     landmark_weight: float = 1.0
     instance_weight: float = 1.0  # of L_ID; 0 leaves the FaceFeat Cache out
+    koleo_weight: float = 0.0  # of KoLeo on the student's pooled global tubes, summed over them (DINOv2: 0.1)
+    targets: str = "centring"  # what keeps the teacher from collapse: centring or sinkhorn
     student_temperature: float = 0.1
     teacher_temperature: float = 0.07
     teacher_temperature_start: float = 0.04
@@ -41,6 +54,10 @@ class PrefAceObjectiveConfig:
     instance_temperature: float = 0.07
     cache_momentum: float = 0.5
     cache_negatives: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.targets not in TARGETS:
+            raise ValueError(f"targets={self.targets!r} is unknown: choose one of {', '.join(TARGETS)}.")
 
 
 class PrefAceObjective:
@@ -96,21 +113,32 @@ class PrefAceObjective:
         clips = len(batch.instance_ids)
         targets, taught = self.teach(large, clips, step)
         logits, facefeat, pooled = self.student_views(large, small, clips)
-        self.pending.append({"ids": batch.instance_ids, "student": pooled, **taught})
-        distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
-        loss, logs = self.weigh_families(distill, len(targets))
-        if self.config.instance_weight:
-            negative_ids, negatives = self.cache.negatives(self.seed, step)
-            positives = self.cache.lookup(batch.instance_ids)
-            identity = instance_loss(
-                facefeat, batch.instance_ids, positives, negatives, negative_ids, self.config.instance_temperature
-            ).mean()
-            loss = loss + self.config.instance_weight * identity
-            logs["loss_id"] = identity.detach()
+        self.pending.append({"ids": batch.instance_ids, "student": pooled.detach(), **taught})
+        with torch.autocast(large.device.type, enabled=False):  # einsum would leave float32
+            distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
+            loss, logs = self.weigh_families(distill, len(targets))
+            if self.config.instance_weight:
+                identity = self.identity_loss(facefeat, batch.instance_ids, step)
+                loss = loss + self.config.instance_weight * identity
+                logs["loss_id"] = identity.detach()
+            if self.config.koleo_weight:
+                koleo = koleo_loss(pooled.unflatten(0, (clips, -1)).transpose(0, 1)).sum()
+                loss = loss + self.config.koleo_weight * koleo
+                logs["loss_koleo"] = koleo.detach()
         logs["teacher_entropy"] = entropy(targets).mean()
+        logs["kl"] = logs["loss_distill"] - logs["teacher_entropy"]  # every teacher view has as many pairs
         # What a target tells about its clip, in nats: 0 after a collapse, at most the log of the number of clips.
         logs["teacher_information"] = (entropy(targets.mean(dim=1)) - entropy(targets).mean(dim=1)).mean()
-        return ObjectiveOutput(loss, logs)
+        features = self.gather(pooled.detach()[:: len(targets)].contiguous())  # the first global tube of each clip
+        best = self.gather(targets.argmax(dim=-1).flatten())
+        return ObjectiveOutput(loss, {**logs, **watch(features, best, targets.shape[-1])})
+
+    def identity_loss(self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int) -> torch.Tensor:
+        """L_ID of the student's cache features `(V, B, d)`: the mean over views and clips."""
+        negative_ids, negatives = self.cache.negatives(self.seed, step)
+        positives = self.cache.lookup(instance_ids)
+        temperature = self.config.instance_temperature
+        return instance_loss(facefeat, instance_ids, positives, negatives, negative_ids, temperature).mean()
 
     def view_pixels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Global and small tubes of all clips as rows, clip by clip: `(B*G, T, 3, S, S)`, `(B*(V-G), T, 3, s, s)`."""
@@ -135,20 +163,22 @@ class PrefAceObjective:
             self.config.teacher_temperature_start,
             self.config.teacher_temperature,
         )
+        if self.config.targets == "sinkhorn":
+            return sinkhorn_distribution(logits, temperature, self.gather), means
         return teacher_distribution(logits, self.centre, temperature), means
 
     def student_views(
         self, large: torch.Tensor, small: torch.Tensor, clips: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The student on every view: prototype logits `(V, B, K)` and cache features `(V, B, d)`, globals first; and
-        its features of the global tubes `(B*G, D)`, without gradient."""
+        its pooled features of the global tubes `(B*G, D)`."""
         outputs = [self.student(rows) for rows in (large, small) if len(rows)]
         split = [
             [values.unflatten(0, (clips, -1)).transpose(0, 1) for values in (out.prototype_logits, out.facefeat)]
             for out in outputs
         ]
         logits, facefeat = (torch.cat(parts) for parts in zip(*split, strict=True))
-        return logits, facefeat, outputs[0].pooler_output.detach().float()
+        return logits, facefeat, outputs[0].pooler_output.float()
 
     def weigh_families(self, distill: torch.Tensor, num_global: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """L_distill from its views `(V,)`: mean over pairs, each weighted by its family; and each family's mean."""

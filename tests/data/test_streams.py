@@ -1,5 +1,6 @@
 """A stream goes on exactly from where it is started, and reads no more than it needs."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -43,6 +44,15 @@ def test_batches_do_not_depend_on_the_loading_processes(data):
     for workers in (1, 2):
         loaded = list(islice(view_loader(stream, workers), 4))
         assert all(same(one, other) for one, other in zip(direct, loaded, strict=True))
+
+
+def test_tubes_of_several_speeds_come_from_seed_epoch_and_instance(data):
+    config = replace(VIEWS, global_rates=[1, 4], local_rates=[2, 3])
+    stream = ViewStream(data, config, batch_size=4, seed=2)
+    whole, late = list(islice(stream, 3)), next(iter(ViewStream(data, config, batch_size=4, seed=2, start=2)))
+    assert same(whole[2], late) and whole[0].small_tubes.shape == (4, 7, 4, 3, 16, 16)
+    [(_, row)] = next(ViewStream(data, config, batch_size=1, seed=2).blocks())
+    assert not torch.equal(stream.views(0, row).global_tubes, stream.views(1, row).global_tubes)
 
 
 def test_starting_later_skips_exactly(data):

@@ -1,12 +1,23 @@
 """Tubes follow their part, flips swap sides, and everything comes from the generator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from preface_hf.data.landmarks import MIRRORED, PARTS, flip_landmarks, part_boxes
 from preface_hf.data.synthetic import draw_clip
-from preface_hf.data.views import ViewConfig, cut_tube, make_views, mirror, photometric, plain_view, sample_indices
+from preface_hf.data.views import (
+    ViewConfig,
+    cut_tube,
+    make_views,
+    mirror,
+    photometric,
+    plain_view,
+    sample_indices,
+    tube_indices,
+)
 
 
 CONFIG = ViewConfig(num_frames=8, global_size=48, local_size=24)
@@ -57,6 +68,24 @@ def test_tubes_follow_their_part_through_time(clip):
         assert all(torch.equal(tube[0], tube[i]) for i in range(1, 4)), part
 
 
+def test_resting_tubes_stay_at_their_mean_place(clip):
+    """A clip that moves as a whole: followed it stands still in a tube, cut at rest it moves; all else is the same."""
+    shifts = np.array([[0, 0], [4, 1], [6, -2], [-6, 5]])
+    frames = np.stack([np.roll(clip.frames[0], tuple(shift[::-1]), axis=(0, 1)) for shift in shifts])
+    landmarks = np.stack([clip.landmarks[0] + shift for shift in shifts]).astype(np.float32)
+    steady = ViewConfig(num_frames=4, global_size=48, local_size=24, flip_probability=0)
+    views, resting = (
+        make_views(frames, landmarks, config, np.random.default_rng(0))
+        for config in (steady, replace(steady, tracking=False))
+    )
+    mean_nose = part_boxes(landmarks, "nose").mean(axis=0, keepdims=True)
+    expected = cut_tube(frames, mean_nose, 24)
+    assert torch.equal(resting.small_tubes[resting.names[2:].index("nose")], expected)
+    moves = [(view.small_tubes[:, 1:] != view.small_tubes[:, :1]).float().mean() for view in (views, resting)]
+    assert moves[0] < 0.1 and moves[1] > 0.5  # a tube at the border sees the picture rolled round
+    assert torch.equal(views.global_tubes, resting.global_tubes) and torch.equal(views.colours, resting.colours)
+
+
 def test_a_box_beyond_the_border_repeats_the_edge():
     frames = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(3, axis=3)
     tube = cut_tube(frames, np.array([[-2.5, -2.5, 1.5, 1.5]]), 4)
@@ -96,6 +125,26 @@ def test_no_colour_change_is_the_identity():
     torch.testing.assert_close(photometric(tubes, views.colours[2:]), tubes, atol=1e-5, rtol=0)
 
 
+def test_tubes_share_the_frames_of_the_clip_unless_rates_are_given():
+    plain = tube_indices(60, CONFIG, np.random.default_rng(0))
+    assert plain.shape == (13, 8) and (plain == plain[0]).all()
+    config = replace(CONFIG, global_rates=[1, 4], local_rates=[3])
+    drawn = tube_indices(60, config, np.random.default_rng(0))
+    assert set(np.diff(drawn[:2]).ravel()) <= {1, 4} and (np.diff(drawn[2:]) == 3).all()
+    assert len(set(drawn[2:, 0])) > 1  # each at its own place
+    globals_only = tube_indices(60, replace(CONFIG, global_rates=[4]), np.random.default_rng(0))
+    assert (globals_only[2:] == plain[0]).all()
+
+
+def test_a_tube_shows_the_frames_that_are_asked_for(clip):
+    times = np.array([[7, 5, 3, 1], [0, 1, 2, 3]])
+    config = replace(CONFIG, num_frames=4, num_global=1, num_local=0, parts=["mouth"], flip_probability=0)
+    views = make_views(clip.frames, clip.landmarks, config, np.random.default_rng(0), times)
+    alone = make_views(clip.frames[times[0]], clip.landmarks[times[0]], config, np.random.default_rng(0))
+    mouth = cut_tube(clip.frames[:4], part_boxes(clip.landmarks[:4], "mouth"), 24)
+    assert torch.equal(views.global_tubes, alone.global_tubes) and torch.equal(views.small_tubes[0], mouth)
+
+
 @pytest.mark.parametrize("total", [1, 3, 8, 9, 15, 16, 40])
 def test_sampled_frames_are_in_order_and_inside(total):
     for seed in range(20):
@@ -110,7 +159,15 @@ def test_the_plain_view_is_the_whole_clip(clip):
     assert torch.equal(plain_view(clip.frames, 96), torch.from_numpy(clip.frames).permute(0, 3, 1, 2))
 
 
-@pytest.mark.parametrize(("settings", "named"), [({"num_global": 0}, "num_global=0"), ({"parts": ["ear"]}, "'ear'")])
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"num_global": 0}, "num_global=0"),
+        ({"parts": ["ear"]}, "'ear'"),
+        ({"local_rates": [2, 0]}, "0 in local_rates"),
+        ({"global_rates": ["fast"]}, "'fast' in global_rates"),
+    ],
+)
 def test_impossible_views_are_refused(settings, named):
     with pytest.raises(ValueError, match=named):
         ViewConfig(**settings)

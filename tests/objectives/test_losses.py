@@ -1,11 +1,19 @@
 """The losses against loops that a reader can follow, also after one backward and step."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import torch
 
-from preface_hf.objectives.losses import distillation_loss, instance_loss, teacher_distribution
+from preface_hf.objectives.losses import (
+    distillation_loss,
+    instance_loss,
+    koleo_loss,
+    sinkhorn_distribution,
+    teacher_distribution,
+)
 
 
 def slow_teacher_distribution(logits, centre, temperature):
@@ -51,6 +59,28 @@ def slow_instance_loss(features, ids, cache, negative_ids, temperature):
     return torch.stack(losses)
 
 
+def slow_sinkhorn_distribution(logits, temperature):
+    rows = torch.exp(logits / temperature).double().flatten(0, 1)
+    for _ in range(3):
+        for k in range(rows.shape[1]):
+            rows[:, k] = rows[:, k] / sum(float(row[k]) for row in rows) / rows.shape[1]
+        for row in rows:
+            row /= float(row.sum()) * len(rows)
+    return (rows * len(rows)).float().reshape(logits.shape)
+
+
+def slow_koleo_loss(features):
+    losses = []
+    for view in features:
+        unit = [row / row.norm() for row in view]
+        total = torch.zeros(())
+        for i in range(len(unit)):
+            distances = [(unit[i] - unit[j]).norm() for j in range(len(unit)) if j != i]
+            total = total - torch.log(min(distances)) / len(unit)
+        losses.append(total)
+    return torch.stack(losses)
+
+
 SIZES = [(1, 1, 2, 3), (2, 2, 3, 5), (2, 9, 4, 7), (3, 4, 1, 2)]  # global views, views, batch, prototypes
 
 
@@ -60,6 +90,62 @@ def test_teacher_distribution(num_global, views, batch, prototypes):
     logits, centre = torch.randn(num_global, batch, prototypes), torch.randn(prototypes)
     expected = slow_teacher_distribution(logits, centre, 0.3)
     torch.testing.assert_close(teacher_distribution(logits, centre, 0.3), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("num_global", "views", "batch", "prototypes"), SIZES)
+def test_sinkhorn_distribution(num_global, views, batch, prototypes):
+    torch.manual_seed(0)
+    logits = torch.rand(num_global, batch, prototypes) * 2 - 1
+    targets = sinkhorn_distribution(logits, 0.1)
+    torch.testing.assert_close(targets, slow_sinkhorn_distribution(logits, 0.1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(targets.sum(-1), torch.ones(num_global, batch))
+
+
+def test_sinkhorn_uses_all_prototypes_where_centring_would_use_one():
+    torch.manual_seed(0)
+    logits = 0.1 * torch.randn(2, 32, 4) + torch.tensor([0.9, 0.0, 0.0, 0.0])  # all clips prefer the first
+    used = sinkhorn_distribution(logits, 0.1).mean(dim=(0, 1))
+    torch.testing.assert_close(used, torch.full((4,), 0.25), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_sinkhorn_is_the_same_on_every_number_of_processes(world):
+    torch.manual_seed(0)
+    logits = torch.rand(2, 6, 5)
+    parts, meet = [None] * world, Barrier(world)
+
+    def process(rank):
+        def gather(rows):
+            parts[rank] = rows
+            meet.wait()
+            joined = torch.cat(parts)
+            meet.wait()
+            return joined
+
+        return sinkhorn_distribution(logits.chunk(world, dim=1)[rank], 0.07, gather)
+
+    with ThreadPoolExecutor(world) as pool:
+        shares = list(pool.map(process, range(world)))
+    torch.testing.assert_close(torch.cat(shares, dim=1), sinkhorn_distribution(logits, 0.07))
+
+
+@pytest.mark.parametrize(("views", "batch"), [(1, 2), (2, 5), (3, 9)])
+def test_koleo_loss_and_one_step(views, batch):
+    torch.manual_seed(0)
+    start, after = torch.randn(views, batch, 6), []
+    for loss_function in (koleo_loss, slow_koleo_loss):
+        features = start.clone().requires_grad_(True)
+        losses = loss_function(features)
+        losses.sum().backward()
+        after.append((losses.detach(), features.detach() - features.grad))
+    torch.testing.assert_close(after[0], after[1], atol=1e-5, rtol=1e-4)
+
+
+def test_koleo_is_finite_for_one_clip_and_for_twins():
+    assert koleo_loss(torch.randn(2, 1, 4)).tolist() == [0, 0]
+    twins = torch.ones(1, 2, 4, requires_grad=True)
+    koleo_loss(twins).sum().backward()
+    assert torch.isfinite(twins.grad).all()
 
 
 @pytest.mark.parametrize(("num_global", "views", "batch", "prototypes"), SIZES)

@@ -69,6 +69,82 @@ def test_loss_is_the_sum_of_its_terms_view_by_view(batch):
     torch.testing.assert_close(output.logs["loss_landmark"], per_view[4:].mean().detach(), atol=1e-4, rtol=1e-4)
 
 
+def loss_and_logs(batch, **config):
+    objective = make(**config)
+    fill(objective, batch)
+    output = objective(batch, step=3)
+    return float(output.loss.detach()), {name: float(value) for name, value in output.logs.items()}
+
+
+DISTILLED = {"loss_distill", "kl", "loss_global", "loss_local", "loss_landmark"}
+TARGETS = DISTILLED | {"teacher_entropy", "teacher_information"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "changed"),
+    [
+        ("global_weight", 0.5, {"loss_distill", "kl"}),
+        ("local_weight", 0.5, {"loss_distill", "kl"}),
+        ("landmark_weight", 0.0, {"loss_distill", "kl"}),
+        ("student_temperature", 0.2, DISTILLED),
+        ("teacher_temperature_start", 0.05, TARGETS),
+        ("targets", "sinkhorn", TARGETS),
+        ("instance_weight", 0.5, set()),
+        ("instance_temperature", 0.2, {"loss_id"}),
+        ("cache_negatives", 6, {"loss_id"}),
+        ("koleo_weight", 0.1, {"loss_koleo"}),
+        ("teacher_momentum", 0.5, None),
+        ("centre_momentum", 0.5, None),
+        ("cache_momentum", 0.9, None),
+    ],
+)
+def test_a_switch_changes_its_own_terms_only(batch, plain, setting, value, changed):
+    (loss, logs), (new_loss, new_logs) = plain, loss_and_logs(batch, **{setting: value})
+    assert (new_loss != loss) == (changed is not None)
+    different = {name for name in new_logs if new_logs[name] != logs.get(name)}
+    assert different - {"used_prototypes"} == (changed or set())
+
+
+@pytest.fixture(scope="module")
+def plain(batch):
+    return loss_and_logs(batch)
+
+
+def test_terms_add_up_with_their_weights(batch):
+    loss, logs = loss_and_logs(batch, instance_weight=0.5, koleo_weight=0.1)
+    assert loss == pytest.approx(logs["loss_distill"] + 0.5 * logs["loss_id"] + 0.1 * logs["loss_koleo"], rel=1e-5)
+
+
+def test_kl_is_what_the_student_adds_to_the_entropy_of_its_targets(batch):
+    _, logs = loss_and_logs(batch, local_weight=0.0, landmark_weight=0.0)
+    assert logs["kl"] == pytest.approx(logs["loss_global"] - logs["teacher_entropy"], rel=1e-5)
+    assert logs["kl"] > 0
+
+
+def test_watching_takes_one_row_a_clip_from_every_process(batch):
+    objective, gathered = make(), []
+    fill(objective, batch)
+    objective.gather = lambda rows: gathered.append(rows) or torch.cat([rows, rows])
+    objective(batch, step=0)
+    assert [tuple(rows.shape) for rows in gathered] == [(6, 64), (12,)]
+    first = objective.student(objective.pixel_values(batch.global_tubes[:, 0], batch.colours[:, 0])).pooler_output
+    torch.testing.assert_close(gathered[0], first.detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_unknown_targets_are_refused():
+    with pytest.raises(ValueError, match="targets='softmax' is unknown: choose one of centring, sinkhorn"):
+        PrefAceObjectiveConfig(targets="softmax")
+
+
+def test_losses_stay_in_float32_where_the_networks_do_not(batch):
+    objective = make()
+    fill(objective, batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = objective(batch, step=0)
+    assert output.loss.dtype == torch.float32
+    assert {value.dtype for value in output.logs.values()} == {torch.float32}
+
+
 def test_nothing_but_gradients_changes_before_the_step(batch):
     objective = make()
     fill(objective, batch)

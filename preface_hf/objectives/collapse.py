@@ -1,0 +1,60 @@
+"""What shows that a student or its teacher has stopped telling clips apart. Nothing here touches the loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch.nn.functional import normalize
+
+
+WATCHED_CLIPS = 256  # at most: the cost of the effective rank grows with the cube of them
+
+
+@torch.no_grad()
+def watch(features: torch.Tensor, best: torch.Tensor, num_prototypes: int) -> dict[str, torch.Tensor]:
+    """Scalars for the log, of a global batch.
+
+    Args:
+        features: pooled features of the student, a row a clip, `(clips, hidden_size)`.
+        best: the prototype that each of the teacher's targets is highest at, `(targets,)`.
+        num_prototypes: how many there are.
+    """
+    features = features[:WATCHED_CLIPS].float().nan_to_num(0, 0, 0)  # a loss that is not finite is reported elsewhere
+    used = torch.zeros(num_prototypes, device=best.device).index_fill_(0, best, 1.0)
+    return {
+        "feature_std": feature_std(features),
+        "effective_rank": effective_rank(features),
+        "used_prototypes": used.sum(),
+    }
+
+
+def feature_std(features: torch.Tensor) -> torch.Tensor:
+    """Mean over the width of the deviation of unit vectors `(rows, width)`: `1 / sqrt(width)` where they point all
+    ways, 0 where all point one way (Chen and He 2021, SimSiam)."""
+    return normalize(features, dim=-1).std(dim=0, correction=0).mean()
+
+
+def effective_rank(features: torch.Tensor) -> torch.Tensor:
+    """RankMe (Garrido et al. 2023): exp of the entropy of the singular values of `(rows, width)`, 1 to the smaller of
+    the two."""
+    tall = features.cpu().double()  # squared singular values would lose too much in float32
+    tall = tall if tall.shape[0] >= tall.shape[1] else tall.T
+    values = torch.linalg.eigvalsh(tall.T @ tall).clamp(min=0).sqrt()
+    shares = values / values.sum().clamp(min=1e-12)
+    return torch.special.entr(shares).sum().exp().float().to(features.device)
+
+
+def warning(logs: Mapping[str, float | torch.Tensor], num_prototypes: int) -> str | None:
+    """One sentence if the logged `loss_distill` is within 1 % of ln K, what an output that is the same for every clip
+    gives; `None` otherwise. A run may start there: say it once the warm-up is over."""
+    top = math.log(num_prototypes)
+    loss, entropy = (float(logs.get(name, math.nan)) for name in ("loss_distill", "teacher_entropy"))
+    if not math.isclose(loss, top, rel_tol=0, abs_tol=0.01 * top):
+        return None
+    if entropy > 0.95 * top:
+        cure = "the teacher's targets are flat: lower objective.teacher_temperature or set objective.targets: sinkhorn"
+    else:
+        cure = "the student does not follow its targets: raise learning_rate or lower views.brightness and contrast"
+    return f"loss_distill={loss:.3f} is within 1 % of ln {num_prototypes} = {top:.3f}, as after a collapse; {cure}."
