@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -12,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from accelerate.utils import set_seed
 
 from preface_hf.data.sets import open_mixture
 from preface_hf.data.streams import Batch, ViewStream, plain_clips, view_loader
-from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
-from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.build import build_accelerator, build_model, build_objective, build_processor
 from preface_hf.training.checkpoint import (
     claim_folder,
     latest_checkpoint,
@@ -30,11 +26,9 @@ from preface_hf.training.checkpoint import (
     save_published,
 )
 from preface_hf.training.curves import draw_curves
+from preface_hf.training.metrics import Metrics, progress_bar
+from preface_hf.training.optimizer import build_optimizer
 from preface_hf.training.schedules import cosine, warmup_cosine
-
-
-# Fields that a checkpoint's weights were trained with: a run that starts from it keeps them.
-FIXED_BY_WEIGHTS = ("layer_norm_eps", "qv_bias", "use_final_norm", "norm_after_pooling", "hidden_act")
 
 
 class Interrupted(Exception):
@@ -65,7 +59,7 @@ class Pretraining:
 
         self.processor = build_processor(self.model, init_from)
         self.objective = build_objective(arguments, self.model, self.processor, data.num_rows, self.accelerator)
-        optimizer = build_optimizer(arguments, self.model)
+        optimizer = build_optimizer(self.model, arguments.learning_rate)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.accelerator.register_for_checkpointing(self.objective)
 
@@ -224,97 +218,3 @@ def cores_for_loading(processes: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def build_accelerator(arguments: PretrainArguments) -> Accelerator:
-    """Accelerate with the precision and accumulation of the arguments."""
-    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
-    # Without the instance term the cache's projector gets no gradient, which DDP must be told.
-    unused = not arguments.objective_config().instance_weight
-    return Accelerator(
-        mixed_precision=arguments.mixed_precision,
-        gradient_accumulation_steps=arguments.gradient_accumulation_steps,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
-    )
-
-
-def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceForPreTraining:
-    """The student: new, or from the weights at `init_from`; `ValueError` where these do not fit."""
-    config = arguments.model_config()
-    if init_from:
-        try:
-            source = PrefAceConfig.from_pretrained(init_from)
-            config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
-            model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"cannot start from {init_from!r}: {' '.join(str(error).split())}") from error
-    else:
-        model = PrefAceForPreTraining(config)
-    if arguments.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-    return model.train()
-
-
-def build_processor(model: PrefAceForPreTraining, init_from: str | None) -> PrefAceVideoProcessor:
-    """The processor saved with the model: its clip size, normalised as the checkpoint it started from was."""
-    size = model.config.image_size
-    processor = PrefAceVideoProcessor(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, num_frames=model.config.num_frames
-    )
-    if init_from:
-        source = PrefAceVideoProcessor.from_pretrained(init_from)
-        for name in ("do_normalize", "image_mean", "image_std"):
-            setattr(processor, name, getattr(source, name))
-    return processor
-
-
-def build_objective(
-    arguments: PretrainArguments,
-    model: PrefAceForPreTraining,
-    processor: PrefAceVideoProcessor,
-    num_instances: int,
-    accelerator: Accelerator,
-) -> PrefAceObjective:
-    """The objective of the arguments for `num_instances` rows, on pixels normalised as by `processor`."""
-    plain = ([0.0] * 3, [1.0] * 3)
-    return PrefAceObjective(
-        model,
-        arguments.objective_config(),
-        num_instances=num_instances,
-        num_local=arguments.view_config().num_local,
-        max_steps=arguments.max_steps,
-        seed=arguments.seed,
-        pixels=(processor.image_mean, processor.image_std) if processor.do_normalize else plain,
-        gather=accelerator.gather,
-    )
-
-
-def build_optimizer(arguments: PretrainArguments, model: PrefAceForPreTraining) -> torch.optim.Optimizer:
-    """AdamW; biases and norms do not decay."""
-    groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
-    for weight in model.parameters():
-        groups[weight.ndim > 1].append(weight)
-    return torch.optim.AdamW(
-        [{"params": weights, "decays": decays} for decays, weights in groups.items()], lr=arguments.learning_rate
-    )
-
-
-def progress_bar(visible: bool) -> Progress:
-    """A bar over steps with the loss beside it; invisible on all but one process."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible)
-
-
-class Metrics:
-    """`metrics.jsonl`: a row per logged step. Rows after `step`, which a killed run may have left, are dropped."""
-
-    def __init__(self, path: Path, step: int):
-        self.path = path
-        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [row for row in rows if row.endswith("}") and json.loads(row)["step"] <= step]
-        path.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
-
-    def write(self, row: dict[str, float]) -> None:
-        """Append a row."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
