@@ -43,6 +43,7 @@ class PretrainArguments:
     gradient_checkpointing: bool = False
     publish: str = "teacher"  # whose weights final/ holds: teacher or student
     save_steps: int = 500
+    keep_checkpoints: int | None = 2  # the last so many; null keeps all
     logging_steps: int = 10
     num_workers: int = 1  # processes that decode and cut views
     shuffle_window: int = 512  # rows shuffled together, held in memory by all training processes together
@@ -57,6 +58,8 @@ class PretrainArguments:
         for name in ("max_steps", "batch_size", "gradient_accumulation_steps", "save_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be 1 or more.")
+        if self.keep_checkpoints is not None and self.keep_checkpoints < 1:
+            raise ValueError(f"keep_checkpoints={self.keep_checkpoints} must be 1 or more, or null to keep all.")
 
     def model_config(self) -> PrefAceConfig:
         """The model of the run; `ValueError` for an unknown key or sizes that do not divide."""
@@ -116,7 +119,7 @@ def build(cls: type, values: dict[str, Any], where: str) -> Any:
         default = getattr(cls, key, None)
         number = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
         sequence = isinstance(default, tuple) and isinstance(value, list)
-        if key == "data" and isinstance(value, dict):
+        if (key == "data" and isinstance(value, dict)) or (value is None and "None" in str(fields[key].type)):
             continue
         if default is not None and type(value) is not type(default) and not number and not sequence:
             raise ValueError(

@@ -19,11 +19,15 @@ from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.build import build_accelerator, build_model, build_objective, build_processor
 from preface_hf.training.checkpoint import (
+    beside,
     claim_folder,
     latest_checkpoint,
     load_checkpoint,
+    naming_what_failed,
+    put_in_place,
     save_checkpoint,
     save_published,
+    start_building,
 )
 from preface_hf.training.curves import draw_curves
 from preface_hf.training.metrics import Metrics, progress_bar
@@ -184,7 +188,8 @@ class Pretraining:
             self.metrics.write({"step": self.step, "epoch": epoch, **logs})
         stopping = self.agree_to_stop()
         if self.step % self.arguments.save_steps == 0 or last or stopping:
-            save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, self.unwrapped(), self.processor)
+            folder, keep = self.folder / "checkpoints", self.arguments.keep_checkpoints
+            save_checkpoint(self.accelerator, folder, self.step, self.unwrapped(), self.processor, keep)
         if stopping and not last:
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
 
@@ -202,7 +207,11 @@ class Pretraining:
         final = self.folder / "final"
         if self.accelerator.is_main_process:
             teacher = self.arguments.publish == "teacher"
-            save_published(final, self.objective.teacher.model if teacher else self.unwrapped(), self.processor)
+            building = beside(final)
+            start_building(building)
+            with naming_what_failed(final):
+                save_published(building, self.objective.teacher.model if teacher else self.unwrapped(), self.processor)
+            put_in_place(building, final)
             draw_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
         self.accelerator.wait_for_everyone()
         return final

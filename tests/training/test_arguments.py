@@ -37,6 +37,8 @@ def test_resolved_settings_load_again(tmp_path):
         ("objective: {wombat: 8}", "unknown key 'wombat' in objective: known keys"),
         ("batch_size: many", "batch_size='many' is a str, but int is needed"),
         ("max_steps: 0", "max_steps=0"),
+        ("keep_checkpoints: 0", "keep_checkpoints=0 must be 1 or more, or null"),
+        ("max_steps: null", "max_steps=None is a NoneType, but int is needed"),
         ("size: vit-xxl", "size='vit-xxl' is unknown: choose one of vit-t"),
         ("method: magic", "method='magic'"),
         ("model: {num_frames: 15}", "num_frames=15 .* tubelet_size=2"),

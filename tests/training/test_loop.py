@@ -263,3 +263,37 @@ def test_ctrl_c_saves_and_exits_130(tiny_settings, tmp_path):
     assert process.returncode == 130, errors
     assert "go on with --resume" in errors
     assert latest_checkpoint(tmp_path / "run/checkpoints") is not None
+
+
+def test_the_last_checkpoints_are_kept(tiny_settings, tmp_path):
+    for keep, left in ((1, [6]), (2, [4, 6]), (None, [2, 4, 6])):
+        folder = tmp_path / str(keep)
+        run({**tiny_settings, "save_steps": 2, "keep_checkpoints": keep}, folder)
+        assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == [f"step-{step:08d}" for step in left]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.bin"])
+def test_a_full_disk_leaves_the_last_checkpoint(tiny_settings, tmp_path, stop_after, file):
+    """No file may grow to the size of `file` of a checkpoint: its writer fails in the middle."""
+    import resource
+
+    settings = {**tiny_settings, "max_steps": 8}
+    final = run(settings, tmp_path / "whole")
+    disarm = stop_after(4)
+    with pytest.raises(Stopped):
+        run(settings, tmp_path / "cut")
+    disarm()
+    good = tmp_path / "cut/checkpoints/step-00000003"
+    room = (good / file).stat().st_size - 1000
+    limited = subprocess.run(
+        command(settings, tmp_path / "cut", "--resume"), env=environment(), cwd=tmp_path, capture_output=True,
+        text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )  # fmt: skip
+    assert limited.returncode == 2 and "Traceback" not in limited.stderr, limited.stderr
+    assert "step-00000006 could not be written" in limited.stderr.splitlines()[-1]
+    assert [path for path in (tmp_path / "cut/checkpoints").iterdir() if path.name[0] != "."] == [good]
+    again = run(settings, tmp_path / "cut", resume=True)
+    assert_same(load_file(final / "model.safetensors"), load_file(again / "model.safetensors"))
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000008") for name in ("whole", "cut")))
+    assert not list((tmp_path / "cut").rglob(".*"))
