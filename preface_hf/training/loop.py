@@ -30,7 +30,8 @@ from preface_hf.training.checkpoint import (
     start_building,
 )
 from preface_hf.training.curves import draw_curves
-from preface_hf.training.metrics import Metrics, progress_bar
+from preface_hf.training.guards import check_finite
+from preface_hf.training.metrics import Metrics, mean_logs, progress_bar
 from preface_hf.training.optimizer import build_optimizer
 from preface_hf.training.schedules import cosine, warmup_cosine
 
@@ -135,7 +136,7 @@ class Pretraining:
             with self.accelerator.accumulate(self.objective.student):
                 with self.accelerator.autocast():
                     output = self.objective(batch, self.step)
-                self.check_finite(output.loss, batch)
+                check_finite(self.accelerator, output, batch, self.step + 1, self.folder)
                 self.accelerator.backward(output.loss)
                 if self.accelerator.sync_gradients:
                     schedule["grad_norm"] = self.clip_gradients()
@@ -145,8 +146,7 @@ class Pretraining:
         if not self.accelerator.optimizer_step_was_skipped:
             self.objective.after_step(self.step)
         self.step += 1
-        means = {name: float(torch.stack([row[name] for row in logged]).mean()) for name in logged[0]}
-        return {**means, **schedule, "seconds": time.perf_counter() - started}
+        return {**mean_logs(self.accelerator, logged), **schedule, "seconds": time.perf_counter() - started}
 
     def set_schedules(self) -> dict[str, float]:
         """Set learning rate and weight decay of the coming step; returns them for the log."""
@@ -171,14 +171,6 @@ class Pretraining:
         if self.step * self.global_batch < self.arguments.freeze_prototypes_epochs * self.data.num_rows:
             self.model.prototypes.weight.grad = None
         return float(norm)
-
-    def check_finite(self, loss: torch.Tensor, batch: Batch) -> None:
-        """`FloatingPointError`, naming step and instances, for a loss that is NaN or infinite."""
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {float(loss)} at step {self.step + 1} on instances {batch.instance_ids.tolist()}: "
-                f"lower learning_rate or leave mixed precision; {self.folder / 'checkpoints'} is whole."
-            )
 
     def after_train_step(self, logs: dict[str, float]) -> None:
         """Log, save and stop where it is time to; raises `Interrupted` after a signal."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
+from accelerate import Accelerator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
@@ -21,6 +23,12 @@ class Metrics:
         """Append a row."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def mean_logs(accelerator: Accelerator, logged: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    """The means of scalars by name over the accumulated batches and all processes."""
+    means = torch.stack([torch.stack([row[name] for row in logged]).mean().float() for name in logged[0]])
+    return dict(zip(logged[0], accelerator.reduce(means, "mean").tolist(), strict=True))
 
 
 def progress_bar(visible: bool) -> Progress:

@@ -15,9 +15,13 @@ from safetensors.torch import load_file
 
 from preface_hf import PrefAceModel, PrefAceVideoProcessor
 from preface_hf.data.prepare import prepare
+from preface_hf.data.streams import Batch
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
+from preface_hf.objectives.base import ObjectiveOutput
+from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import latest_checkpoint
+from preface_hf.training.guards import check_finite
 from preface_hf.training.loop import Pretraining, pretrain
 
 
@@ -200,6 +204,42 @@ def test_accumulated_gradients_are_those_of_one_large_batch(tiny_settings, tmp_p
     assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / "two"), rel=1e-5)
     for key in one:
         torch.testing.assert_close(one[key].float(), two[key].float(), atol=2e-3, rtol=2e-2, msg=key)
+
+
+class Accelerated:
+    """Two processes in the eyes of who gathers: the other's loss is 1, and it had instances 8 and 9."""
+
+    is_main_process = True
+
+    def gather(self, tensor):
+        other = torch.tensor([8, 9])[None] if tensor.dtype == torch.long else torch.ones_like(tensor)
+        return torch.cat([tensor, other])
+
+
+def test_a_loss_that_is_no_number_leaves_its_batch(tmp_path):
+    batch = Batch(torch.tensor([3, 5]), *[torch.zeros(2)] * 3)
+    logs = {"loss_id": torch.tensor(2.0)}
+    check_finite(Accelerated(), ObjectiveOutput(torch.tensor(1.0), logs), batch, 4, tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FloatingPointError, match=r"nan at step 4 on instances \[3, 5\] .*nonfinite-step-4.json"):
+        check_finite(Accelerated(), ObjectiveOutput(torch.tensor(torch.nan), logs), batch, 4, tmp_path)
+    found = json.loads((tmp_path / "nonfinite-step-4.json").read_text())
+    assert found["instance_ids"] == [[3, 5], [8, 9]] and found["losses"][1] == 1
+    assert found["terms"] == [{"loss_id": 2.0}, {"loss_id": 1.0}]
+
+
+def test_a_run_that_diverges_stops_before_the_step(tiny_settings, tmp_path, monkeypatch):
+    whole = PrefAceObjective.__call__
+
+    def diverge(self, batch, step):
+        output = whole(self, batch, step)
+        return ObjectiveOutput(output.loss * (torch.inf if step == 4 else 1), output.logs)
+
+    monkeypatch.setattr(PrefAceObjective, "__call__", diverge)
+    with pytest.raises(FloatingPointError, match="inf at step 5"):
+        run(tiny_settings, tmp_path / "run")
+    assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3, 4]
+    assert len(json.loads((tmp_path / "run/nonfinite-step-5.json").read_text())["instance_ids"][0]) == 4
 
 
 def command(settings, folder, *flags, processes=1):
