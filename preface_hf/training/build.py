@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
@@ -9,10 +12,15 @@ from accelerate.utils import DistributedDataParallelKwargs
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.checkpoint import OBJECTIVE_FILE
 
 
 # Fields that a checkpoint's weights were trained with: a run that starts from it keeps them.
 FIXED_BY_WEIGHTS = ("layer_norm_eps", "qv_bias", "use_final_norm", "norm_after_pooling", "hidden_act")
+# Fields that must be alike: those that give the weights of the encoder, and of the heads, their shapes and sense.
+SIZES = ("num_channels", "patch_size", "tubelet_size", "hidden_size", "intermediate_size")
+ENCODER = (*SIZES, "num_hidden_layers", "num_attention_heads")
+HEADS = ("projector_hidden_size", "projector_output_size", "num_prototypes", "facefeat_size")
 
 
 def build_accelerator(arguments: PretrainArguments) -> Accelerator:
@@ -33,6 +41,7 @@ def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceF
     if init_from:
         try:
             source = PrefAceConfig.from_pretrained(init_from)
+            check_alike(source, config)
             config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
             model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
         except (OSError, ValueError) as error:
@@ -42,6 +51,18 @@ def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceF
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     return model.train()
+
+
+def check_alike(source: PrefAceConfig, config: PrefAceConfig) -> None:
+    """`ValueError` listing the fields in which weights of `source` do not fit a model of `config`."""
+    heads = HEADS if source.architectures == ["PrefAceForPreTraining"] else ()
+    pairs = [(name, getattr(source, name), getattr(config, name)) for name in (*ENCODER, *heads)]
+    differences = [f"{name}: {theirs} -> {ours}" for name, theirs, ours in pairs if theirs != ours]
+    if differences:
+        raise ValueError(
+            f"its weights are for another model than this run's ({', '.join(differences)}): set the size, or these in "
+            f"the section `model`, to what the checkpoint has."
+        )
 
 
 def build_processor(model: PrefAceForPreTraining, init_from: str | None) -> PrefAceVideoProcessor:
@@ -76,3 +97,19 @@ def build_objective(
         pixels=(processor.image_mean, processor.image_std) if processor.do_normalize else plain,
         gather=accelerator.gather,
     )
+
+
+def continue_objective(objective: PrefAceObjective, init_from: str, accelerator: Accelerator) -> bool:
+    """Take teacher, centres and FaceFeat Cache over from `init_from`, if it is a checkpoint of a run on as many
+    instances; says in one line whether it was."""
+    file = Path(init_from) / OBJECTIVE_FILE
+    state = torch.load(file, map_location="cpu", weights_only=True) if file.is_file() else None
+    ours = len(objective.cache)
+    theirs = len(state["cache"]["entries"]) if state else 0
+    if state and theirs == ours:
+        objective.load_state_dict(state)
+        accelerator.print(f"student, teacher and FaceFeat Cache go on from {init_from}.")
+        return True
+    reason = f"that cache has {theirs} instances, this set {ours}" if state else "it holds no training state"
+    accelerator.print(f"the student starts from {init_from}; teacher and FaceFeat Cache start anew ({reason}).")
+    return False

@@ -31,6 +31,8 @@ FREE = {
     "publish",
 }
 
+OBJECTIVE_FILE = "custom_checkpoint_0.pkl"  # Accelerate's name for the first object registered for checkpointing
+
 
 def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideoProcessor) -> None:
     """Model, its code and its processor: what goes to the Hub."""

@@ -17,7 +17,13 @@ from preface_hf.data.sets import open_mixture
 from preface_hf.data.streams import Batch, ViewStream, plain_clips, view_loader
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.training.arguments import PretrainArguments
-from preface_hf.training.build import build_accelerator, build_model, build_objective, build_processor
+from preface_hf.training.build import (
+    build_accelerator,
+    build_model,
+    build_objective,
+    build_processor,
+    continue_objective,
+)
 from preface_hf.training.checkpoint import (
     beside,
     claim_folder,
@@ -72,14 +78,17 @@ class Pretraining:
         self.global_batch = arguments.batch_size * self.accelerator.num_processes
         self.global_batch *= arguments.gradient_accumulation_steps
         checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
+        self.begun = checkpoint is not None
         if checkpoint:
             self.step = load_checkpoint(self.accelerator, checkpoint)
+        elif init_from:
+            self.begun = continue_objective(self.objective, init_from, self.accelerator)
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
         self.stopping = False
 
     def train(self) -> Path:
         """Run to the last step and publish."""
-        if self.step == 0:
+        if not self.begun:
             self.start()
         previous = signal.signal(signal.SIGINT, self.stop)
         try:

@@ -12,8 +12,10 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import VideoMAEConfig, VideoMAEModel
 
-from preface_hf import PrefAceModel, PrefAceVideoProcessor
+from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
+from preface_hf.convert import convert
 from preface_hf.data.prepare import prepare
 from preface_hf.data.streams import Batch
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
@@ -154,6 +156,42 @@ def test_starting_from_a_checkpoint(tiny_settings, tmp_path):
         run(tiny_settings, tmp_path / "third", init_from=str(tmp_path / "nowhere"))
 
 
+def test_starting_from_a_checkpoint_of_a_run(tiny_settings, tmp_path, capsys):
+    """On as many instances, teacher and cache go on; else they start anew, and it is said."""
+    run(tiny_settings, tmp_path / "first")
+    source = tmp_path / "first/checkpoints/step-00000006"
+    other = str(write_drawn(tmp_path / "three"))
+    found = {}
+    for name, data in (("same", tiny_settings["data"]), ("other", other)):
+        arguments = {**tiny_settings, "data": data, "output_dir": str(tmp_path / name)}
+        started = Pretraining(build(PretrainArguments, arguments, "test"), init_from=str(source))
+        found[name] = capsys.readouterr().out
+        teacher = started.objective.teacher.state_dict()
+        alike = all(torch.equal(value, state(source)[f"teacher {key}"]) for key, value in teacher.items())
+        assert (alike, started.begun) == (name == "same", name == "same")
+        assert torch.equal(started.objective.cache.entries, state(source)["cache"]) if alike else True
+    assert found["same"].endswith(f"student, teacher and FaceFeat Cache go on from {source}.\n")
+    assert found["other"].endswith("start anew (that cache has 12 instances, this set 3).\n")
+    run({**tiny_settings, "max_steps": 1}, tmp_path / "again", init_from=str(source))
+    assert "go on from" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"hidden_size": 48, "num_hidden_layers": 1}, r"hidden_size: 32 -> 48, num_hidden_layers: 2 -> 1\): set"),
+        ({"num_attention_heads": 4, "num_prototypes": 8}, r"num_attention_heads: 2 -> 4, num_prototypes: 32 -> 8\)"),
+    ],
+)
+def test_starting_from_another_model_names_what_differs(tiny_settings, tmp_path, model, message):
+    config = build(PretrainArguments, tiny_settings, "test").model_config()
+    PrefAceForPreTraining(config).save_pretrained(tmp_path / "source")
+    settings = {**tiny_settings, "model": {**tiny_settings["model"], **model}}
+    with pytest.raises(ValueError, match=message):
+        run(settings, tmp_path / "run", init_from=str(tmp_path / "source"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
     """A checkpoint that wants plain pixels and pools before the norm (MARLIN) goes on so."""
     source = build(PretrainArguments, tiny_settings, "test").model_config()
@@ -164,6 +202,28 @@ def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
     assert PrefAceVideoProcessor.from_pretrained(final).do_normalize is False
     config = PrefAceModel.from_pretrained(final).config
     assert (config.norm_after_pooling, config.layer_norm_eps) == (True, 1e-5)
+
+
+def test_starting_from_a_converted_videomae(tiny_settings, tmp_path, capsys):
+    sizes = (
+        "image_size",
+        "num_frames",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    )
+    fields = build(PretrainArguments, tiny_settings, "test").model_config().to_dict()
+    VideoMAEModel(VideoMAEConfig(**{k: fields[k] for k in (*sizes, "patch_size")})).save_pretrained(
+        tmp_path / "theirs"
+    )
+    convert("videomae", str(tmp_path / "theirs"), tmp_path / "ours")
+    arguments = build(PretrainArguments, {**tiny_settings, "output_dir": str(tmp_path / "run")}, "test")
+    started = Pretraining(arguments, init_from=str(tmp_path / "ours"))
+    assert "start anew (it holds no training state)" in capsys.readouterr().out
+    encoder = PrefAceModel.from_pretrained(tmp_path / "ours").state_dict()
+    assert all(torch.equal(started.model.preface.state_dict()[key], encoder[key]) for key in encoder)
+    assert (started.train() / "model.safetensors").exists()
 
 
 def test_a_taken_folder_is_left_alone(tiny_settings, tmp_path):
