@@ -34,6 +34,7 @@ class PretrainArguments:
     gradient_accumulation_steps: int = 1
     learning_rate: float = 5e-4  # peak, for a global batch of 256; scaled linearly (DINO)
     final_learning_rate: float = 1e-6
+    layer_decay: float = 1.0  # learning rate of a layer, over that of the layer above it
     warmup_steps: int = 100
     weight_decay: float = 0.04
     final_weight_decay: float = 0.4
@@ -58,6 +59,8 @@ class PretrainArguments:
         for name in ("max_steps", "batch_size", "gradient_accumulation_steps", "save_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be 1 or more.")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay={self.layer_decay} must be above 0 and at most 1 (no decay).")
         if self.keep_checkpoints is not None and self.keep_checkpoints < 1:
             raise ValueError(f"keep_checkpoints={self.keep_checkpoints} must be 1 or more, or null to keep all.")
 

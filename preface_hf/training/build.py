@@ -49,7 +49,9 @@ def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceF
     else:
         model = PrefAceForPreTraining(config)
     if arguments.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+        # transformers renamed it, and warns at the old name.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable()
     return model.train()
 
 

@@ -70,7 +70,7 @@ class Pretraining:
 
         self.processor = build_processor(self.model, init_from)
         self.objective = build_objective(arguments, self.model, self.processor, data.num_rows, self.accelerator)
-        optimizer = build_optimizer(self.model, arguments.learning_rate)
+        optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.accelerator.register_for_checkpointing(self.objective)
 
@@ -170,7 +170,7 @@ class Pretraining:
         )
         decay = cosine(step, total, arguments.weight_decay, arguments.final_weight_decay)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
             group["weight_decay"] = decay if group["decays"] else 0.0
         return {"learning_rate": rate, "weight_decay": decay}
 

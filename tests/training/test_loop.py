@@ -246,6 +246,7 @@ def test_a_batch_larger_than_the_set_and_accumulation(tiny_settings, tmp_path):
     assert all(torch.isfinite(torch.tensor(losses(tmp_path / name))).all() for name in ("large", "accumulated"))
 
 
+@pytest.mark.filterwarnings("error:.*gradient_checkpointing_enable")
 @pytest.mark.parametrize("settings", [{"mixed_precision": "bf16"}, {"gradient_checkpointing": True}])
 def test_precision_and_checkpointing_keep_the_loss(tiny_settings, tmp_path, settings):
     run({**tiny_settings, "max_steps": 2}, tmp_path / "plain")
