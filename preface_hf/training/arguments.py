@@ -16,6 +16,7 @@ from preface_hf.objectives.preface import PrefAceObjectiveConfig
 
 
 METHODS = ("preface",)
+TRACKERS = ("tensorboard", "trackio")
 
 
 @dataclass
@@ -46,6 +47,7 @@ class PretrainArguments:
     save_steps: int = 500
     keep_checkpoints: int | None = 2  # the last so many; null keeps all
     logging_steps: int = 10
+    report_to: list[str] = field(default_factory=list)  # beside metrics.jsonl: tensorboard, trackio
     num_workers: int = 1  # processes that decode and cut views
     shuffle_window: int = 512  # rows shuffled together, held in memory by all training processes together
     seed: int = 0
@@ -56,6 +58,8 @@ class PretrainArguments:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
+        if not isinstance(self.report_to, list) or not set(self.report_to) <= set(TRACKERS):
+            raise ValueError(f"report_to={self.report_to!r} must be a list of some of {', '.join(TRACKERS)}.")
         for name in ("max_steps", "batch_size", "gradient_accumulation_steps", "save_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be 1 or more.")

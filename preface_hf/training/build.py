@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -24,13 +25,18 @@ HEADS = ("projector_hidden_size", "projector_output_size", "num_prototypes", "fa
 
 
 def build_accelerator(arguments: PretrainArguments) -> Accelerator:
-    """Accelerate with the precision and accumulation of the arguments."""
+    """Accelerate with the precision, accumulation and trackers of the arguments."""
+    for name in arguments.report_to:  # Accelerate leaves out in silence what is not installed
+        if find_spec(name) is None:
+            raise ValueError(f"report_to: {name} is not installed: pip install {name}, or leave it out.")
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     # Without the instance term the cache's projector gets no gradient, which DDP must be told.
     unused = not arguments.objective_config().instance_weight
     return Accelerator(
         mixed_precision=arguments.mixed_precision,
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
+        log_with=arguments.report_to,
+        project_dir=arguments.output_dir,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
     )
 

@@ -66,6 +66,9 @@ class Pretraining:
         self.model = build_model(arguments, init_from).to(self.accelerator.device)
         if self.accelerator.is_main_process:
             claim_folder(self.folder, {**resolved, "init_from": init_from}, resume)
+            self.accelerator.init_trackers(
+                "preface-hf", {k: v for k, v in resolved.items() if isinstance(v, int | float | str)}
+            )
         self.accelerator.wait_for_everyone()
 
         self.processor = build_processor(self.model, init_from)
@@ -102,6 +105,8 @@ class Pretraining:
                     self.after_train_step(logs)
         finally:
             signal.signal(signal.SIGINT, previous)
+            for tracker in self.accelerator.trackers:  # end_training() would also end the process group, for good
+                tracker.finish()
         return self.publish()
 
     def stop(self, *_: Any) -> None:
@@ -187,6 +192,7 @@ class Pretraining:
         if self.metrics and (self.step % self.arguments.logging_steps == 0 or self.step == 1 or last):
             epoch = self.step * self.global_batch / self.data.num_rows
             self.metrics.write({"step": self.step, "epoch": epoch, **logs})
+            self.accelerator.log({"epoch": epoch, **logs}, step=self.step)
         stopping = self.agree_to_stop()
         if self.step % self.arguments.save_steps == 0 or last or stopping:
             folder, keep = self.folder / "checkpoints", self.arguments.keep_checkpoints

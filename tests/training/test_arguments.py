@@ -37,6 +37,8 @@ def test_resolved_settings_load_again(tmp_path):
         ("objective: {wombat: 8}", "unknown key 'wombat' in objective: known keys"),
         ("batch_size: many", "batch_size='many' is a str, but int is needed"),
         ("max_steps: 0", "max_steps=0"),
+        ("report_to: tensorboard", "report_to='tensorboard' must be a list"),
+        ("report_to: [paper]", "report_to=.'paper'. must be a list of some of tensorboard, trackio"),
         ("layer_decay: 1.5", "layer_decay=1.5 must be above 0 and at most 1"),
         ("keep_checkpoints: 0", "keep_checkpoints=0 must be 1 or more, or null"),
         ("max_steps: null", "max_steps=None is a NoneType, but int is needed"),

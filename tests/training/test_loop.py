@@ -21,6 +21,7 @@ from preface_hf.data.streams import Batch
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.objectives.base import ObjectiveOutput
 from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.training import build as training_build
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import latest_checkpoint
 from preface_hf.training.guards import check_finite
@@ -301,6 +302,23 @@ def test_a_run_that_diverges_stops_before_the_step(tiny_settings, tmp_path, monk
         run(tiny_settings, tmp_path / "run")
     assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3, 4]
     assert len(json.loads((tmp_path / "run/nonfinite-step-5.json").read_text())["instance_ids"][0]) == 4
+
+
+def test_metrics_go_to_tensorboard(tiny_settings, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run({**tiny_settings, "report_to": ["tensorboard"]}, tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run/preface-hf")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses(tmp_path / "run"))
+
+
+def test_a_tracker_that_is_not_installed_is_named(tiny_settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_build, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="trackio is not installed: pip install trackio"):
+        run({**tiny_settings, "report_to": ["trackio"]}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def command(settings, folder, *flags, processes=1):
