@@ -117,7 +117,9 @@ def pretrain(
     mixed_precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16")] = None,
     num_workers: Annotated[int | None, typer.Option(help="loading processes")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint in OUTPUT_DIR")] = False,
-    init_from: Annotated[str | None, typer.Option(help="checkpoint whose weights the student starts from")] = None,
+    init_from: Annotated[
+        str | None, typer.Option(help="checkpoint to start from: any of PrefAce, or one of a run with its teacher")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; flags go before it")] = None,
 ) -> None:
     """Pretrain a model on a prepared set; the result is OUTPUT_DIR/final.

@@ -16,6 +16,7 @@ from preface_hf.objectives.preface import PrefAceObjectiveConfig
 
 
 METHODS = ("preface",)
+TRACKERS = ("tensorboard", "trackio")
 
 
 @dataclass
@@ -34,6 +35,7 @@ class PretrainArguments:
     gradient_accumulation_steps: int = 1
     learning_rate: float = 5e-4  # peak, for a global batch of 256; scaled linearly (DINO)
     final_learning_rate: float = 1e-6
+    layer_decay: float = 1.0  # learning rate of a layer, over that of the layer above it
     warmup_steps: int = 100
     weight_decay: float = 0.04
     final_weight_decay: float = 0.4
@@ -43,7 +45,9 @@ class PretrainArguments:
     gradient_checkpointing: bool = False
     publish: str = "teacher"  # whose weights final/ holds: teacher or student
     save_steps: int = 500
+    keep_checkpoints: int | None = 2  # the last so many; null keeps all
     logging_steps: int = 10
+    report_to: list[str] = field(default_factory=list)  # beside metrics.jsonl: tensorboard, trackio
     num_workers: int = 1  # processes that decode and cut views
     shuffle_window: int = 512  # rows shuffled together, held in memory by all training processes together
     seed: int = 0
@@ -54,9 +58,15 @@ class PretrainArguments:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
+        if not isinstance(self.report_to, list) or not set(self.report_to) <= set(TRACKERS):
+            raise ValueError(f"report_to={self.report_to!r} must be a list of some of {', '.join(TRACKERS)}.")
         for name in ("max_steps", "batch_size", "gradient_accumulation_steps", "save_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be 1 or more.")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay={self.layer_decay} must be above 0 and at most 1 (no decay).")
+        if self.keep_checkpoints is not None and self.keep_checkpoints < 1:
+            raise ValueError(f"keep_checkpoints={self.keep_checkpoints} must be 1 or more, or null to keep all.")
 
     def model_config(self) -> PrefAceConfig:
         """The model of the run; `ValueError` for an unknown key or sizes that do not divide."""
@@ -116,7 +126,7 @@ def build(cls: type, values: dict[str, Any], where: str) -> Any:
         default = getattr(cls, key, None)
         number = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
         sequence = isinstance(default, tuple) and isinstance(value, list)
-        if key == "data" and isinstance(value, dict):
+        if (key == "data" and isinstance(value, dict)) or (value is None and "None" in str(fields[key].type)):
             continue
         if default is not None and type(value) is not type(default) and not number and not sequence:
             raise ValueError(

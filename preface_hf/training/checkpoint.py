@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from safetensors import SafetensorError
 
 
 if TYPE_CHECKING:
@@ -18,7 +21,17 @@ if TYPE_CHECKING:
     from preface_hf.modeling import PrefAceVideoProcessor
 
 # Settings that may change when a run is resumed: they do not touch what is computed. (`data` may: `named_sets`.)
-FREE = {"output_dir", "save_steps", "logging_steps", "num_workers", "gradient_checkpointing", "publish"}
+FREE = {
+    "output_dir",
+    "save_steps",
+    "keep_checkpoints",
+    "logging_steps",
+    "num_workers",
+    "gradient_checkpointing",
+    "publish",
+}
+
+OBJECTIVE_FILE = "custom_checkpoint_0.pkl"  # Accelerate's name for the first object registered for checkpointing
 
 
 def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideoProcessor) -> None:
@@ -28,36 +41,82 @@ def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideo
 
 
 def save_checkpoint(
-    accelerator: Accelerator, folder: Path, step: int, model: PreTrainedModel, processor: PrefAceVideoProcessor
+    accelerator: Accelerator,
+    folder: Path,
+    step: int,
+    model: PreTrainedModel,
+    processor: PrefAceVideoProcessor,
+    keep: int | None = None,
 ) -> Path:
     """Write `folder/step-…` after `step` optimizer steps: model, optimizer, objective and generators of every process.
 
-    It is written beside its place and then renamed, so a checkpoint that exists is whole.
+    Then all but the last `keep` checkpoints are deleted. Raises `OSError` where the disk is full.
     """
     target = folder / f"step-{step:08d}"
-    building = folder / f".building-{target.name}"
+    building = beside(target)
     if accelerator.is_main_process:
-        for leftover in (building, target):
-            shutil.rmtree(leftover, ignore_errors=True)
-        building.mkdir(parents=True)
+        start_building(building)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(building))
-    if accelerator.is_main_process:
-        save_published(building, model, processor)
-        (building / "training.json").write_text(
-            json.dumps({"step": step, "processes": accelerator.num_processes}), encoding="utf-8"
-        )
+    with naming_what_failed(target):
+        accelerator.save_state(str(building))
+        if accelerator.is_main_process:
+            save_published(building, model, processor)
+            state = {"step": step, "processes": accelerator.num_processes}
+            (building / "training.json").write_text(json.dumps(state), encoding="utf-8")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        building.rename(target)
+        put_in_place(building, target)
+        for old in list_checkpoints(folder)[: -keep if keep else 0]:
+            discard(old)
     accelerator.wait_for_everyone()
     return target
 
 
+def beside(target: Path) -> Path:
+    """The name of `target` while it is not whole."""
+    return target.with_name(f".building-{target.name}")
+
+
+def start_building(building: Path) -> None:
+    """Make the folder `building`, and delete what a killed run may have left beside it."""
+    for leftover in building.parent.glob(".building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    building.mkdir(parents=True)
+
+
+def put_in_place(building: Path, target: Path) -> None:
+    """Give `building` the name `target`; so what has that name is whole."""
+    if target.exists():
+        discard(target)
+    building.rename(target)
+
+
+def discard(folder: Path) -> None:
+    """Delete `folder`. It loses its name first, so that half of it is never taken for the whole."""
+    shutil.rmtree(folder.rename(folder.with_name(f".building-old-{folder.name}")))
+
+
+@contextmanager
+def naming_what_failed(target: Path) -> Iterator[None]:
+    """Whatever a writer of tensors raises on a full disk becomes an `OSError` of one sentence."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise OSError(
+            f"{target} could not be written ({str(error).splitlines()[0]}): make room on the disk and go on with "
+            f"--resume; what was there before is whole."
+        ) from error
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, by step."""
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted(found, key=lambda path: int(path.name[5:]))
+
+
 def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the highest step, or `None`."""
-    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
-    return max(found, key=lambda path: int(path.name[5:]), default=None)
+    return next(reversed(list_checkpoints(folder)), None)
 
 
 def load_checkpoint(accelerator: Accelerator, checkpoint: Path) -> int:

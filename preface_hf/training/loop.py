@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -12,29 +11,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from accelerate.utils import set_seed
 
 from preface_hf.data.sets import open_mixture
 from preface_hf.data.streams import Batch, ViewStream, plain_clips, view_loader
-from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
-from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.build import (
+    build_accelerator,
+    build_model,
+    build_objective,
+    build_processor,
+    continue_objective,
+)
 from preface_hf.training.checkpoint import (
+    beside,
     claim_folder,
     latest_checkpoint,
     load_checkpoint,
+    naming_what_failed,
+    put_in_place,
     save_checkpoint,
     save_published,
+    start_building,
 )
 from preface_hf.training.curves import draw_curves
+from preface_hf.training.guards import check_finite
+from preface_hf.training.metrics import Metrics, mean_logs, progress_bar
+from preface_hf.training.optimizer import build_optimizer
 from preface_hf.training.schedules import cosine, warmup_cosine
-
-
-# Fields that a checkpoint's weights were trained with: a run that starts from it keeps them.
-FIXED_BY_WEIGHTS = ("layer_norm_eps", "qv_bias", "use_final_norm", "norm_after_pooling", "hidden_act")
 
 
 class Interrupted(Exception):
@@ -61,11 +66,14 @@ class Pretraining:
         self.model = build_model(arguments, init_from).to(self.accelerator.device)
         if self.accelerator.is_main_process:
             claim_folder(self.folder, {**resolved, "init_from": init_from}, resume)
+            self.accelerator.init_trackers(
+                "preface-hf", {k: v for k, v in resolved.items() if isinstance(v, int | float | str)}
+            )
         self.accelerator.wait_for_everyone()
 
         self.processor = build_processor(self.model, init_from)
         self.objective = build_objective(arguments, self.model, self.processor, data.num_rows, self.accelerator)
-        optimizer = build_optimizer(arguments, self.model)
+        optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.accelerator.register_for_checkpointing(self.objective)
 
@@ -73,14 +81,17 @@ class Pretraining:
         self.global_batch = arguments.batch_size * self.accelerator.num_processes
         self.global_batch *= arguments.gradient_accumulation_steps
         checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
+        self.begun = checkpoint is not None
         if checkpoint:
             self.step = load_checkpoint(self.accelerator, checkpoint)
+        elif init_from:
+            self.begun = continue_objective(self.objective, init_from, self.accelerator)
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
         self.stopping = False
 
     def train(self) -> Path:
         """Run to the last step and publish."""
-        if self.step == 0:
+        if not self.begun:
             self.start()
         previous = signal.signal(signal.SIGINT, self.stop)
         try:
@@ -94,6 +105,8 @@ class Pretraining:
                     self.after_train_step(logs)
         finally:
             signal.signal(signal.SIGINT, previous)
+            for tracker in self.accelerator.trackers:  # end_training() would also end the process group, for good
+                tracker.finish()
         return self.publish()
 
     def stop(self, *_: Any) -> None:
@@ -137,7 +150,7 @@ class Pretraining:
             with self.accelerator.accumulate(self.objective.student):
                 with self.accelerator.autocast():
                     output = self.objective(batch, self.step)
-                self.check_finite(output.loss, batch)
+                check_finite(self.accelerator, output, batch, self.step + 1, self.folder)
                 self.accelerator.backward(output.loss)
                 if self.accelerator.sync_gradients:
                     schedule["grad_norm"] = self.clip_gradients()
@@ -147,8 +160,7 @@ class Pretraining:
         if not self.accelerator.optimizer_step_was_skipped:
             self.objective.after_step(self.step)
         self.step += 1
-        means = {name: float(torch.stack([row[name] for row in logged]).mean()) for name in logged[0]}
-        return {**means, **schedule, "seconds": time.perf_counter() - started}
+        return {**mean_logs(self.accelerator, logged), **schedule, "seconds": time.perf_counter() - started}
 
     def set_schedules(self) -> dict[str, float]:
         """Set learning rate and weight decay of the coming step; returns them for the log."""
@@ -163,7 +175,7 @@ class Pretraining:
         )
         decay = cosine(step, total, arguments.weight_decay, arguments.final_weight_decay)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
             group["weight_decay"] = decay if group["decays"] else 0.0
         return {"learning_rate": rate, "weight_decay": decay}
 
@@ -174,23 +186,17 @@ class Pretraining:
             self.model.prototypes.weight.grad = None
         return float(norm)
 
-    def check_finite(self, loss: torch.Tensor, batch: Batch) -> None:
-        """`FloatingPointError`, naming step and instances, for a loss that is NaN or infinite."""
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {float(loss)} at step {self.step + 1} on instances {batch.instance_ids.tolist()}: "
-                f"lower learning_rate or leave mixed precision; {self.folder / 'checkpoints'} is whole."
-            )
-
     def after_train_step(self, logs: dict[str, float]) -> None:
         """Log, save and stop where it is time to; raises `Interrupted` after a signal."""
         last = self.step == self.arguments.max_steps
         if self.metrics and (self.step % self.arguments.logging_steps == 0 or self.step == 1 or last):
             epoch = self.step * self.global_batch / self.data.num_rows
             self.metrics.write({"step": self.step, "epoch": epoch, **logs})
+            self.accelerator.log({"epoch": epoch, **logs}, step=self.step)
         stopping = self.agree_to_stop()
         if self.step % self.arguments.save_steps == 0 or last or stopping:
-            save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, self.unwrapped(), self.processor)
+            folder, keep = self.folder / "checkpoints", self.arguments.keep_checkpoints
+            save_checkpoint(self.accelerator, folder, self.step, self.unwrapped(), self.processor, keep)
         if stopping and not last:
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
 
@@ -208,7 +214,11 @@ class Pretraining:
         final = self.folder / "final"
         if self.accelerator.is_main_process:
             teacher = self.arguments.publish == "teacher"
-            save_published(final, self.objective.teacher.model if teacher else self.unwrapped(), self.processor)
+            building = beside(final)
+            start_building(building)
+            with naming_what_failed(final):
+                save_published(building, self.objective.teacher.model if teacher else self.unwrapped(), self.processor)
+            put_in_place(building, final)
             draw_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
         self.accelerator.wait_for_everyone()
         return final
@@ -224,97 +234,3 @@ def cores_for_loading(processes: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def build_accelerator(arguments: PretrainArguments) -> Accelerator:
-    """Accelerate with the precision and accumulation of the arguments."""
-    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
-    # Without the instance term the cache's projector gets no gradient, which DDP must be told.
-    unused = not arguments.objective_config().instance_weight
-    return Accelerator(
-        mixed_precision=arguments.mixed_precision,
-        gradient_accumulation_steps=arguments.gradient_accumulation_steps,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
-    )
-
-
-def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceForPreTraining:
-    """The student: new, or from the weights at `init_from`; `ValueError` where these do not fit."""
-    config = arguments.model_config()
-    if init_from:
-        try:
-            source = PrefAceConfig.from_pretrained(init_from)
-            config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
-            model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"cannot start from {init_from!r}: {' '.join(str(error).split())}") from error
-    else:
-        model = PrefAceForPreTraining(config)
-    if arguments.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-    return model.train()
-
-
-def build_processor(model: PrefAceForPreTraining, init_from: str | None) -> PrefAceVideoProcessor:
-    """The processor saved with the model: its clip size, normalised as the checkpoint it started from was."""
-    size = model.config.image_size
-    processor = PrefAceVideoProcessor(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, num_frames=model.config.num_frames
-    )
-    if init_from:
-        source = PrefAceVideoProcessor.from_pretrained(init_from)
-        for name in ("do_normalize", "image_mean", "image_std"):
-            setattr(processor, name, getattr(source, name))
-    return processor
-
-
-def build_objective(
-    arguments: PretrainArguments,
-    model: PrefAceForPreTraining,
-    processor: PrefAceVideoProcessor,
-    num_instances: int,
-    accelerator: Accelerator,
-) -> PrefAceObjective:
-    """The objective of the arguments for `num_instances` rows, on pixels normalised as by `processor`."""
-    plain = ([0.0] * 3, [1.0] * 3)
-    return PrefAceObjective(
-        model,
-        arguments.objective_config(),
-        num_instances=num_instances,
-        num_local=arguments.view_config().num_local,
-        max_steps=arguments.max_steps,
-        seed=arguments.seed,
-        pixels=(processor.image_mean, processor.image_std) if processor.do_normalize else plain,
-        gather=accelerator.gather,
-    )
-
-
-def build_optimizer(arguments: PretrainArguments, model: PrefAceForPreTraining) -> torch.optim.Optimizer:
-    """AdamW; biases and norms do not decay."""
-    groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
-    for weight in model.parameters():
-        groups[weight.ndim > 1].append(weight)
-    return torch.optim.AdamW(
-        [{"params": weights, "decays": decays} for decays, weights in groups.items()], lr=arguments.learning_rate
-    )
-
-
-def progress_bar(visible: bool) -> Progress:
-    """A bar over steps with the loss beside it; invisible on all but one process."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible)
-
-
-class Metrics:
-    """`metrics.jsonl`: a row per logged step. Rows after `step`, which a killed run may have left, are dropped."""
-
-    def __init__(self, path: Path, step: int):
-        self.path = path
-        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [row for row in rows if row.endswith("}") and json.loads(row)["step"] <= step]
-        path.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
-
-    def write(self, row: dict[str, float]) -> None:
-        """Append a row."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")

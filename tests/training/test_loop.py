@@ -12,12 +12,19 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import VideoMAEConfig, VideoMAEModel
 
-from preface_hf import PrefAceModel, PrefAceVideoProcessor
+from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
+from preface_hf.convert import convert
 from preface_hf.data.prepare import prepare
+from preface_hf.data.streams import Batch
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
+from preface_hf.objectives.base import ObjectiveOutput
+from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.training import build as training_build
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import latest_checkpoint
+from preface_hf.training.guards import check_finite
 from preface_hf.training.loop import Pretraining, pretrain
 
 
@@ -150,6 +157,42 @@ def test_starting_from_a_checkpoint(tiny_settings, tmp_path):
         run(tiny_settings, tmp_path / "third", init_from=str(tmp_path / "nowhere"))
 
 
+def test_starting_from_a_checkpoint_of_a_run(tiny_settings, tmp_path, capsys):
+    """On as many instances, teacher and cache go on; else they start anew, and it is said."""
+    run(tiny_settings, tmp_path / "first")
+    source = tmp_path / "first/checkpoints/step-00000006"
+    other = str(write_drawn(tmp_path / "three"))
+    found = {}
+    for name, data in (("same", tiny_settings["data"]), ("other", other)):
+        arguments = {**tiny_settings, "data": data, "output_dir": str(tmp_path / name)}
+        started = Pretraining(build(PretrainArguments, arguments, "test"), init_from=str(source))
+        found[name] = capsys.readouterr().out
+        teacher = started.objective.teacher.state_dict()
+        alike = all(torch.equal(value, state(source)[f"teacher {key}"]) for key, value in teacher.items())
+        assert (alike, started.begun) == (name == "same", name == "same")
+        assert torch.equal(started.objective.cache.entries, state(source)["cache"]) if alike else True
+    assert found["same"].endswith(f"student, teacher and FaceFeat Cache go on from {source}.\n")
+    assert found["other"].endswith("start anew (that cache has 12 instances, this set 3).\n")
+    run({**tiny_settings, "max_steps": 1}, tmp_path / "again", init_from=str(source))
+    assert "go on from" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"hidden_size": 48, "num_hidden_layers": 1}, r"hidden_size: 32 -> 48, num_hidden_layers: 2 -> 1\): set"),
+        ({"num_attention_heads": 4, "num_prototypes": 8}, r"num_attention_heads: 2 -> 4, num_prototypes: 32 -> 8\)"),
+    ],
+)
+def test_starting_from_another_model_names_what_differs(tiny_settings, tmp_path, model, message):
+    config = build(PretrainArguments, tiny_settings, "test").model_config()
+    PrefAceForPreTraining(config).save_pretrained(tmp_path / "source")
+    settings = {**tiny_settings, "model": {**tiny_settings["model"], **model}}
+    with pytest.raises(ValueError, match=message):
+        run(settings, tmp_path / "run", init_from=str(tmp_path / "source"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
     """A checkpoint that wants plain pixels and pools before the norm (MARLIN) goes on so."""
     source = build(PretrainArguments, tiny_settings, "test").model_config()
@@ -160,6 +203,28 @@ def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
     assert PrefAceVideoProcessor.from_pretrained(final).do_normalize is False
     config = PrefAceModel.from_pretrained(final).config
     assert (config.norm_after_pooling, config.layer_norm_eps) == (True, 1e-5)
+
+
+def test_starting_from_a_converted_videomae(tiny_settings, tmp_path, capsys):
+    sizes = (
+        "image_size",
+        "num_frames",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    )
+    fields = build(PretrainArguments, tiny_settings, "test").model_config().to_dict()
+    VideoMAEModel(VideoMAEConfig(**{k: fields[k] for k in (*sizes, "patch_size")})).save_pretrained(
+        tmp_path / "theirs"
+    )
+    convert("videomae", str(tmp_path / "theirs"), tmp_path / "ours")
+    arguments = build(PretrainArguments, {**tiny_settings, "output_dir": str(tmp_path / "run")}, "test")
+    started = Pretraining(arguments, init_from=str(tmp_path / "ours"))
+    assert "start anew (it holds no training state)" in capsys.readouterr().out
+    encoder = PrefAceModel.from_pretrained(tmp_path / "ours").state_dict()
+    assert all(torch.equal(started.model.preface.state_dict()[key], encoder[key]) for key in encoder)
+    assert (started.train() / "model.safetensors").exists()
 
 
 def test_a_taken_folder_is_left_alone(tiny_settings, tmp_path):
@@ -182,6 +247,7 @@ def test_a_batch_larger_than_the_set_and_accumulation(tiny_settings, tmp_path):
     assert all(torch.isfinite(torch.tensor(losses(tmp_path / name))).all() for name in ("large", "accumulated"))
 
 
+@pytest.mark.filterwarnings("error:.*gradient_checkpointing_enable")
 @pytest.mark.parametrize("settings", [{"mixed_precision": "bf16"}, {"gradient_checkpointing": True}])
 def test_precision_and_checkpointing_keep_the_loss(tiny_settings, tmp_path, settings):
     run({**tiny_settings, "max_steps": 2}, tmp_path / "plain")
@@ -200,6 +266,59 @@ def test_accumulated_gradients_are_those_of_one_large_batch(tiny_settings, tmp_p
     assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / "two"), rel=1e-5)
     for key in one:
         torch.testing.assert_close(one[key].float(), two[key].float(), atol=2e-3, rtol=2e-2, msg=key)
+
+
+class Accelerated:
+    """Two processes in the eyes of who gathers: the other's loss is 1, and it had instances 8 and 9."""
+
+    is_main_process = True
+
+    def gather(self, tensor):
+        other = torch.tensor([8, 9])[None] if tensor.dtype == torch.long else torch.ones_like(tensor)
+        return torch.cat([tensor, other])
+
+
+def test_a_loss_that_is_no_number_leaves_its_batch(tmp_path):
+    batch = Batch(torch.tensor([3, 5]), *[torch.zeros(2)] * 3)
+    logs = {"loss_id": torch.tensor(2.0)}
+    check_finite(Accelerated(), ObjectiveOutput(torch.tensor(1.0), logs), batch, 4, tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FloatingPointError, match=r"nan at step 4 on instances \[3, 5\] .*nonfinite-step-4.json"):
+        check_finite(Accelerated(), ObjectiveOutput(torch.tensor(torch.nan), logs), batch, 4, tmp_path)
+    found = json.loads((tmp_path / "nonfinite-step-4.json").read_text())
+    assert found["instance_ids"] == [[3, 5], [8, 9]] and found["losses"][1] == 1
+    assert found["terms"] == [{"loss_id": 2.0}, {"loss_id": 1.0}]
+
+
+def test_a_run_that_diverges_stops_before_the_step(tiny_settings, tmp_path, monkeypatch):
+    whole = PrefAceObjective.__call__
+
+    def diverge(self, batch, step):
+        output = whole(self, batch, step)
+        return ObjectiveOutput(output.loss * (torch.inf if step == 4 else 1), output.logs)
+
+    monkeypatch.setattr(PrefAceObjective, "__call__", diverge)
+    with pytest.raises(FloatingPointError, match="inf at step 5"):
+        run(tiny_settings, tmp_path / "run")
+    assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3, 4]
+    assert len(json.loads((tmp_path / "run/nonfinite-step-5.json").read_text())["instance_ids"][0]) == 4
+
+
+def test_metrics_go_to_tensorboard(tiny_settings, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run({**tiny_settings, "report_to": ["tensorboard"]}, tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run/preface-hf")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses(tmp_path / "run"))
+
+
+def test_a_tracker_that_is_not_installed_is_named(tiny_settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_build, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="trackio is not installed: pip install trackio"):
+        run({**tiny_settings, "report_to": ["trackio"]}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def command(settings, folder, *flags, processes=1):
@@ -263,3 +382,37 @@ def test_ctrl_c_saves_and_exits_130(tiny_settings, tmp_path):
     assert process.returncode == 130, errors
     assert "go on with --resume" in errors
     assert latest_checkpoint(tmp_path / "run/checkpoints") is not None
+
+
+def test_the_last_checkpoints_are_kept(tiny_settings, tmp_path):
+    for keep, left in ((1, [6]), (2, [4, 6]), (None, [2, 4, 6])):
+        folder = tmp_path / str(keep)
+        run({**tiny_settings, "save_steps": 2, "keep_checkpoints": keep}, folder)
+        assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == [f"step-{step:08d}" for step in left]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.bin"])
+def test_a_full_disk_leaves_the_last_checkpoint(tiny_settings, tmp_path, stop_after, file):
+    """No file may grow to the size of `file` of a checkpoint: its writer fails in the middle."""
+    import resource
+
+    settings = {**tiny_settings, "max_steps": 8}
+    final = run(settings, tmp_path / "whole")
+    disarm = stop_after(4)
+    with pytest.raises(Stopped):
+        run(settings, tmp_path / "cut")
+    disarm()
+    good = tmp_path / "cut/checkpoints/step-00000003"
+    room = (good / file).stat().st_size - 1000
+    limited = subprocess.run(
+        command(settings, tmp_path / "cut", "--resume"), env=environment(), cwd=tmp_path, capture_output=True,
+        text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )  # fmt: skip
+    assert limited.returncode == 2 and "Traceback" not in limited.stderr, limited.stderr
+    assert "step-00000006 could not be written" in limited.stderr.splitlines()[-1]
+    assert [path for path in (tmp_path / "cut/checkpoints").iterdir() if path.name[0] != "."] == [good]
+    again = run(settings, tmp_path / "cut", resume=True)
+    assert_same(load_file(final / "model.safetensors"), load_file(again / "model.safetensors"))
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000008") for name in ("whole", "cut")))
+    assert not list((tmp_path / "cut").rglob(".*"))

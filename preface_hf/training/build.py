@@ -1,0 +1,123 @@
+"""The pieces of a pretraining run, each made from its arguments."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+
+from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
+from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.checkpoint import OBJECTIVE_FILE
+
+
+# Fields that a checkpoint's weights were trained with: a run that starts from it keeps them.
+FIXED_BY_WEIGHTS = ("layer_norm_eps", "qv_bias", "use_final_norm", "norm_after_pooling", "hidden_act")
+# Fields that must be alike: those that give the weights of the encoder, and of the heads, their shapes and sense.
+SIZES = ("num_channels", "patch_size", "tubelet_size", "hidden_size", "intermediate_size")
+ENCODER = (*SIZES, "num_hidden_layers", "num_attention_heads")
+HEADS = ("projector_hidden_size", "projector_output_size", "num_prototypes", "facefeat_size")
+
+
+def build_accelerator(arguments: PretrainArguments) -> Accelerator:
+    """Accelerate with the precision, accumulation and trackers of the arguments."""
+    for name in arguments.report_to:  # Accelerate leaves out in silence what is not installed
+        if find_spec(name) is None:
+            raise ValueError(f"report_to: {name} is not installed: pip install {name}, or leave it out.")
+    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
+    # Without the instance term the cache's projector gets no gradient, which DDP must be told.
+    unused = not arguments.objective_config().instance_weight
+    return Accelerator(
+        mixed_precision=arguments.mixed_precision,
+        gradient_accumulation_steps=arguments.gradient_accumulation_steps,
+        log_with=arguments.report_to,
+        project_dir=arguments.output_dir,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
+    )
+
+
+def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceForPreTraining:
+    """The student: new, or from the weights at `init_from`; `ValueError` where these do not fit."""
+    config = arguments.model_config()
+    if init_from:
+        try:
+            source = PrefAceConfig.from_pretrained(init_from)
+            check_alike(source, config)
+            config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
+            model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"cannot start from {init_from!r}: {' '.join(str(error).split())}") from error
+    else:
+        model = PrefAceForPreTraining(config)
+    if arguments.gradient_checkpointing:
+        # transformers renamed it, and warns at the old name.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable()
+    return model.train()
+
+
+def check_alike(source: PrefAceConfig, config: PrefAceConfig) -> None:
+    """`ValueError` listing the fields in which weights of `source` do not fit a model of `config`."""
+    heads = HEADS if source.architectures == ["PrefAceForPreTraining"] else ()
+    pairs = [(name, getattr(source, name), getattr(config, name)) for name in (*ENCODER, *heads)]
+    differences = [f"{name}: {theirs} -> {ours}" for name, theirs, ours in pairs if theirs != ours]
+    if differences:
+        raise ValueError(
+            f"its weights are for another model than this run's ({', '.join(differences)}): set the size, or these in "
+            f"the section `model`, to what the checkpoint has."
+        )
+
+
+def build_processor(model: PrefAceForPreTraining, init_from: str | None) -> PrefAceVideoProcessor:
+    """The processor saved with the model: its clip size, normalised as the checkpoint it started from was."""
+    size = model.config.image_size
+    processor = PrefAceVideoProcessor(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, num_frames=model.config.num_frames
+    )
+    if init_from:
+        source = PrefAceVideoProcessor.from_pretrained(init_from)
+        for name in ("do_normalize", "image_mean", "image_std"):
+            setattr(processor, name, getattr(source, name))
+    return processor
+
+
+def build_objective(
+    arguments: PretrainArguments,
+    model: PrefAceForPreTraining,
+    processor: PrefAceVideoProcessor,
+    num_instances: int,
+    accelerator: Accelerator,
+) -> PrefAceObjective:
+    """The objective of the arguments for `num_instances` rows, on pixels normalised as by `processor`."""
+    plain = ([0.0] * 3, [1.0] * 3)
+    return PrefAceObjective(
+        model,
+        arguments.objective_config(),
+        num_instances=num_instances,
+        num_local=arguments.view_config().num_local,
+        max_steps=arguments.max_steps,
+        seed=arguments.seed,
+        pixels=(processor.image_mean, processor.image_std) if processor.do_normalize else plain,
+        gather=accelerator.gather,
+    )
+
+
+def continue_objective(objective: PrefAceObjective, init_from: str, accelerator: Accelerator) -> bool:
+    """Take teacher, centres and FaceFeat Cache over from `init_from`, if it is a checkpoint of a run on as many
+    instances; says in one line whether it was."""
+    file = Path(init_from) / OBJECTIVE_FILE
+    state = torch.load(file, map_location="cpu", weights_only=True) if file.is_file() else None
+    ours = len(objective.cache)
+    theirs = len(state["cache"]["entries"]) if state else 0
+    if state and theirs == ours:
+        objective.load_state_dict(state)
+        accelerator.print(f"student, teacher and FaceFeat Cache go on from {init_from}.")
+        return True
+    reason = f"that cache has {theirs} instances, this set {ours}" if state else "it holds no training state"
+    accelerator.print(f"the student starts from {init_from}; teacher and FaceFeat Cache start anew ({reason}).")
+    return False

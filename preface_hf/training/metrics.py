@@ -1,0 +1,37 @@
+"""What a run says of itself: rows of numbers in a file, and a bar."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Metrics:
+    """`metrics.jsonl`: a row per logged step. Rows after `step`, which a killed run may have left, are dropped."""
+
+    def __init__(self, path: Path, step: int):
+        self.path = path
+        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [row for row in rows if row.endswith("}") and json.loads(row)["step"] <= step]
+        path.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
+
+    def write(self, row: dict[str, float]) -> None:
+        """Append a row."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def mean_logs(accelerator: Accelerator, logged: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    """The means of scalars by name over the accumulated batches and all processes."""
+    means = torch.stack([torch.stack([row[name] for row in logged]).mean().float() for name in logged[0]])
+    return dict(zip(logged[0], accelerator.reduce(means, "mean").tolist(), strict=True))
+
+
+def progress_bar(visible: bool) -> Progress:
+    """A bar over steps with the loss beside it; invisible on all but one process."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible)

@@ -1,0 +1,32 @@
+"""AdamW over the student's weights, in groups that share weight decay and learning rate."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from preface_hf.modeling import PrefAceForPreTraining
+
+
+def build_optimizer(
+    model: PrefAceForPreTraining, learning_rate: float, layer_decay: float = 1.0
+) -> torch.optim.Optimizer:
+    """AdamW; biases and norms do not decay. A group's `factor` is what its learning rate is multiplied by."""
+    groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        factor = layer_decay ** layers_above(name, model.config.num_hidden_layers)
+        groups.setdefault((weight.ndim > 1, factor), []).append(weight)
+    return torch.optim.AdamW(
+        [{"params": weights, "decays": decays, "factor": factor} for (decays, factor), weights in groups.items()],
+        lr=learning_rate,
+    )
+
+
+def layers_above(name: str, num_layers: int) -> int:
+    """How many steps the weight `name` lies below the heads: 0 for heads and last norm, 1 for the last layer,
+    `num_layers + 1` for the embeddings (BEiT's and VideoMAE's count)."""
+    if name.startswith("preface.embeddings."):
+        return num_layers + 1
+    layer = re.match(r"preface\.layers\.(\d+)\.", name)
+    return num_layers - int(layer[1]) if layer else 0
