@@ -16,6 +16,7 @@ from accelerate.utils import set_seed
 from preface_hf.data.sets import open_mixture
 from preface_hf.data.streams import Batch, ViewStream, plain_clips, view_loader
 from preface_hf.modeling import PrefAceForPreTraining
+from preface_hf.objectives.collapse import warning
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.build import (
     build_accelerator,
@@ -87,7 +88,7 @@ class Pretraining:
         elif init_from:
             self.begun = continue_objective(self.objective, init_from, self.accelerator)
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
-        self.stopping = False
+        self.stopping = self.warned = False
 
     def train(self) -> Path:
         """Run to the last step and publish."""
@@ -193,12 +194,20 @@ class Pretraining:
             epoch = self.step * self.global_batch / self.data.num_rows
             self.metrics.write({"step": self.step, "epoch": epoch, **logs})
             self.accelerator.log({"epoch": epoch, **logs}, step=self.step)
+            self.warn_of_collapse(logs)
         stopping = self.agree_to_stop()
         if self.step % self.arguments.save_steps == 0 or last or stopping:
             folder, keep = self.folder / "checkpoints", self.arguments.keep_checkpoints
             save_checkpoint(self.accelerator, folder, self.step, self.unwrapped(), self.processor, keep)
         if stopping and not last:
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
+
+    def warn_of_collapse(self, logs: dict[str, float]) -> None:
+        """Say once, after the warm-up, that the loss is where a collapse leaves it."""
+        sentence = warning(logs, self.model.config.num_prototypes)
+        if sentence and not self.warned and self.step > self.arguments.warmup_steps:
+            self.warned = True
+            print(f"step {self.step}: {sentence}", flush=True)
 
     def agree_to_stop(self) -> bool:
         """Whether any process was told to stop."""

@@ -416,3 +416,12 @@ def test_a_full_disk_leaves_the_last_checkpoint(tiny_settings, tmp_path, stop_af
     assert_same(load_file(final / "model.safetensors"), load_file(again / "model.safetensors"))
     assert_same(*(state(tmp_path / name / "checkpoints/step-00000008") for name in ("whole", "cut")))
     assert not list((tmp_path / "cut").rglob(".*"))
+
+
+def test_a_loss_at_ln_k_is_warned_of_once(tiny_settings, tmp_path, capsys):
+    flat = {**tiny_settings.get("objective", {}), "student_temperature": 50.0, "teacher_temperature": 50.0}
+    flat["teacher_temperature_start"] = 50.0
+    settings = {**tiny_settings, "objective": flat, "max_steps": 4, "warmup_steps": 1, "logging_steps": 1}
+    run(settings, tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert printed.count("is within 1 % of ln") == 1 and "step 2:" in printed
