@@ -44,7 +44,7 @@ def detect_faces(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_ev
     """The faces of each frame.
 
     With `detect_every` k, the detector sees every k-th frame and the first and last of each shot; between two
-    detections of a face its box is interpolated, and the landmark network sees every frame. Holds `detect_every` +
+    detections of the same faces their boxes are interpolated, and the landmark network sees every frame. Holds `detect_every` +
     `landmarker.batch_size` frames at most; which of them go through the network together, the frames alone decide.
     """
     block: list[FrameBoxes] = []
@@ -80,12 +80,17 @@ def find_boxes(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_ever
 def settle(
     waiting: list[np.ndarray], before: Boxes, landmarker: Landmarker, cut: bool
 ) -> Generator[FrameBoxes, None, Boxes]:
-    """The boxes of frames that wait since the last detection, the last of them detected anew; returns its boxes."""
+    """The boxes of frames that wait since the last detection, the last of them detected anew; returns its boxes.
+
+    Where somebody came, went or moved far, the detector sees the frames between as well.
+    """
     found = detect(waiting[-1], landmarker)
     pairs = [(old, new) for old in before for new in found if overlap(old[0], new[0]) >= MIN_IOU]
+    known = len(pairs) == len(before) == len(found)
     for number, frame in enumerate(waiting[:-1], start=1):
         part = number / len(waiting)
-        yield frame, [(old[0] + part * (new[0] - old[0]), min(old[1], new[1])) for old, new in pairs], False
+        between = [(old[0] + part * (new[0] - old[0]), min(old[1], new[1])) for old, new in pairs]
+        yield frame, between if known else detect(frame, landmarker), False
     yield waiting[-1], found, cut
     return found
 
