@@ -44,8 +44,9 @@ def detect_faces(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_ev
     """The faces of each frame.
 
     With `detect_every` k, the detector sees every k-th frame and the first and last of each shot; between two
-    detections of the same faces their boxes are interpolated, and the landmark network sees every frame. Holds `detect_every` +
-    `landmarker.batch_size` frames at most; which of them go through the network together, the frames alone decide.
+    detections of the same faces their boxes are interpolated, and the landmark network sees every frame. Holds
+    `detect_every` + `landmarker.batch_size` frames at most; which of them go through the network together, the frames
+    alone decide.
     """
     block: list[FrameBoxes] = []
     for boxes in find_boxes(frames, landmarker, detect_every):
