@@ -15,19 +15,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from .readers import (
-    DecodingError,
-    DecordVideo,
-    ImageVideo,
-    PyAVVideo,
-    TorchcodecVideo,
-    Video,
-    any_size,
-    decord,
-    find_torchcodec,
-    first_line,
-    source_name,
-)
+from .readers import DecordVideo, PyAVVideo, TorchcodecVideo, decord, find_torchcodec
+from .video import DecodingError, ImageVideo, Video, any_size, first_line, source_name
 
 
 Backend = Literal["decord", "pyav", "torchcodec"]

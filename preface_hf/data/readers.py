@@ -4,77 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
+
+from .video import Video, checked_fps, damaged, source_name
 
 
 try:
     import decord
 except (ImportError, OSError):  # no wheel for this platform, or one whose libraries do not load
     decord = None
-
-
-class DecodingError(ValueError):
-    """A file that cannot be decoded: one sentence that names the file and what to do."""
-
-
-class Video:
-    """`num_frames` frames at `fps` frames a second; of a variable rate, `fps` is the average as the library has it.
-
-    Iterating yields the frames in order, each uint8 `(height, width, 3)`, in constant memory; `frames(indices)`
-    gathers some. Both raise `DecodingError` where the file is damaged; an index outside the video is an `IndexError`.
-    """
-
-    num_frames: int
-    fps: float
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        raise NotImplementedError
-
-    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Frames at `indices`, in any order and with repeats: uint8 `(len(indices), height, width, 3)`."""
-        raise NotImplementedError
-
-    def _checked(self, indices: Sequence[int] | np.ndarray) -> list[int]:
-        wanted = [int(index) for index in indices]
-        outside = [index for index in wanted if not 0 <= index < self.num_frames]
-        if outside or not wanted:
-            raise IndexError(f"frame indices {outside or wanted} are not within 0..{self.num_frames - 1}: clip them")
-        return wanted
-
-
-@contextmanager
-def any_size() -> Iterator[None]:
-    """Let Pillow open pictures of any size: what is too large is decided by `max_pixels`, before they are decoded."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-class ImageVideo(Video):
-    """A still picture: one frame at 1 frame a second."""
-
-    num_frames = 1
-    fps = 1.0
-
-    def __init__(self, source: str | Path | bytes):
-        with any_size(), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-            self._frame = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        yield self._frame
-
-    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The image again for every index, uint8 `(len(indices), height, width, 3)`."""
-        return np.stack([self._frame for _ in self._checked(indices)])
 
 
 class DecordVideo(Video):
@@ -98,18 +41,18 @@ class DecordVideo(Video):
             raise ValueError("an edit list hides its first frames, which decord would count: use PyAV")
         if self.num_frames and self._reader[0].shape[-1] != 3:
             raise ValueError("decord misreads frames of this width (16, 24, 48 and 72 do so): use PyAV")
-        self.fps = _checked_fps(self._reader.get_avg_fps())
+        self.fps = checked_fps(self._reader.get_avg_fps())
 
     def __iter__(self) -> Iterator[np.ndarray]:
         yield from PyAVVideo(self._source)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
-        wanted = self._checked(indices)
+        wanted = self.checked(indices)
         try:
             return self._reader.get_batch(wanted).asnumpy()
         except Exception as error:  # decord's own errors derive from plain Exception
-            raise _damaged(self._name, error) from error
+            raise damaged(self._name, error) from error
 
 
 class PyAVVideo(Video):
@@ -121,7 +64,7 @@ class PyAVVideo(Video):
             if not container.streams.video:
                 raise ValueError("it holds no pictures")
             stream = container.streams.video[0]
-            self.fps = _checked_fps(stream.average_rate or stream.guessed_rate)
+            self.fps = checked_fps(stream.average_rate or stream.guessed_rate)
             packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
             promised = stream.frames
         if len(packets) < promised:
@@ -138,7 +81,7 @@ class PyAVVideo(Video):
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
-        wanted = self._checked(indices)
+        wanted = self.checked(indices)
         found = self._gather(set(wanted), seek=True) or self._gather(set(wanted), seek=False)
         return np.stack([found[index] for index in wanted])
 
@@ -168,9 +111,9 @@ class PyAVVideo(Video):
                     yield index_of.get(frame.pts, -1) if seek else decoded, np.ascontiguousarray(picture)
                     decoded += 1
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise _damaged(self._name, error) from error
+            raise damaged(self._name, error) from error
         if not seek and decoded < self.num_frames:
-            raise _damaged(self._name, ValueError(f"only {decoded} of {self.num_frames} frames could be decoded"))
+            raise damaged(self._name, ValueError(f"only {decoded} of {self.num_frames} frames could be decoded"))
 
 
 class TorchcodecVideo(Video):
@@ -183,7 +126,7 @@ class TorchcodecVideo(Video):
             raise ValueError("torchcodec is not installed or does not work")
         self._decoder = decoder(source if isinstance(source, bytes) else str(source), dimension_order="NHWC")
         self.num_frames = len(self._decoder)
-        self.fps = _checked_fps(self._decoder.metadata.average_fps)
+        self.fps = checked_fps(self._decoder.metadata.average_fps)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for index in range(self.num_frames):
@@ -191,11 +134,11 @@ class TorchcodecVideo(Video):
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
-        wanted = self._checked(indices)
+        wanted = self.checked(indices)
         try:
             return self._decoder.get_frames_at(wanted).data.numpy()
         except Exception as error:
-            raise _damaged(self._name, error) from error
+            raise damaged(self._name, error) from error
 
 
 @cache
@@ -206,11 +149,6 @@ def find_torchcodec() -> Any:
     except Exception:
         return None
     return VideoDecoder
-
-
-def source_name(source: str | Path | bytes) -> str:
-    """How a source is called in a message: its path, or its length in bytes."""
-    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
 
 
 def _open(source: str | Path | bytes) -> Any:
@@ -230,19 +168,3 @@ def _container(source: str | Path | bytes) -> str:
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") or head[:4] == b"RIFF":
         return "indexed"
     return "matroska" if head[:4] == b"\x1aE\xdf\xa3" else "other"
-
-
-def _checked_fps(rate: Any) -> float:
-    if not rate or not 0 < float(rate) < 10_000:
-        raise ValueError(f"the frame rate is {rate}")
-    return float(rate)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error, at most 160 characters."""
-    text = str(error.strerror if isinstance(error, av.FFmpegError) else error)
-    return (text.strip().splitlines() or [type(error).__name__])[0][:160]
-
-
-def _damaged(name: str, error: Exception) -> DecodingError:
-    return DecodingError(f"{name} is damaged ({first_line(error)}): copy it again or re-encode it")
