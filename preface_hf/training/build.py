@@ -35,7 +35,7 @@ def build_accelerator(arguments: PretrainArguments) -> Accelerator:
     return Accelerator(
         mixed_precision=arguments.mixed_precision,
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
-        log_with=arguments.report_to,
+        log_with=arguments.report_to or None,
         project_dir=arguments.output_dir,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
     )
