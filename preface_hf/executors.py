@@ -36,6 +36,9 @@ def check_executor(executor: str, workers: int, tasks: int | None, cluster: dict
     missing = [name for name in ("partition", "time") if executor == "slurm" and name not in (cluster or {})]
     if missing:
         raise ValueError(f"SLURM needs {' and '.join(missing)}: write them into a YAML file and pass --cluster FILE")
+    reserved = sorted({"tasks", "workers", "logging_dir", "pipeline", "depends"} & set(cluster or {}))
+    if reserved:
+        raise ValueError(f"the cluster settings hold {', '.join(reserved)}, which are set elsewhere: leave them out")
     if executor == "local" and cluster:
         raise ValueError(f"the local executor takes no cluster settings ({', '.join(cluster)}): leave them out")
 

@@ -112,6 +112,7 @@ def test_without_slurm_the_error_says_where_the_script_is(tmp_path: Path, monkey
         (("local", 1, 0, None), "tasks 0"),
         (("slurm", 1, None, {"time": "1:00"}), "SLURM needs partition"),
         (("local", 1, None, {"time": "1:00"}), "takes no cluster settings"),
+        (("ray", 1, None, {"tasks": 3}), "hold tasks"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):
