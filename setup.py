@@ -35,7 +35,7 @@ setup(
         "huggingface-hub>=1",
         "safetensors>=0.5",
         "numpy>=1.26",
-        "av>=14",
+        "av>=17",
         'decord>=0.6; platform_machine == "x86_64" and sys_platform == "linux" or sys_platform == "win32"',
         "pillow>=10",
         "pyyaml>=6",

@@ -107,7 +107,7 @@ class PyAVVideo(Video):
                 if seek and self._stamps:
                     container.seek(self._stamps[first], stream=stream)
                 for frame in container.decode(stream):
-                    picture = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+                    picture = np.rot90(frame.to_ndarray(format="rgb24", threads=1), round(frame.rotation / 90))
                     yield index_of.get(frame.pts, -1) if seek else decoded, np.ascontiguousarray(picture)
                     decoded += 1
         except (av.FFmpegError, OSError, ValueError) as error:
