@@ -14,9 +14,9 @@ from preface_hf.modeling import PrefAceForPreTraining, PrefAceForPreTrainingOutp
 class Teacher(nn.Module):
     """Exponential moving average of a student of the same architecture (PrefAce: "dual encoder").
 
-    It is whole on every process, also where FSDP2 shards the student: 4 bytes a weight (1.3 GB for vit-l with its heads),
-    and as much is gathered after every step, weight by weight. So it is the same bits on all, its heads can be called
-    one by one, and a checkpoint holds it as it is.
+    It is whole on every process, also where FSDP2 shards the student: it costs 4 bytes a weight there (1.3 GB for
+    vit-l with its heads), and as many are gathered after every step, weight by weight. So it is the same bits on all,
+    its heads can be called one by one, and a checkpoint holds it as it is.
     """
 
     def __init__(self, student: PrefAceForPreTraining):
