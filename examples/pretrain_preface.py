@@ -2,7 +2,7 @@
 
     python examples/pretrain_preface.py
 
-`preface-hf pretrain` does the same with Accelerate, checkpoints and resume.
+`preface-hf pretrain` does the same on any number of GPUs, and can be killed and resumed.
 """
 
 import tempfile
@@ -17,7 +17,11 @@ from preface_hf.data.sets import open_prepared
 from preface_hf.data.streams import ViewStream, plain_clips, view_loader
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.data.views import ViewConfig
+from preface_hf.evaluation.probe import probe
+from preface_hf.evaluation.tables import print_probes
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig
+from preface_hf.training.optimizer import build_optimizer
+from preface_hf.training.schedules import cosine, warmup_cosine
 
 
 def main(steps: int = 30, batch_size: int = 16) -> None:
@@ -43,25 +47,33 @@ def main(steps: int = 30, batch_size: int = 16) -> None:
     )  # fmt: skip
     objective.start(plain_clips(data, views, batch_size))
 
-    # 3. train
-    optimizer = torch.optim.AdamW(objective.trainable_parameters(), lr=1e-3)
+    # 3. AdamW; learning rate and weight decay are functions of the step
+    optimizer = build_optimizer(student, learning_rate=1e-3)
     batches = view_loader(ViewStream(data, views, batch_size, seed=0), workers=0)
     for step, batch in enumerate(islice(batches, steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = group["factor"] * warmup_cosine(step, warmup=5, total=steps, peak=1e-3, end=1e-6)
+            group["weight_decay"] = cosine(step, steps, 0.04, 0.4) if group["decays"] else 0.0
         output = objective(batch, step)
-        optimizer.zero_grad()
         output.loss.backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 3.0)
+        if step * batch_size < data.num_rows:  # the prototypes rest during the first epoch
+            student.prototypes.weight.grad = None
         optimizer.step()
-        objective.after_step(step)
-        print(
-            step,
-            f"loss {output.loss.item():.3f}",
-            {name: round(float(value), 3) for name, value in output.logs.items()},
-        )
+        optimizer.zero_grad()
+        objective.after_step(step)  # teacher, centre, statistics and FaceFeat Cache move on
+        terms = {name: round(float(value), 3) for name, value in output.logs.items()}
+        print(step, f"loss {output.loss.item():.3f}", terms)
 
-    # 4. save; AutoModel opens the encoder
-    student.save_pretrained(folder / "model")
+    # 4. a checkpoint: what training would go on from, from ViewStream(..., start=steps)
+    state = {"student": student.state_dict(), "optimizer": optimizer.state_dict(), "step": steps}
+    torch.save({**state, "objective": objective.state_dict()}, folder / "checkpoint.pt")
+
+    # 5. publish the teacher, which AutoModel opens, and ask a linear classifier what its features tell
+    objective.teacher.model.save_pretrained(folder / "model")
     size = {"height": config.image_size, "width": config.image_size}
     preface_hf.PrefAceVideoProcessor(size=size, crop_size=size, num_frames=4).save_pretrained(folder / "model")
+    print_probes([probe(folder / "model", folder / "set", "expression", group="identity", folds=3)])
     print(preface_hf.PrefAceModel.from_pretrained(folder / "model").config.hidden_size, "wide, in", folder / "model")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -35,4 +36,33 @@ def install_queue(folder: Path, monkeypatch) -> Path:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("QUEUE", str(folder))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    return folder
+
+
+# Two tasks of a job on this machine; signals go to both, as SLURM's srun hands them on.
+TWO_NODES = (
+    SHELL
+    + """
+for node in 0 1; do SLURM_PROCID=$node "$@" & tasks="$tasks $!"; done
+trap 'kill -TERM $tasks' TERM
+for task in $tasks; do
+  while kill -0 $task 2>/dev/null; do wait $task || status=$?; done
+done
+exit ${status:-0}
+"""
+)
+SCONTROL = SHELL + '[[ $1 == show ]] && echo localhost || echo "$@" > "$QUEUE/requeued"\n'
+
+
+def install_nodes(folder: Path, monkeypatch) -> Path:
+    """`srun` on two machines that are this one, and a `scontrol` that writes down what it is told to requeue."""
+    install_queue(folder, monkeypatch)
+    for name, text in (("srun", TWO_NODES), ("scontrol", SCONTROL)):
+        (folder / name).write_text(text)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PORT", str(free.getsockname()[1]))
+    job = {"SLURM_JOB_ID": "77", "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_NODELIST": "here"}
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
     return folder

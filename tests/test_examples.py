@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import pipeline
 
-from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
+from preface_hf import PrefAceConfig, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 
 from .modeling_common import TINY
 
@@ -34,7 +34,12 @@ def model(tmp_path_factory):
 
 
 def test_pretrain_preface(model):
-    assert "0 loss" in model and "1 loss" in model and "128 wide" in model
+    assert "0 loss" in model and "1 loss" in model and "pretrained encoder" in model and "128 wide" in model
+    folder = Path(model.strip().split()[-1]).parent
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    published = PrefAceForPreTraining.from_pretrained(folder / "model").state_dict()
+    taught = {name.removeprefix("model."): value for name, value in checkpoint["objective"]["teacher"].items()}
+    assert checkpoint["step"] == 2 and all(torch.equal(published[name], taught[name]) for name in taught)
 
 
 def test_video_features(model, drawn_videos, capsys):

@@ -7,6 +7,7 @@ process reads the row groups that hold rows it needs, and nothing that lies befo
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -124,7 +125,15 @@ def view_loader(stream: ViewStream, workers: int) -> DataLoader:
     """The stream through `workers` loading processes (0: in this one); the batches are the same."""
     # A forked process would inherit the locks of this one's parquet reading threads, and could wait for ever.
     context = "forkserver" if workers else None
-    return DataLoader(stream, batch_size=None, num_workers=workers, multiprocessing_context=context)
+    return DataLoader(
+        stream, batch_size=None, num_workers=workers, multiprocessing_context=context, worker_init_fn=leave_signals
+    )
+
+
+def leave_signals(_: int) -> None:
+    """Ctrl-C and SLURM's SIGTERM reach loading processes too; when they end, the training process says."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def plain_clips(

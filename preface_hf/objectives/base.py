@@ -27,6 +27,9 @@ class Objective(Protocol):
     def after_step(self, step: int) -> None:
         """Called after every real optimizer step: moving averages and memories move on."""
 
+    def skip_step(self) -> None:
+        """Called in place of `after_step` where no step was made: what its batches left is forgotten."""
+
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         """What the optimizer may touch."""
 

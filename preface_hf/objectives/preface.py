@@ -210,6 +210,10 @@ class PrefAceObjective:
         for model, features in ((self.teacher.model, seen["teacher"]), (self.heads, seen["student"])):
             move_statistics(model, features, pace)
 
+    def skip_step(self) -> None:
+        """Forget the batches of a step that was not made."""
+        self.pending.clear()
+
     @torch.no_grad()
     def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
         """Before the first step, on all clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): set the statistics

@@ -6,12 +6,18 @@ from copy import deepcopy
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceForPreTrainingOutput
 
 
 class Teacher(nn.Module):
-    """Exponential moving average of a student of the same architecture (PrefAce: "dual encoder")."""
+    """Exponential moving average of a student of the same architecture (PrefAce: "dual encoder").
+
+    It is whole on every process, also where FSDP2 shards the student: it costs 4 bytes a weight there (1.3 GB for
+    vit-l with its heads), and as many are gathered after every step, weight by weight. So it is the same bits on all,
+    its heads can be called one by one, and a checkpoint holds it as it is.
+    """
 
     def __init__(self, student: PrefAceForPreTraining):
         super().__init__()
@@ -29,6 +35,10 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def follow(self, student: nn.Module, momentum: float) -> None:
         """weights <- momentum * weights + (1 - momentum) * student's, parameter by parameter."""
-        torch._foreach_lerp_(
-            list(self.model.parameters()), [weight.detach() for weight in student.parameters()], 1 - momentum
-        )
+        for ours, theirs in zip(self.model.parameters(), student.parameters(), strict=True):
+            ours.lerp_(whole(theirs.detach()), 1 - momentum)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of a tensor that FSDP2 may have sharded; every process must ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class PretrainArguments:
     final_weight_decay: float = 0.4
     max_grad_norm: float = 3.0
     freeze_prototypes_epochs: float = 1.0  # DINO: the last layer rests during the first epoch
-    mixed_precision: str = "no"  # no, bf16 or fp16
+    mixed_precision: str | None = None  # no, bf16 or fp16; null: what Accelerate's config file says, else no
     gradient_checkpointing: bool = False
     publish: str = "teacher"  # whose weights final/ holds: teacher or student
     save_steps: int = 500
@@ -53,6 +54,8 @@ class PretrainArguments:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.mixed_precision is None:  # `accelerate launch` hands its config file's over in the environment
+            self.mixed_precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         choices = {"method": METHODS, "size": PRESETS, "publish": ("teacher", "student")}
         choices["mixed_precision"] = ("no", "bf16", "fp16")
         for name, allowed in choices.items():

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.checkpoint import OBJECTIVE_FILE
+from preface_hf.training.sharding import set_up_sharding
 
 
 # Fields that a checkpoint's weights were trained with: a run that starts from it keeps them.
@@ -32,13 +33,23 @@ def build_accelerator(arguments: PretrainArguments) -> Accelerator:
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     # Without the instance term the cache's projector gets no gradient, which DDP must be told.
     unused = not arguments.objective_config().instance_weight
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=arguments.mixed_precision,
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
         log_with=arguments.report_to or None,
         project_dir=arguments.output_dir,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
     )
+    check_precision(accelerator)
+    if accelerator.distributed_type == DistributedType.FSDP:
+        set_up_sharding(accelerator)
+    return accelerator
+
+
+def check_precision(accelerator: Accelerator) -> None:
+    """`ValueError` for fp16 on a CPU, where Accelerate would train in float32 and say nothing."""
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("mixed_precision=fp16 needs an accelerator, and this process has none: take bf16 or no.")
 
 
 def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceForPreTraining:

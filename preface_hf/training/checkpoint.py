@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from safetensors import SafetensorError
 
+from preface_hf.training.sharding import gathered
+
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
-    from preface_hf.modeling import PrefAceVideoProcessor
+    from preface_hf.modeling import PrefAceForPreTraining, PrefAceVideoProcessor
 
 # Settings that may change when a run is resumed: they do not touch what is computed. (`data` may: `named_sets`.)
 FREE = {
@@ -44,7 +46,7 @@ def save_checkpoint(
     accelerator: Accelerator,
     folder: Path,
     step: int,
-    model: PreTrainedModel,
+    model: PrefAceForPreTraining,
     processor: PrefAceVideoProcessor,
     keep: int | None = None,
 ) -> Path:
@@ -59,9 +61,10 @@ def save_checkpoint(
     accelerator.wait_for_everyone()
     with naming_what_failed(target):
         accelerator.save_state(str(building))
+        model = gathered(accelerator, model)
         if accelerator.is_main_process:
             save_published(building, model, processor)
-            state = {"step": step, "processes": accelerator.num_processes}
+            state = {"step": step, "processes": accelerator.num_processes, "sharded": accelerator.is_fsdp2}
             (building / "training.json").write_text(json.dumps(state), encoding="utf-8")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
@@ -127,6 +130,9 @@ def load_checkpoint(accelerator: Accelerator, checkpoint: Path) -> int:
             f"{checkpoint} was written by {state['processes']} processes and cannot be resumed by "
             f"{accelerator.num_processes}: start as many again."
         )
+    if state.get("sharded", False) != accelerator.is_fsdp2:
+        was, now = ("FSDP2", "DDP") if state.get("sharded") else ("DDP", "FSDP2")
+        raise ValueError(f"{checkpoint} was written under {was} and cannot be resumed under {now}: launch as before.")
     accelerator.load_state(str(checkpoint))
     return state["step"]
 

@@ -17,6 +17,7 @@ from preface_hf.data.sets import open_mixture
 from preface_hf.data.streams import Batch, ViewStream, plain_clips, view_loader
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.collapse import warning
+from preface_hf.objectives.teacher import whole
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.build import (
     build_accelerator,
@@ -39,8 +40,13 @@ from preface_hf.training.checkpoint import (
 from preface_hf.training.curves import draw_curves
 from preface_hf.training.guards import check_finite
 from preface_hf.training.metrics import Metrics, mean_logs, progress_bar
-from preface_hf.training.optimizer import build_optimizer
+from preface_hf.training.optimizer import begin_moments, build_optimizer
 from preface_hf.training.schedules import cosine, warmup_cosine
+from preface_hf.training.sharding import gathered
+
+
+# What asks a run to stop: Ctrl-C; SLURM, before a job's time is up; torchrun, when another process has ended.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Exception):
@@ -50,7 +56,7 @@ class Interrupted(Exception):
 def pretrain(arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None) -> Path:
     """Pretrain on a prepared set; returns the folder `final` that `AutoModel.from_pretrained` takes.
 
-    Raises `ValueError` for settings or data that do not fit, [`Interrupted`] after Ctrl-C.
+    Raises `ValueError` for settings or data that do not fit, [`Interrupted`] after Ctrl-C or SIGTERM.
     """
     return Pretraining(arguments, resume=resume, init_from=init_from).train()
 
@@ -76,6 +82,7 @@ class Pretraining:
         self.objective = build_objective(arguments, self.model, self.processor, data.num_rows, self.accelerator)
         optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        begin_moments(self.optimizer.optimizer)
         self.accelerator.register_for_checkpointing(self.objective)
 
         self.data, self.step = data, 0
@@ -94,7 +101,7 @@ class Pretraining:
         """Run to the last step and publish."""
         if not self.begun:
             self.start()
-        previous = signal.signal(signal.SIGINT, self.stop)
+        previous = {number: signal.signal(number, self.stop) for number in STOP_SIGNALS}
         try:
             batches = self.batches()
             main = self.accelerator.is_main_process
@@ -105,7 +112,8 @@ class Pretraining:
                     progress.update(task, completed=self.step, loss=f"loss {logs['loss']:.3f}")
                     self.after_train_step(logs)
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
             for tracker in self.accelerator.trackers:  # end_training() would also end the process group, for good
                 tracker.finish()
         return self.publish()
@@ -158,7 +166,9 @@ class Pretraining:
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             logged.append({"loss": output.loss.detach(), **output.logs})
-        if not self.accelerator.optimizer_step_was_skipped:
+        if self.accelerator.optimizer_step_was_skipped:  # fp16: a gradient was too large for it
+            self.objective.skip_step()
+        else:
             self.objective.after_step(self.step)
         self.step += 1
         return {**mean_logs(self.accelerator, logged), **schedule, "seconds": time.perf_counter() - started}
@@ -185,7 +195,7 @@ class Pretraining:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
         if self.step * self.global_batch < self.arguments.freeze_prototypes_epochs * self.data.num_rows:
             self.model.prototypes.weight.grad = None
-        return float(norm)
+        return float(whole(norm))
 
     def after_train_step(self, logs: dict[str, float]) -> None:
         """Log, save and stop where it is time to; raises `Interrupted` after a signal."""
@@ -221,12 +231,13 @@ class Pretraining:
     def publish(self) -> Path:
         """Write `final/` and the curves; returns the folder `final`."""
         final = self.folder / "final"
+        teacher = self.arguments.publish == "teacher"
+        model = self.objective.teacher.model if teacher else gathered(self.accelerator, self.unwrapped())
         if self.accelerator.is_main_process:
-            teacher = self.arguments.publish == "teacher"
             building = beside(final)
             start_building(building)
             with naming_what_failed(final):
-                save_published(building, self.objective.teacher.model if teacher else self.unwrapped(), self.processor)
+                save_published(building, model, self.processor)
             put_in_place(building, final)
             draw_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
         self.accelerator.wait_for_everyone()

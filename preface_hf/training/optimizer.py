@@ -23,6 +23,22 @@ def build_optimizer(
     )
 
 
+def begin_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Give every weight its moments, zero, before the first step. AdamW gives them at a weight's first gradient, so
+    those that rest at first would have none, and FSDP2's checkpoints of that time could not be loaded."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+        for weight in group["params"]:
+            weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    optimizer.zero_grad()
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    for moments in optimizer.state.values():
+        moments["step"].zero_()
+
+
 def layers_above(name: str, num_layers: int) -> int:
     """How many steps the weight `name` lies below the heads: 0 for heads and last norm, 1 for the last layer,
     `num_layers + 1` for the embeddings (BEiT's and VideoMAE's count)."""

@@ -259,6 +259,30 @@ def test_precision_and_checkpointing_keep_the_loss(tiny_settings, tmp_path, sett
     assert {tensor.dtype for tensor in saved.values()} == {torch.float32}
 
 
+def test_precision_is_the_config_files_unless_it_is_set(monkeypatch):
+    assert PretrainArguments().mixed_precision == "no"
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")  # as `accelerate launch` hands it over
+    assert PretrainArguments().mixed_precision == "bf16"
+    assert PretrainArguments(mixed_precision="no").mixed_precision == "no"
+
+
+def test_fp16_on_a_cpu_is_refused(tiny_settings, tmp_path):
+    with pytest.raises(ValueError, match="mixed_precision=fp16 needs an accelerator"):
+        run({**tiny_settings, "mixed_precision": "fp16"}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_skipped_step_leaves_nothing_to_the_next(tiny_settings, tmp_path, monkeypatch):
+    """As fp16 skips one whose gradients overflow: teacher and cache stay, and the next step is of its own batches."""
+    started = Pretraining(build(PretrainArguments, {**tiny_settings, "output_dir": str(tmp_path / "run")}, "test"))
+    started.start()
+    before = {name: value.clone() for name, value in started.objective.cache.state_dict().items()}
+    monkeypatch.setattr(type(started.accelerator), "optimizer_step_was_skipped", property(lambda self: True))
+    started.train_step(started.batches())
+    assert_same(before, started.objective.cache.state_dict())
+    assert started.objective.pending == [] and started.step == 1
+
+
 def assert_near(one, two, rtol, atol):
     """Losses of all steps within 1e-5 of one another (fp32 sums in another order), weights and caches within these."""
     assert losses(one) == pytest.approx(losses(two), rel=1e-5)
@@ -440,15 +464,18 @@ def last_step(folder):
     return json.loads(lines[-1])["step"] if lines else 0
 
 
-def test_ctrl_c_saves_and_exits_130(tiny_settings, tmp_path):
-    settings = {**tiny_settings, "max_steps": 5000, "save_steps": 5000}
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_save_and_exit_130(tiny_settings, tmp_path, number):
+    """A terminal and SLURM send them to every process of the run, those that load included."""
+    settings = {**tiny_settings, "max_steps": 5000, "save_steps": 5000, "num_workers": 1}
     process = subprocess.Popen(
-        command(settings, tmp_path / "run"), env=environment(), stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    )
+        command(settings, tmp_path / "run"), env=environment(), stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        start_new_session=True,
+    )  # fmt: skip
     metrics, deadline = tmp_path / "run/metrics.jsonl", time.monotonic() + 120
     while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "go on with --resume" in errors
