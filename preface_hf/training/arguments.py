@@ -155,7 +155,7 @@ def parse_data(flags: list[str]) -> str | dict[str, float]:
 
 
 def config_path(file: str | Path) -> Path:
-    """`file` as it is, or the packaged recipe that it names (`vit-b`); `ValueError` with the names if it is neither."""
+    """`file` as it is, or the packaged recipe that it names (`vit-b`); `ValueError` if it is neither."""
     recipes = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
     if str(file) in recipes and not Path(file).is_file():
         return recipes[str(file)]

@@ -1,6 +1,6 @@
-"""FLOPs of a training step, from the settings alone: 2 for every multiply-add of a matrix product; norms, softmaxes and
-the optimizer are left out. Letters: N tokens of a tube, D hidden and I intermediate size, L layers, V views, G of them
-global, K prototypes, d width of the cache, n entries that an instance is compared with.
+"""FLOPs of a training step, from the settings alone: 2 for every multiply-add of a matrix product; norms, softmaxes
+and the optimizer are left out. Letters: N tokens of a tube, D hidden and I intermediate size, L layers, V views, G of
+them global, K prototypes, d width of the cache, n entries that an instance is compared with.
 """
 
 from __future__ import annotations

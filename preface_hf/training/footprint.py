@@ -12,6 +12,7 @@ from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.flops import num_small, tube_tokens
 
+
 KEPT = ("kept by the encoder", "kept by heads and losses", "pixels", "weights cast by autocast")  # for a backward pass
 
 

@@ -1,8 +1,8 @@
 """What a pretraining run will cost, before anything runs: `preface-hf pretrain --plan`. Nothing is read but the number
 of instances, nothing is written.
 
-A step lasts as long as the slowest of computing, loading and exchanging, which overlap; gathering and filling the cache
-come on top. What is counted exactly, computed by formula or assumed stands beside each number of the printed table.
+A step lasts as long as the slowest of computing, loading and exchanging, which overlap; gathering and filling the
+cache come on top. Beside each number of the printed table stands whether it is exact, computed or assumed.
 """
 
 from __future__ import annotations

@@ -28,9 +28,8 @@ def show_plan(arguments: PretrainArguments, machine: str, instances: int | None)
             raise ValueError("the plan needs a number of instances: add --instances N, or --data with a prepared set.")
         instances = open_mixture(arguments.data).num_rows
     made = plan(arguments, lent, instances)
-    table = Table(
-        title=f"{arguments.size} on {instances:,} instances, {machine} ({lent.accelerators} x {size(lent.memory_gib * 2**30)})"
-    )
+    where = f"{lent.accelerators} x {size(lent.memory_gib * 2**30)} ({machine})"
+    table = Table(title=f"{arguments.size}, {instances:,} instances, {where}")
     table.add_column("what")
     table.add_column("how much", justify="right")
     table.add_column("known how")

@@ -72,7 +72,7 @@ def test_the_command_prints_a_plan_and_writes_nothing(capsys, prepared, tmp_path
         main(["pretrain", "--config", "demo", "--data", str(prepared), "--plan", "--machine", "cpu-2"])
     printed = capsys.readouterr().out
     assert stop.value.code == 0 and not list(tmp_path.iterdir())
-    for words in ("on 12 instances, cpu-2", "FLOPs of a step", "assumed: 20% of", "<- limits", "1,933,952"):
+    for words in ("12 instances, 1 x 24 GiB (cpu-2)", "FLOPs of a step", "assumed: 20% of", "<- limits", "1,933,952"):
         assert words in printed
 
 
