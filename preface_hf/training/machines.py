@@ -64,7 +64,7 @@ def misfit(name: str, value: object) -> str | None:
 # Peaks: NVIDIA's data sheets of H100 SXM and H200 SXM (half of the figures "with sparsity"), A100 80GB SXM, and the
 # Ada architecture white paper (RTX 4090, fp32 accumulation). Exchange: NVLink, one direction. Cores: DGX H100, H200
 # and A100; 16 beside a 4090 are assumed. Dollars: assumed in November 2026 for rented machines, not quoted.
-# cpu-2: two cores with AVX-512 at 2.5 GHz, 64 FLOPs a cycle each; its share is measured (2026-11-23-plan.md).
+# cpu-2: two cores with AVX-512 at 2.5 GHz, 64 FLOPs a cycle each; its share is assumed.
 MACHINES = {
     "h100-8": Machine(8, 80, 989e12, 67e12, 112, 450, 24.0),
     "h200-8": Machine(8, 141, 989e12, 67e12, 112, 450, 28.0),
