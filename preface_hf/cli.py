@@ -25,6 +25,8 @@ Cluster = Annotated[Path | None, typer.Option(help="YAML file of settings for SL
 Landmarker = Annotated[str, typer.Option(help="onnx, face-alignment or given (landmarks lie beside the data)")]
 Weights = Annotated[str | None, typer.Option(help="folder (or Hub name) of the onnx detector and 68-point network")]
 
+NO_SETTINGS = ("resume", "init_from", "config", "plan", "machine", "instances")  # flags of pretrain
+
 
 @app.command()
 def prepare(
@@ -120,17 +122,29 @@ def pretrain(
     init_from: Annotated[
         str | None, typer.Option(help="checkpoint to start from: any of PrefAce, or one of a run with its teacher")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings; flags go before it")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="recipe (laptop, vit-s, vit-b, vit-l) or YAML file; flags go before it")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="print what the run would cost, and run nothing")] = False,
+    machine: Annotated[str, typer.Option(help="of --plan: h100-8, h200-8, a100-8, rtx4090, cpu-2 or YAML")] = "h100-8",
+    instances: Annotated[int | None, typer.Option(help="of --plan: rows, where there is no --data")] = None,
 ) -> None:
     """Pretrain a model on a prepared set; the result is OUTPUT_DIR/final.
 
     Example: `preface-hf pretrain --data prepared/ --output-dir run/ --size vit-t --max-steps 500 --batch-size 32`
+
+    What it would cost: `preface-hf pretrain --config vit-b --plan --machine h100-8 --instances 3425`
     """
-    flags = {k: v for k, v in locals().items() if k not in ("resume", "init_from", "config")}
+    flags = {k: v for k, v in locals().items() if k not in NO_SETTINGS}
     from preface_hf.training.arguments import load_arguments, parse_data
-    from preface_hf.training.loop import pretrain
 
     arguments = load_arguments(config, {**flags, "data": parse_data(data) if data else None})
+    if plan:
+        from preface_hf.training.plan_table import show_plan
+
+        return show_plan(arguments, machine, instances)
+    from preface_hf.training.loop import pretrain
+
     for name in ("data", "output_dir"):
         if not getattr(arguments, name):
             raise ValueError(f"{name} is missing: add --{name.replace('_', '-')}.")

@@ -14,11 +14,10 @@ from preface_hf.data.synthetic import ClipSpec, write_synthetic
 from preface_hf.evaluation.extract import extract
 from preface_hf.evaluation.probe import probe
 from preface_hf.evaluation.tables import print_probes
-from preface_hf.training.arguments import load_arguments
+from preface_hf.training.arguments import RECIPES, load_arguments
 from preface_hf.training.loop import pretrain
 
 
-RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
 SEEN = ("neutral", "sadness", "anger", "contempt")  # expressions of the pretraining clips
 HELD_OUT = ("happiness", "surprise", "fear", "disgust")  # expressions of the test clips, by other people
 CROP_SIZE, WORKERS = 64, 2
@@ -61,7 +60,7 @@ def run_demo(
         console.print(f"{summary.splits} rows, {summary.left_out} files left out (report: {summary.report})")
     with timed("pretrain"):
         flags = {"data": str(prepared), "output_dir": str(folder / "run"), "max_steps": max_steps}
-        model = pretrain(load_arguments(RECIPE, flags))
+        model = pretrain(load_arguments(RECIPES / "demo.yaml", flags))
     with timed("extract"):
         counts = extract(model, prepared, folder / "features.parquet", batch_size=64)
         console.print(f"{counts['rows']} windows of {counts['sources']} videos in {folder / 'features.parquet'}")

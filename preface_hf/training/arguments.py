@@ -18,6 +18,7 @@ from preface_hf.objectives.preface import PrefAceObjectiveConfig
 
 METHODS = ("preface",)
 TRACKERS = ("tensorboard", "trackio")
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 @dataclass
@@ -156,15 +157,26 @@ def parse_data(flags: list[str]) -> str | dict[str, float]:
     return data
 
 
+def config_path(file: str | Path) -> Path:
+    """`file` as it is, or the packaged recipe that it names (`vit-b`); `ValueError` if it is neither."""
+    recipes = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
+    if str(file) in recipes and not Path(file).is_file():
+        return recipes[str(file)]
+    if not Path(file).exists():
+        names = ", ".join(recipes)
+        raise ValueError(f"the config {str(file)!r} is neither a file nor a recipe: name a file, or one of {names}.")
+    return Path(file)
+
+
 def load_arguments(file: str | Path | None, flags: dict[str, Any]) -> PretrainArguments:
-    """Defaults, then the YAML `file`, then the `flags` that are not `None`.
+    """Defaults, then the YAML `file` (or the recipe of that name), then the `flags` that are not `None`.
 
     Raises `ValueError` for a file that cannot be read, an unknown key or a value of the wrong type.
     """
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+            values = yaml.safe_load(config_path(file).read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ValueError(f"cannot read the config {str(file)!r}: {' '.join(str(error).split())}.") from error
         if not isinstance(values, dict):

@@ -1,0 +1,58 @@
+"""Probe frozen encoders on people that were not in pretraining, and append the scores to OUT.
+
+    python benchmarks/learning/probes.py SETS OUT.jsonl LIKE ENCODER...
+
+SETS is the folder that sets.sh made. LIKE is a checkpoint: all encoders see clips of its length. An ENCODER is
+`pixels`, `random:SEED` (LIKE before training) or `NAME=CHECKPOINT`. One line an encoder, with every task's score by
+kNN on the pooled output, linear on the pooled output and linear on a 3x3 grid of tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from features import SPLITS, Rows, encoder_features, pixel_features, read_rows
+from tasks import TASKS
+
+from preface_hf.evaluation.encoders import load_encoder, random_encoder
+
+
+SAMPLING_RATE = 4  # of the windows, as in pretraining
+
+
+def score(features: dict[str, dict[str, np.ndarray]], rows: dict[str, Rows]) -> dict[str, float]:
+    """Every task's scores, named `task/probe`; pixels have no grid of tokens."""
+    scores = {}
+    for task, (data, measure) in TASKS.items():
+        columns, by_kind = rows[data].columns, features[data]
+        scores[f"{task}/kNN"] = measure(by_kind["pooled"], columns, False)
+        scores[f"{task}/linear"] = measure(by_kind["pooled"], columns, True)
+        if "grid" in by_kind:
+            scores[f"{task}/grid"] = measure(by_kind["grid"], columns, True)
+    return scores
+
+
+def main(sets: str, out: str, like: str, *names: str) -> None:
+    model = load_encoder(like)
+    rows = {
+        name: read_rows(Path(sets) / name, splits, model.processor.num_frames, SAMPLING_RATE)
+        for name, splits in SPLITS.items()
+    }
+    for name in names:
+        if name == "pixels":
+            features = {data: pixel_features(part) for data, part in rows.items()}
+        else:
+            title, _, path = name.partition("=")
+            encoder = load_encoder(path) if path else random_encoder(model, int(name.removeprefix("random:")))
+            name, features = title, {data: encoder_features(encoder, part) for data, part in rows.items()}
+        line = {"encoder": name, **{key: round(value, 2) for key, value in score(features, rows).items()}}
+        with open(out, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,51 @@
+"""Pretrain one row of the learning table on real faces; goes on where it was stopped.
+
+    OMP_NUM_THREADS=1 python benchmarks/learning/train.py SETS OUT ROW SEED [KEY=VALUE...]
+
+SETS is the folder that sets.sh made, ROW one of those below, and the run lies in OUT/ROW-SEED. KEY=VALUE changes a
+setting of settings.yaml, such as max_steps=100 or objective.instance_weight=0.5.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.loop import pretrain
+
+
+# Draws per set, in thousands of its rows; the few clips are drawn five times as often as stills.
+SHARES = {"celeba": 8.9, "utkface": 5.0, "fer": 1.6, "clips": 1.6}
+# What a row leaves out of PrefAce.
+ROWS = {
+    "dino": ["views.num_local=0", "views.parts=[]", "objective.instance_weight=0"],
+    "local": ["views.parts=[]", "objective.instance_weight=0"],
+    "landmark": ["objective.instance_weight=0"],
+    "preface": [],
+}
+
+
+def change(settings: dict[str, Any], assignment: str) -> None:
+    """Set a key such as `views.parts` by `KEY=VALUE`, the value in YAML."""
+    key, _, value = assignment.partition("=")
+    *sections, name = key.split(".")
+    for section in sections:
+        settings = settings[section]
+    settings[name] = yaml.safe_load(value)
+
+
+def main(sets: str, out: str, row: str, seed: str, *changes: str) -> None:
+    settings = yaml.safe_load(Path(__file__).with_name("settings.yaml").read_text())
+    for assignment in [*ROWS[row], f"seed={seed}", *changes]:
+        change(settings, assignment)
+    settings["data"] = {str(Path(sets) / name): share for name, share in SHARES.items()}
+    settings["output_dir"] = str(Path(out) / f"{row}-{seed}")
+    pretrain(build(PretrainArguments, settings, "settings.yaml"), resume=Path(settings["output_dir"]).exists())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
