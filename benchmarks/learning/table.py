@@ -1,0 +1,56 @@
+"""The learning table of scores that probes.py wrote, as Markdown: mean and standard deviation over seeds.
+
+    python benchmarks/learning/table.py SCORES.jsonl
+
+Encoders called NAME-SEED, or random:SEED, are seeds of the row NAME.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from tasks import TASKS
+
+
+PROBES = ("kNN", "linear", "grid")
+
+
+def read(file: Path) -> dict[str, dict[str, list[float]]]:
+    """Values of every score by row, a list over seeds; a seed that was probed again counts once, its last time."""
+    latest = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        scores = json.loads(line)
+        latest[scores.pop("encoder")] = scores
+    rows: dict[str, dict[str, list[float]]] = {}
+    for name, scores in latest.items():
+        row = rows.setdefault(re.sub(r"[-:]\d+$", "", name), {})
+        for key, value in scores.items():
+            row.setdefault(key, []).append(value)
+    return rows
+
+
+def cell(values: list[float] | None) -> str:
+    """Mean, and the spread where there is more than one seed."""
+    if not values:
+        return ""
+    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.1f}{spread}"
+
+
+def main(file: str) -> None:
+    rows = read(Path(file))
+    for probe in PROBES:
+        print(f"\n| {probe} | {' | '.join(TASKS)} | seeds |\n|---|{'---|' * (len(TASKS) + 1)}")
+        for name, scores in rows.items():
+            cells = [cell(scores.get(f"{task}/{probe}")) for task in TASKS]
+            seeds = max(len(values) for values in scores.values())
+            if any(cells):
+                print(f"| {name} | {' | '.join(cells)} | {seeds} |")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
