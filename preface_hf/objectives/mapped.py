@@ -16,21 +16,19 @@ class MappedRows:
     """A tensor of zeros `shape` `(n, width)` in a file without a name in `folder`.
 
     The file is memory, not a record: it goes with the process, however that ends, and [`save`] copies it. All its
-    bytes are reserved at once, so that a full disk is found here and not in the middle of a run (`OSError`).
+    bytes are reserved at once, so that a full disk is found here (`OSError`) and does not kill the run later on.
     """
 
     def __init__(self, folder: str | Path, shape: tuple[int, int], dtype: torch.dtype):
         self.row_bytes = shape[1] * dtype.itemsize
-        size = shape[0] * self.row_bytes
-        self.file = TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as its rows)
-        try:
-            reserve(self.file.fileno(), size)
-        except OSError as error:
-            free = shutil.disk_usage(folder).free
+        size, free = shape[0] * self.row_bytes, shutil.disk_usage(folder).free
+        if size > free:
             raise OSError(
-                f"{size / 1e9:.1f} GB of rows could not be reserved in {str(folder)!r} ({error.strerror}; "
-                f"{free / 1e9:.1f} GB are free): make room there, or choose another place."
-            ) from error
+                f"a file of {size / 1e9:.1f} GB finds no room in {str(folder)!r}, where {free / 1e9:.1f} GB are free: "
+                f"make room there, or choose a folder on another disk."
+            )
+        self.file = TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as its rows)
+        reserve(self.file.fileno(), size)
         self.memory = mmap.mmap(self.file.fileno(), size)
         self.advises = hasattr(self.memory, "madvise")  # not on Windows
         if self.advises:
