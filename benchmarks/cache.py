@@ -138,9 +138,9 @@ def measure(place: str, instances: int, width: int, folder: Path) -> None:
         return
     rng = np.random.default_rng(0)
     cache = FaceFeatCache(instances, width, folder=folder if place == "disk" else None)
+    once(f"fill {5 * BLOCK} entries", lambda: fill(cache))
     once("write all", lambda: write_all(cache))
     steps(cache, rng)
-    once(f"fill {5 * BLOCK} entries", lambda: fill(cache))
     save_and_restore(cache, folder)
     if instances <= MOST_QUERIED:
         queries = cache.lookup(torch.from_numpy(rng.integers(instances, size=16)))
