@@ -6,9 +6,17 @@ import time
 import pytest
 import torch
 
-from preface_hf import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification, PrefAceModel
+from preface_hf import (
+    FaceFeatCache,
+    PrefAceConfig,
+    PrefAceForLandmarkDetection,
+    PrefAceForVideoClassification,
+    PrefAceModel,
+)
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.loop import pretrain
+
+from .objectives.test_facefeat_cache import work
 
 
 pytestmark = [
@@ -73,6 +81,15 @@ def test_attention_back_ends_agree(attention):
         sdpa = model(clip).pooler_output
         model.set_attn_implementation(attention)
         assert (model(clip).pooler_output - sdpa).abs().max() <= 0.05 * sdpa.abs().max()
+
+
+def test_the_place_of_the_cache_changes_no_bit(tmp_path):
+    """Vectors on the device, entries there, on the host and in a file."""
+    caches = [FaceFeatCache(50, 8, num_negatives=16, folder=folder) for folder in (None, None, tmp_path)]
+    caches[0].cuda()
+    found = [work(cache, "cuda") for cache in caches]
+    for tensors in zip(*found, strict=True):
+        assert all(torch.equal(tensor.cpu(), tensors[0].cpu()) for tensor in tensors)
 
 
 def test_nan_pixels_are_named_in_evaluation():

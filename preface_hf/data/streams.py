@@ -137,16 +137,16 @@ def leave_signals(_: int) -> None:
 
 
 def plain_clips(
-    data: PreparedSet | Mixture, config: ViewConfig, batch_size: int, rank: int = 0, world: int = 1
+    data: PreparedSet | Mixture, config: ViewConfig, batch_size: int, rank: int = 0, world: int = 1, first: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The rows of process `rank`, un-augmented: instance ids `(b,)` and clips `(b, T, 3, S, S)` uint8.
+    """Of the rows from `first` on those of process `rank`, un-augmented: ids `(b,)`, clips `(b, T, 3, S, S)` uint8.
 
     Every process has as many, from row groups of its own; the last ones repeat the last row where they do not divide.
     (Not by `split_dataset_by_node`: where shards do not divide it reads every row in every process.)
     """
     data = as_mixture(data)
-    share = -(-data.num_rows // world)
-    indices = np.arange(rank * share, (rank + 1) * share).clip(max=data.num_rows - 1)
+    share = -(-(data.num_rows - first) // world)
+    indices = (first + np.arange(rank * share, (rank + 1) * share)).clip(max=data.num_rows - 1)
     mine = rows_in_order(data.counts, indices)
     reader = data.reader()
     while block := reader.rows(islice(mine, batch_size)):

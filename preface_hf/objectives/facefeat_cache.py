@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import normalize
+
+from preface_hf.objectives.mapped import MappedRows
 
 
 class FaceFeatCache(nn.Module):
@@ -13,8 +17,14 @@ class FaceFeatCache(nn.Module):
     A memory of one vector per instance (PrefAce: filled by the teacher on the un-augmented clips before training,
     then updated instance by instance).
 
-    It costs `2 * num_instances * size` bytes (bfloat16). With more than `num_negatives` entries a step compares with
-    `num_negatives` of them drawn at random, so its cost does not grow with the number of instances.
+    It costs `2 * num_instances * size` bytes (bfloat16), on an accelerator, in the host's memory, or in a file. With
+    more than `num_negatives` entries a step compares with `num_negatives` of them drawn at random, so its cost does
+    not grow with the number of instances. Vectors are computed where they are asked for or come from, so the place of
+    the entries does not change a bit of them.
+
+    Every process has entries of its own, wherever they lie, and all update them alike: none waits for another. So 8
+    processes of a host with 10⁸ instances of width 256 need 8 * 51 GB of memory or disk there; and a step reads at
+    most `num_negatives` and twice the global batch's rows of them.
 
     Args:
         num_instances: entries; ids run from 0 to `num_instances - 1`.
@@ -22,6 +32,8 @@ class FaceFeatCache(nn.Module):
         momentum: share of the old entry that an update keeps (Wu et al. 2018: 0.5; not stated by PrefAce, chosen).
         num_negatives: largest number of entries to compare with (not stated, chosen).
         dtype: of the stored vectors.
+        folder: where given, the entries are in a file there ([`MappedRows`]), which `state_dict()` leaves out: save
+            and restore it by `mapped`. Such a cache stays on the host.
     """
 
     entries: torch.Tensor
@@ -33,12 +45,16 @@ class FaceFeatCache(nn.Module):
         momentum: float = 0.5,
         num_negatives: int = 4096,
         dtype: torch.dtype = torch.bfloat16,
+        folder: str | Path | None = None,
     ):
         super().__init__()
         if num_instances < 1:
             raise ValueError(f"a FaceFeat Cache of {num_instances} instances is empty: prepare at least one video.")
         self.momentum, self.num_negatives = momentum, num_negatives
-        self.register_buffer("entries", torch.zeros(num_instances, size, dtype=dtype))
+        shape = (num_instances, size)
+        self.mapped = MappedRows(folder, shape, dtype) if folder is not None else None
+        entries = self.mapped.tensor if self.mapped else torch.zeros(shape, dtype=dtype)
+        self.register_buffer("entries", entries, persistent=self.mapped is None)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -52,28 +68,47 @@ class FaceFeatCache(nn.Module):
                 f"its ids run from 0 to {len(self) - 1}."
             )
 
+    def read(self, instance_ids: torch.Tensor, device: torch.device) -> torch.Tensor:
+        """The entries of ids `(n,)` that are known to be right, on `device`: `(n, size)`, a copy."""
+        ids = instance_ids.to(self.entries.device)
+        if self.mapped:
+            for row in ids.tolist():  # all are on their way before the first is waited for
+                self.mapped.expect(row)
+        return self.entries[ids].to(device)
+
+    def write(self, instance_ids: torch.Tensor, vectors: torch.Tensor) -> None:
+        """Set the entries of ids `(n,)`, each once, to `vectors` `(n, size)`, normalised."""
+        stored = normalize(vectors, dim=-1).to(self.entries.dtype)
+        self.entries[instance_ids.to(self.entries.device)] = stored.to(self.entries.device)
+
     @torch.no_grad()
     def fill(self, instance_ids: torch.Tensor, features: torch.Tensor) -> None:
-        """Set the entries of `instance_ids` `(batch,)` to `features` `(batch, size)`, normalised."""
+        """Set the entries of `instance_ids` `(batch,)`, each once, to `features` `(batch, size)`, normalised."""
         self.check(instance_ids)
-        self.entries[instance_ids] = normalize(features.float(), dim=-1).to(self.entries.dtype)
+        self.write(instance_ids, features.float())
+
+    @torch.no_grad()
+    def take(self, entries: torch.Tensor) -> None:
+        """Set the first entries to those of an earlier cache `(n, size)`, n at most as many as there are here."""
+        self.entries[: len(entries)].copy_(entries)
 
     def lookup(self, instance_ids: torch.Tensor) -> torch.Tensor:
-        """The entries of `instance_ids` `(batch,)`: `(batch, size)`, a copy."""
+        """The entries of `instance_ids` `(batch,)`: `(batch, size)`, a copy on the device of the ids."""
         self.check(instance_ids)
-        return self.entries[instance_ids]
+        return self.read(instance_ids, instance_ids.device)
 
-    def negatives(self, seed: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids `(n,)` and entries `(n, size)` to compare with: all, or `num_negatives` drawn for this step.
+    def negatives(self, seed: int, step: int, device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids `(n,)` and entries `(n, size)` to compare with: all, or `num_negatives` drawn for this step; on
+        `device`, by default that of the entries.
 
         Drawing is with replacement, from (`seed`, `step`) alone, so every process compares with the same.
         """
-        device = self.entries.device
+        device = device or self.entries.device
         if len(self) <= self.num_negatives:
-            return torch.arange(len(self), device=device), self.entries.clone()
+            return torch.arange(len(self), device=device), self.entries.to(device, copy=True)
         drawn = np.random.default_rng([seed, step]).integers(len(self), size=self.num_negatives)
-        ids = torch.from_numpy(drawn).to(device)
-        return ids, self.entries[ids]
+        ids = torch.from_numpy(drawn)
+        return ids.to(device), self.read(ids, device)
 
     @torch.no_grad()
     def update(self, instance_ids: torch.Tensor, features: torch.Tensor) -> None:
@@ -85,10 +120,40 @@ class FaceFeatCache(nn.Module):
         """
         self.check(instance_ids)
         features = normalize(features.float(), dim=-1)
-        while len(instance_ids):
-            # Rows whose instance has not occurred above: their updates do not wait on one another.
-            earlier = (instance_ids[:, None] == instance_ids).tril(-1).any(dim=1)
-            ids, new = instance_ids[~earlier], features[~earlier]
-            mixed = self.momentum * self.entries[ids].float() + (1 - self.momentum) * new
-            self.entries[ids] = normalize(mixed, dim=-1).to(self.entries.dtype)
-            instance_ids, features = instance_ids[earlier], features[earlier]
+        for rows in rounds(instance_ids):
+            ids, new = instance_ids[rows], features[rows]
+            old = self.read(ids, new.device).float()
+            self.write(ids, self.momentum * old + (1 - self.momentum) * new)
+
+    @torch.no_grad()
+    def neighbours(self, vectors: torch.Tensor, k: int, block: int = 65_536) -> tuple[torch.Tensor, torch.Tensor]:
+        """The entries most similar to `vectors` `(n, size)`: every entry is compared, `block` of them at a time.
+
+        Returns ids int64 and similarities float32, both `(n, min(k, entries))` on the device of the vectors, the best
+        first. A similarity is the cosine, up to the rounding of the stored entry (below 0.01 in bfloat16).
+        """
+        if k < 1:
+            raise ValueError(f"k={k} neighbours cannot be found: ask for 1 or more.")
+        queries = normalize(vectors.float(), dim=-1)
+        best, ids = (
+            queries.new_empty(len(queries), 0),
+            torch.empty(len(queries), 0, dtype=torch.long).to(queries.device),
+        )
+        for start in range(0, len(self), block):
+            if self.mapped:
+                self.mapped.expect(start, min(block, len(self) - start))
+            part = self.entries[start : start + block].to(queries.device).float()
+            similarities, columns = (queries @ part.T).topk(min(k, len(part)))
+            candidates = torch.cat([best, similarities], dim=1)
+            best, places = candidates.topk(min(k, candidates.shape[1]))
+            ids = torch.cat([ids, start + columns], dim=1).gather(1, places)
+        return ids, best
+
+
+def rounds(instance_ids: torch.Tensor) -> list[torch.Tensor]:
+    """The rows of `instance_ids` `(batch,)` in rounds whose rows do not wait on one another: of every instance its
+    first row, then of those that have one its second, … (indices int64, rising)."""
+    in_order, rows = instance_ids.sort(stable=True)
+    earlier = torch.empty_like(rows)  # how often its instance occurs above a row
+    earlier[rows] = torch.arange(len(rows), device=rows.device) - torch.searchsorted(in_order, in_order)
+    return [(earlier == number).nonzero().flatten() for number in range(int(earlier.max()) + 1 if len(rows) else 0)]

@@ -6,8 +6,9 @@ S pixels, K prototypes, d width of the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ from preface_hf.training.schedules import cosine, linear
 
 
 TARGETS = ("centring", "sinkhorn")
+CACHE_DEVICES = ("accelerator", "host", "disk")
+ROWS_AT_ONCE = 16_384  # of a process, while the cache is filled: 70 MB of vit-l's features in each
 
 
 @dataclass
@@ -54,10 +57,12 @@ class PrefAceObjectiveConfig:
     instance_temperature: float = 0.07
     cache_momentum: float = 0.5
     cache_negatives: int = 4096
+    cache_device: str = "accelerator"  # where its entries are: accelerator, host (memory) or disk (a mapped file)
 
     def __post_init__(self) -> None:
-        if self.targets not in TARGETS:
-            raise ValueError(f"targets={self.targets!r} is unknown: choose one of {', '.join(TARGETS)}.")
+        for name, allowed in (("targets", TARGETS), ("cache_device", CACHE_DEVICES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
 
 
 class PrefAceObjective:
@@ -72,6 +77,7 @@ class PrefAceObjective:
         seed: of the negatives that are drawn.
         pixels: mean and standard deviation of each channel, for values in [0, 1].
         gather: joins a tensor's rows over all processes, in the order of their ranks.
+        scratch: folder of the file of a cache with `cache_device: disk`.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class PrefAceObjective:
         seed: int,
         pixels: tuple[list[float], list[float]],
         gather: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor,
+        scratch: str | Path = ".",
     ):
         self.student: nn.Module = student
         self.heads = student
@@ -96,8 +103,12 @@ class PrefAceObjective:
         self.centre = torch.zeros(student.config.num_prototypes, device=device)  # (K,)
         self.facefeat_centre = torch.zeros(student.config.facefeat_size, device=device)  # (d,)
         self.cache = FaceFeatCache(
-            num_instances, student.config.facefeat_size, config.cache_momentum, config.cache_negatives
-        ).to(device)
+            num_instances,
+            student.config.facefeat_size,
+            config.cache_momentum,
+            config.cache_negatives,
+            folder=scratch if config.cache_device == "disk" else None,
+        ).to(device if config.cache_device == "accelerator" else "cpu")
         self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
 
     def pixel_values(self, tubes: torch.Tensor, colours: torch.Tensor | None = None) -> torch.Tensor:
@@ -135,7 +146,7 @@ class PrefAceObjective:
 
     def identity_loss(self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int) -> torch.Tensor:
         """L_ID of the student's cache features `(V, B, d)`: the mean over views and clips."""
-        negative_ids, negatives = self.cache.negatives(self.seed, step)
+        negative_ids, negatives = self.cache.negatives(self.seed, step, facefeat.device)
         positives = self.cache.lookup(instance_ids)
         temperature = self.config.instance_temperature
         return instance_loss(facefeat, instance_ids, positives, negatives, negative_ids, temperature).mean()
@@ -215,30 +226,48 @@ class PrefAceObjective:
         self.pending.clear()
 
     @torch.no_grad()
-    def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Before the first step, on all clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): set the statistics
-        that the heads are standardised by, and fill the FaceFeat Cache by the teacher."""
-        device = self.centre.device
-        rows = [
-            (ids.to(device), self.teacher(self.pixel_values(tubes.to(device))).pooler_output.float())
-            for ids, tubes in clips
-        ]
+    def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]], statistics: bool = True) -> None:
+        """Before the first step, on clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): fill the FaceFeat Cache
+        by the teacher; and before that, unless they are there already (`statistics` false), set the statistics that
+        the heads are standardised by, from the first 16,384 clips of every process."""
+        for ids, features in self.plain_features(clips):
+            if statistics:
+                for model in (self.teacher.model, self.heads):
+                    move_statistics(model, features, 1.0)
+            teacher = self.teacher.model
+            facefeat = teacher.facefeat_projector(teacher.standardise(features)).float()
+            if statistics:
+                self.facefeat_centre.copy_(facefeat.mean(dim=0))
+            self.cache.fill(ids, facefeat - self.facefeat_centre)
+            statistics = False
+
+    def plain_features(
+        self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Ids `(n,)` and the teacher's pooled features `(n, D)` of the clips of all processes, some at a time; every
+        process has as many batches, of as many clips."""
+        rows: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for ids, tubes in clips:
+            pixels = self.pixel_values(tubes.to(self.centre.device))
+            rows.append((ids.to(pixels.device), self.teacher(pixels).pooler_output.float()))
+            if sum(len(ids) for ids, _ in rows) >= ROWS_AT_ONCE:
+                yield self.join(rows)
+                rows = []
+        if rows:
+            yield self.join(rows)
+
+    def join(self, rows: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and features of all processes, each id once: processes may repeat rows."""
         ids, features = (self.gather(torch.cat(parts).contiguous()) for parts in zip(*rows, strict=True))
-        once = list({instance: row for row, instance in enumerate(ids.tolist())}.values())  # processes may repeat rows
-        ids, features = ids[once], features[once]
-        for model in (self.teacher.model, self.heads):
-            move_statistics(model, features, 1.0)
-        teacher = self.teacher.model
-        facefeat = teacher.facefeat_projector(teacher.standardise(features)).float()
-        self.facefeat_centre.copy_(facefeat.mean(dim=0))
-        self.cache.fill(ids, facefeat - self.facefeat_centre)
+        once = list({instance: row for row, instance in enumerate(ids.tolist())}.values())
+        return ids[once], features[once]
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The weights of the student."""
         return [weight for weight in self.student.parameters() if weight.requires_grad]
 
     def state_dict(self) -> dict[str, Any]:
-        """Teacher, centres and FaceFeat Cache."""
+        """Teacher, centres and FaceFeat Cache (but for the file of one on disk)."""
         return {
             "teacher": self.teacher.state_dict(),
             "centre": self.centre,
@@ -247,11 +276,12 @@ class PrefAceObjective:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
+        """Go on from `state_dict()`; without its `cache`, teacher and centres only."""
         self.teacher.load_state_dict(state["teacher"])
         self.centre.copy_(state["centre"])
         self.facefeat_centre.copy_(state["facefeat_centre"])
-        self.cache.load_state_dict(state["cache"])
+        if "cache" in state:
+            self.cache.load_state_dict(state["cache"])
 
 
 def move_statistics(model: PrefAceForPreTraining, features: torch.Tensor, pace: float) -> None:

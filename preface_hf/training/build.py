@@ -11,9 +11,10 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
+from preface_hf.objectives.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.arguments import PretrainArguments
-from preface_hf.training.checkpoint import OBJECTIVE_FILE
+from preface_hf.training.checkpoint import CACHE_FILE, OBJECTIVE_FILE
 from preface_hf.training.sharding import set_up_sharding
 
 
@@ -106,7 +107,7 @@ def build_objective(
 ) -> PrefAceObjective:
     """The objective of the arguments for `num_instances` rows, on pixels normalised as by `processor`."""
     plain = ([0.0] * 3, [1.0] * 3)
-    return PrefAceObjective(
+    objective = PrefAceObjective(
         model,
         arguments.objective_config(),
         num_instances=num_instances,
@@ -115,20 +116,49 @@ def build_objective(
         seed=arguments.seed,
         pixels=(processor.image_mean, processor.image_std) if processor.do_normalize else plain,
         gather=accelerator.gather,
+        scratch=arguments.output_dir,
     )
+    save_beside(objective, accelerator)
+    return objective
 
 
-def continue_objective(objective: PrefAceObjective, init_from: str, accelerator: Accelerator) -> bool:
-    """Take teacher, centres and FaceFeat Cache over from `init_from`, if it is a checkpoint of a run on as many
-    instances; says in one line whether it was."""
-    file = Path(init_from) / OBJECTIVE_FILE
-    state = torch.load(file, map_location="cpu", weights_only=True) if file.is_file() else None
-    ours = len(objective.cache)
-    theirs = len(state["cache"]["entries"]) if state else 0
-    if state and theirs == ours:
-        objective.load_state_dict(state)
-        accelerator.print(f"student, teacher and FaceFeat Cache go on from {init_from}.")
-        return True
-    reason = f"that cache has {theirs} instances, this set {ours}" if state else "it holds no training state"
+def save_beside(objective: PrefAceObjective, accelerator: Accelerator) -> None:
+    """Let Accelerate's checkpoints hold the file of a FaceFeat Cache on disk, which `state_dict()` leaves out."""
+    rows = objective.cache.mapped
+
+    def save(models: list, weights: list, folder: str) -> None:
+        if rows and accelerator.is_main_process:
+            rows.save(Path(folder) / CACHE_FILE)
+
+    def restore(models: list, folder: str) -> None:
+        if rows:
+            rows.restore(Path(folder) / CACHE_FILE)
+
+    accelerator.register_save_state_pre_hook(save)
+    accelerator.register_load_state_pre_hook(restore)
+
+
+def continue_objective(objective: PrefAceObjective, init_from: str, accelerator: Accelerator) -> int:
+    """Take teacher, centres and FaceFeat Cache over from `init_from`, if it is a checkpoint of a run on no more
+    instances than there are here; says in one line whether it was, and returns how many entries are filled so.
+
+    The instances of that run must have the ids that they had: new rows come after them.
+    """
+    file, cache = Path(init_from) / OBJECTIVE_FILE, objective.cache
+    state = torch.load(file, map_location="cpu", weights_only=True, mmap=True) if file.is_file() else None
+    if not state:
+        reason = "it holds no training state"
+    else:
+        saved, dtype = Path(init_from) / CACHE_FILE, cache.entries.dtype
+        entries = state.pop("cache").get("entries")
+        entries = saved_rows(saved, cache.entries.shape[1], dtype) if entries is None else entries
+        new = len(cache) - len(entries)
+        if new >= 0:
+            objective.load_state_dict(state)
+            cache.take(entries)
+            more = f"; the teacher fills the entries of {new} new instances" if new else ""
+            accelerator.print(f"student, teacher and FaceFeat Cache go on from {init_from}{more}.")
+            return len(entries)
+        reason = f"that cache has {len(entries)} instances, this set {len(cache)}"
     accelerator.print(f"the student starts from {init_from}; teacher and FaceFeat Cache start anew ({reason}).")
-    return False
+    return 0

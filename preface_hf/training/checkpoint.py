@@ -34,6 +34,7 @@ FREE = {
 }
 
 OBJECTIVE_FILE = "custom_checkpoint_0.pkl"  # Accelerate's name for the first object registered for checkpointing
+CACHE_FILE = "facefeat_cache.bin"  # entries of a FaceFeat Cache on disk, row after row
 
 
 def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideoProcessor) -> None:

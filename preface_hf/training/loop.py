@@ -89,17 +89,17 @@ class Pretraining:
         self.global_batch = arguments.batch_size * self.accelerator.num_processes
         self.global_batch *= arguments.gradient_accumulation_steps
         checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
-        self.begun = checkpoint is not None
+        self.filled = 0  # entries of the FaceFeat Cache, of the instances from 0 on
         if checkpoint:
-            self.step = load_checkpoint(self.accelerator, checkpoint)
+            self.step, self.filled = load_checkpoint(self.accelerator, checkpoint), data.num_rows
         elif init_from:
-            self.begun = continue_objective(self.objective, init_from, self.accelerator)
+            self.filled = continue_objective(self.objective, init_from, self.accelerator)
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
         self.stopping = self.warned = False
 
     def train(self) -> Path:
         """Run to the last step and publish."""
-        if not self.begun:
+        if self.filled < self.data.num_rows:
             self.start()
         previous = {number: signal.signal(number, self.stop) for number in STOP_SIGNALS}
         try:
@@ -146,9 +146,10 @@ class Pretraining:
             arguments.batch_size,
             accelerator.process_index,
             accelerator.num_processes,
+            first=self.filled,
         )
         with accelerator.autocast():
-            self.objective.start(clips)
+            self.objective.start(clips, statistics=not self.filled)
 
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""

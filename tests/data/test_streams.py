@@ -144,6 +144,8 @@ def test_plain_clips_cover_the_set_once(data):
     assert found[0][1].shape == (5, 4, 3, 32, 32)
     parts = [torch.cat([part for part, _ in plain_clips(data, VIEWS, 2, rank, 5)]).tolist() for rank in range(5)]
     assert parts == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11], [11, 11, 11]]
+    new = [torch.cat([part for part, _ in plain_clips(data, VIEWS, 2, rank, 2, first=7)]).tolist() for rank in (0, 1)]
+    assert new == [[7, 8, 9], [10, 11, 11]]
 
 
 def test_plain_clips_read_their_part(many, read, monkeypatch):

@@ -9,6 +9,7 @@ from preface_hf.data.order import rows_in_order
 from preface_hf.data.sets import as_mixture, open_prepared
 from preface_hf.data.streams import ViewStream
 from preface_hf.data.views import ViewConfig
+from preface_hf.objectives import preface
 from preface_hf.objectives.losses import distillation_loss, instance_loss
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig
 from preface_hf.training.schedules import cosine
@@ -25,7 +26,7 @@ def batch(prepared):
     return ViewStream(data, VIEWS, batch_size=6, seed=0).collate([(0, row) for row in rows])
 
 
-def make(num_instances=12, max_steps=100, **config) -> PrefAceObjective:
+def make(num_instances=12, max_steps=100, scratch=".", **config) -> PrefAceObjective:
     torch.manual_seed(0)
     student = PrefAceForPreTraining(
         PrefAceConfig(
@@ -36,7 +37,7 @@ def make(num_instances=12, max_steps=100, **config) -> PrefAceObjective:
     )  # fmt: skip
     return PrefAceObjective(
         student, PrefAceObjectiveConfig(**config), num_instances=num_instances, num_local=2, max_steps=max_steps,
-        seed=0, pixels=([0.5] * 3, [0.25] * 3),
+        seed=0, pixels=([0.5] * 3, [0.25] * 3), scratch=scratch,
     )  # fmt: skip
 
 
@@ -131,7 +132,9 @@ def test_watching_takes_one_row_a_clip_from_every_process(batch):
     torch.testing.assert_close(gathered[0], first.detach(), atol=1e-4, rtol=1e-4)
 
 
-def test_unknown_targets_are_refused():
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="cache_device='gpu' is unknown: choose one of accelerator, host, disk"):
+        PrefAceObjectiveConfig(cache_device="gpu")
     with pytest.raises(ValueError, match="targets='softmax' is unknown: choose one of centring, sinkhorn"):
         PrefAceObjectiveConfig(targets="softmax")
 
@@ -231,6 +234,39 @@ def flat(state, prefix=""):
     for key, value in state.items():
         items.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
     return items
+
+
+def test_starting_in_parts_takes_statistics_from_the_first(batch, monkeypatch):
+    monkeypatch.setattr(preface, "ROWS_AT_ONCE", 4)
+    objective, clips = make(), batch.global_tubes[:, 0]
+    features = objective.teacher(objective.pixel_values(clips)).pooler_output
+    parts = [(batch.instance_ids[rows], clips[rows]) for rows in ([0, 1], [2, 3], [4, 5])]
+    objective.start(parts)
+    torch.testing.assert_close(objective.student.feature_mean, features[:4].mean(0), atol=1e-5, rtol=1e-4)
+    before = {key: value.clone() for key, value in flat(objective.state_dict()).items()}
+    teacher = objective.teacher.model
+    with torch.no_grad():
+        z = teacher.facefeat_projector(teacher.standardise(features))
+    expected = torch.nn.functional.normalize(z - z[:4].mean(0), dim=-1)
+    found = objective.cache.lookup(batch.instance_ids).float()
+    torch.testing.assert_close(found, expected, atol=2e-2, rtol=0)
+    objective.start(parts[::-1], statistics=False)
+    assert all(torch.equal(before[key], value) for key, value in flat(objective.state_dict()).items())
+
+
+@pytest.mark.parametrize("place", ["host", "disk"])
+def test_the_place_of_the_cache_changes_no_bit(batch, tmp_path, place):
+    found = []
+    for device in ("accelerator", place):
+        objective = make(cache_device=device, scratch=tmp_path)
+        fill(objective, batch)
+        losses = []
+        for step in range(2):
+            losses.append(objective(batch, step).loss.detach())
+            objective.after_step(step)
+        found.append([*losses, objective.cache.entries])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert (objective.cache.mapped is not None) == (place == "disk")
 
 
 def test_a_row_that_two_processes_sent_counts_once(batch):

@@ -19,13 +19,14 @@ from transformers import VideoMAEConfig, VideoMAEModel
 from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.convert import convert
 from preface_hf.data.prepare import prepare
-from preface_hf.data.streams import Batch
+from preface_hf.data.streams import Batch, plain_clips
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.objectives.base import ObjectiveOutput
+from preface_hf.objectives.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training import build as training_build
 from preface_hf.training.arguments import PretrainArguments, build
-from preface_hf.training.checkpoint import latest_checkpoint
+from preface_hf.training.checkpoint import CACHE_FILE, OBJECTIVE_FILE, latest_checkpoint
 from preface_hf.training.guards import check_finite
 from preface_hf.training.loop import Pretraining, pretrain
 
@@ -46,12 +47,13 @@ def losses(folder):
 
 
 def state(checkpoint):
-    objective = torch.load(checkpoint / "custom_checkpoint_0.pkl", weights_only=True)
+    objective = torch.load(checkpoint / OBJECTIVE_FILE, weights_only=True)
+    on_disk = (checkpoint / CACHE_FILE).exists()
     return {
         **load_file(checkpoint / "model.safetensors"),
         **{f"teacher {k}": v for k, v in objective["teacher"].items()},
         "centre": objective["centre"],
-        "cache": objective["cache"]["entries"],
+        "cache": saved_rows(checkpoint / CACHE_FILE, 16, torch.bfloat16) if on_disk else objective["cache"]["entries"],
     }
 
 
@@ -91,9 +93,10 @@ def stop_after(monkeypatch):
     return arm
 
 
-@pytest.mark.parametrize("died", [4, 6])
-def test_resumed_equals_uninterrupted(tiny_settings, tmp_path, stop_after, died):
-    settings = {**tiny_settings, "max_steps": 8, "save_steps": 3, "num_workers": 1}
+@pytest.mark.parametrize(("died", "place"), [(4, "accelerator"), (6, "accelerator"), (5, "disk")])
+def test_resumed_equals_uninterrupted(tiny_settings, tmp_path, stop_after, died, place):
+    objective = {"cache_device": place}
+    settings = {**tiny_settings, "max_steps": 8, "save_steps": 3, "num_workers": 1, "objective": objective}
     final = run(settings, tmp_path / "whole")
     disarm = stop_after(died)
     with pytest.raises(Stopped):
@@ -171,12 +174,36 @@ def test_starting_from_a_checkpoint_of_a_run(tiny_settings, tmp_path, capsys):
         found[name] = capsys.readouterr().out
         teacher = started.objective.teacher.state_dict()
         alike = all(torch.equal(value, state(source)[f"teacher {key}"]) for key, value in teacher.items())
-        assert (alike, started.begun) == (name == "same", name == "same")
+        assert (alike, started.filled) == ((True, 12) if name == "same" else (False, 0))
         assert torch.equal(started.objective.cache.entries, state(source)["cache"]) if alike else True
     assert found["same"].endswith(f"student, teacher and FaceFeat Cache go on from {source}.\n")
     assert found["other"].endswith("start anew (that cache has 12 instances, this set 3).\n")
     run({**tiny_settings, "max_steps": 1}, tmp_path / "again", init_from=str(source))
     assert "go on from" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("before", "now"), [("accelerator", "disk"), ("disk", "host"), ("disk", "disk")])
+def test_a_set_that_has_grown_keeps_its_entries(tiny_settings, tmp_path, capsys, before, now):
+    """The three new rows, which come last, are filled by the teacher of the checkpoint."""
+    run({**tiny_settings, "objective": {"cache_device": before}}, tmp_path / "first")
+    source = tmp_path / "first/checkpoints/step-00000006"
+    sets = {tiny_settings["data"]: 1, str(write_drawn(tmp_path / "three")): 1}
+    settings = {**tiny_settings, "data": sets, "objective": {"cache_device": now}, "max_steps": 1}
+    arguments = build(PretrainArguments, {**settings, "output_dir": str(tmp_path / "second")}, "test")
+    started = Pretraining(arguments, init_from=str(source))
+    said = f"go on from {source}; the teacher fills the entries of 3 new instances.\n"
+    assert capsys.readouterr().out.endswith(said)
+    started.start()
+    objective, old = started.objective, state(source)
+    entries = objective.cache.entries
+    assert torch.equal(entries[:12], old["cache"])
+    assert all(torch.equal(value, old[f"teacher {key}"]) for key, value in objective.teacher.state_dict().items())
+    (ids, clips), *_ = plain_clips(started.data, arguments.view_config(), 3, first=12)
+    assert ids.tolist() == [12, 13, 14]
+    z = objective.teacher(objective.pixel_values(clips)).facefeat - objective.facefeat_centre
+    expected = torch.nn.functional.normalize(z, dim=-1)
+    torch.testing.assert_close(entries[12:].float(), expected, atol=1e-2, rtol=0)
+    assert (started.train() / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
@@ -405,9 +432,11 @@ def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):
     assert state(tmp_path / "run/checkpoints/step-00000001")["cache"].float().norm(dim=1).min() > 0.9
 
 
-def test_killed_and_resumed_equals_uninterrupted(tiny_settings, tmp_path):
+@pytest.mark.parametrize("place", ["accelerator", pytest.param("disk", marks=pytest.mark.slow)])
+def test_killed_and_resumed_equals_uninterrupted(tiny_settings, tmp_path, place):
     """SIGKILL in the middle of a run of its own process, then --resume: the same weights, bit for bit."""
     settings = {**tiny_settings, "max_steps": 30, "save_steps": 2, "num_workers": 1}
+    settings["objective"] = {"cache_device": place}
     subprocess.run(command(settings, tmp_path / "whole"), env=environment(), check=True, cwd=tmp_path)
     process = subprocess.Popen(command(settings, tmp_path / "cut"), env=environment(), cwd=tmp_path)
     deadline = time.monotonic() + 120
