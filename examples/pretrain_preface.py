@@ -14,7 +14,7 @@ import torch
 import preface_hf
 from preface_hf.data.prepare import prepare
 from preface_hf.data.sets import open_prepared
-from preface_hf.data.streams import ViewStream, plain_clips, view_loader
+from preface_hf.data.streams import PlainClips, ViewStream, loader
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.data.views import ViewConfig
 from preface_hf.evaluation.probe import probe
@@ -45,11 +45,11 @@ def main(steps: int = 30, batch_size: int = 16) -> None:
         student, PrefAceObjectiveConfig(), num_instances=data.num_rows, num_local=views.num_local, max_steps=steps,
         seed=0, pixels=([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     )  # fmt: skip
-    objective.start(plain_clips(data, views, batch_size))
+    objective.start(PlainClips(data, views, batch_size))
 
     # 3. AdamW; learning rate and weight decay are functions of the step
     optimizer = build_optimizer(student, learning_rate=1e-3)
-    batches = view_loader(ViewStream(data, views, batch_size, seed=0), workers=0)
+    batches = loader(ViewStream(data, views, batch_size, seed=0), workers=0)
     for step, batch in enumerate(islice(batches, steps)):
         for group in optimizer.param_groups:
             group["lr"] = group["factor"] * warmup_cosine(step, warmup=5, total=steps, peak=1e-3, end=1e-6)

@@ -104,3 +104,12 @@ def rows_in_order(counts: Sequence[np.ndarray], indices: np.ndarray) -> Iterator
     for index in indices.tolist():
         unit = int(np.searchsorted(ends, index, side="right"))
         yield Draw(0, 0, unit, unit, index - int(ends[unit] - rows[unit]), 0.0)
+
+
+def spread_rows(counts: Sequence[np.ndarray], first: int = 0) -> np.ndarray:
+    """The rows from `first` on, int64 `(n,)`, of all sets one after the other: unit by unit, the units in an order
+    that is drawn once and for ever."""
+    ends = np.cumsum(np.concatenate(counts))
+    rows = np.arange(first, ends[-1])
+    drawn = np.random.default_rng(0).permutation(len(ends))
+    return rows[np.argsort(drawn[np.searchsorted(ends, rows, side="right")], kind="stable")]

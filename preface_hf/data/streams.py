@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from preface_hf.data.decoding import open_video
-from preface_hf.data.order import Draw, draws, rows_in_order
+from preface_hf.data.order import Draw, draws, rows_in_order, spread_rows
 from preface_hf.data.sets import Mixture, PreparedSet, as_mixture
 from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices, tube_indices
 
@@ -82,14 +82,11 @@ class ViewStream(IterableDataset):
         self.rank, self.world, self.window = rank, world, window
 
     def __iter__(self) -> Iterator[Batch]:
-        if get_worker_info():
-            torch.set_num_threads(1)
         return (self.collate(block) for block in self.blocks())
 
     def blocks(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
         """(epoch, row) of this process's clips, a list per batch; in a loading process every n-th of n."""
-        worker = get_worker_info()
-        index, count = (worker.id, worker.num_workers) if worker else (0, 1)
+        index, count = loading_process()
         reader = self.data.reader()
         for mine in islice(self.batches(), index, None, count):
             yield [(draw.epoch, row) for draw, row in zip(mine, reader.rows(mine), strict=True)]
@@ -121,7 +118,53 @@ class ViewStream(IterableDataset):
         )
 
 
-def view_loader(stream: ViewStream, workers: int) -> DataLoader:
+class PlainClips(IterableDataset):
+    """The rows from `first` on that are process `rank`'s of `world`, un-augmented: ids `(b,)`, clips `(b, T, 3, S, S)`
+    uint8. The row groups come in an order drawn once, so that the first clips stand for the whole set.
+
+    Every process has as many, from row groups of its own; the last ones repeat the last row where they do not divide.
+    (Not by `split_dataset_by_node`: where shards do not divide it reads every row in every process.)
+    """
+
+    def __init__(
+        self,
+        data: PreparedSet | Mixture,
+        config: ViewConfig,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+        first: int = 0,
+    ):
+        self.data, self.config, self.batch_size = as_mixture(data), config, batch_size
+        self.rank, self.world, self.first = rank, world, first
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        index, count = loading_process()
+        rows = spread_rows(self.data.counts, self.first)
+        share = -(-len(rows) // self.world)
+        mine = rows[np.arange(self.rank * share, (self.rank + 1) * share).clip(max=len(rows) - 1)]
+        reader = self.data.reader()
+        for start in range(index * self.batch_size, share, count * self.batch_size):
+            block = reader.rows(rows_in_order(self.data.counts, mine[start : start + self.batch_size]))
+            clips = torch.stack([self.clip(row) for row in block])
+            yield torch.tensor([int(row["instance_id"]) for row in block]), clips
+
+    def clip(self, row: dict[str, Any]) -> torch.Tensor:
+        """The middle of one row, `(T, 3, S, S)`; refuses what no batch could take, before the first step."""
+        check_landmarks(row, self.config)
+        indices = sample_indices(int(row["num_frames"]), self.config.num_frames, self.config.sampling_rate)
+        return plain_view(read_frames(row, indices)[0], self.config.global_size)
+
+
+def loading_process() -> tuple[int, int]:
+    """Which loading process this is, of how many; torch works in one thread there."""
+    worker = get_worker_info()
+    if worker:
+        torch.set_num_threads(1)
+    return (worker.id, worker.num_workers) if worker else (0, 1)
+
+
+def loader(stream: IterableDataset, workers: int) -> DataLoader:
     """The stream through `workers` loading processes (0: in this one); the batches are the same."""
     # A forked process would inherit the locks of this one's parquet reading threads, and could wait for ever.
     context = "forkserver" if workers else None
@@ -134,25 +177,3 @@ def leave_signals(_: int) -> None:
     """Ctrl-C and SLURM's SIGTERM reach loading processes too; when they end, the training process says."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def plain_clips(
-    data: PreparedSet | Mixture, config: ViewConfig, batch_size: int, rank: int = 0, world: int = 1, first: int = 0
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Of the rows from `first` on those of process `rank`, un-augmented: ids `(b,)`, clips `(b, T, 3, S, S)` uint8.
-
-    Every process has as many, from row groups of its own; the last ones repeat the last row where they do not divide.
-    (Not by `split_dataset_by_node`: where shards do not divide it reads every row in every process.)
-    """
-    data = as_mixture(data)
-    share = -(-(data.num_rows - first) // world)
-    indices = (first + np.arange(rank * share, (rank + 1) * share)).clip(max=data.num_rows - 1)
-    mine = rows_in_order(data.counts, indices)
-    reader = data.reader()
-    while block := reader.rows(islice(mine, batch_size)):
-        clips = []
-        for row in block:
-            check_landmarks(row, config)  # of every row, before the first step
-            indices = sample_indices(int(row["num_frames"]), config.num_frames, config.sampling_rate)
-            clips.append(plain_view(read_frames(row, indices)[0], config.global_size))
-        yield torch.tensor([int(row["instance_id"]) for row in block]), torch.stack(clips)

@@ -160,11 +160,11 @@ class PrefAceObjective:
 
     @torch.no_grad()
     def teach(self, large: torch.Tensor, clips: int, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Targets `(G, B, K)` of the student, and the teacher's means over a clip's global tubes, by name."""
+        """Targets `(G, B, K)` of the student, and what `after_step` needs of the teacher, by name."""
         output = self.teacher(large)
         logits = output.prototype_logits.float().unflatten(0, (clips, -1)).transpose(0, 1)  # (G, B, K)
         means = {
-            "logits": logits.mean(dim=0),  # (B, K)
+            "logits": logits.mean(dim=(0, 1))[None],  # (1, K)
             "facefeat": output.facefeat.float().unflatten(0, (clips, -1)).mean(dim=1),  # (B, d)
             "teacher": output.pooler_output.float(),  # (B*G, D)
         }
@@ -249,7 +249,7 @@ class PrefAceObjective:
         rows: list[tuple[torch.Tensor, torch.Tensor]] = []
         for ids, tubes in clips:
             pixels = self.pixel_values(tubes.to(self.centre.device))
-            rows.append((ids.to(pixels.device), self.teacher(pixels).pooler_output.float()))
+            rows.append((ids.to(pixels.device), self.teacher.model.preface(pixels).pooler_output.float()))
             if sum(len(ids) for ids, _ in rows) >= ROWS_AT_ONCE:
                 yield self.join(rows)
                 rows = []

@@ -14,7 +14,7 @@ import torch
 from accelerate.utils import set_seed
 
 from preface_hf.data.sets import open_mixture
-from preface_hf.data.streams import Batch, ViewStream, plain_clips, view_loader
+from preface_hf.data.streams import Batch, PlainClips, ViewStream, loader
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.collapse import warning
 from preface_hf.objectives.teacher import whole
@@ -135,12 +135,12 @@ class Pretraining:
             world=accelerator.num_processes,
             window=arguments.shuffle_window,
         )
-        return iter(view_loader(stream, arguments.num_workers))
+        return iter(loader(stream, arguments.num_workers))
 
     def start(self) -> None:
         """Fill the FaceFeat Cache from un-augmented clips, and what else needs to be done before step 1."""
         accelerator, arguments = self.accelerator, self.arguments
-        clips = plain_clips(
+        clips = PlainClips(
             self.data,
             arguments.view_config(),
             arguments.batch_size,
@@ -148,8 +148,8 @@ class Pretraining:
             accelerator.num_processes,
             first=self.filled,
         )
-        with accelerator.autocast():
-            self.objective.start(clips, statistics=not self.filled)
+        with accelerator.autocast(), cores_for_loading(arguments.num_workers):
+            self.objective.start(loader(clips, arguments.num_workers), statistics=not self.filled)
 
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""

@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from preface_hf.data.order import BLOCK, draws, rows_in_order, shares_of
+from preface_hf.data.order import BLOCK, draws, rows_in_order, shares_of, spread_rows
 
 
 UNEVEN = np.array([16, 3, 0, 16, 7, 1, 16, 16, 2, 16])
@@ -89,3 +89,12 @@ def test_units_are_counted_over_all_sets():
     assert [(draw.unit, draw.row) for draw in stored] == [
         (unit, row) for unit, rows in enumerate(np.concatenate(counts)) for row in range(rows)
     ]
+
+
+def test_rows_are_spread_unit_by_unit():
+    counts = [np.full(40, 5), np.full(60, 5)]
+    rows = spread_rows(counts)
+    assert sorted(rows.tolist()) == [*range(500)]
+    assert all((rows[i : i + 5] == np.arange(rows[i], rows[i] + 5)).all() for i in range(0, 500, 5))
+    assert 0.25 < (rows[:100] < 200).mean() < 0.55  # the first set holds two of five rows
+    assert sorted(spread_rows(counts, first=488).tolist()) == [*range(488, 500)]

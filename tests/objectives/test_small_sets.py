@@ -8,7 +8,7 @@ import torch
 
 from preface_hf.data.prepared import prepared_features, read_rows, write_shards
 from preface_hf.data.sets import open_prepared
-from preface_hf.data.streams import ViewStream, plain_clips
+from preface_hf.data.streams import PlainClips, ViewStream
 from preface_hf.data.views import ViewConfig
 from tests.objectives.test_preface import VIEWS, make
 
@@ -38,7 +38,7 @@ def one_step(data, views, batch_size, **config):
     """The logs of a step on the set, which has to leave everything finite."""
     objective = make(num_instances=data.num_rows, **config)
     objective.num_local = views.num_local
-    objective.start(plain_clips(data, views, batch_size))
+    objective.start(PlainClips(data, views, batch_size))
     output = objective(next(iter(ViewStream(data, views, batch_size, seed=0))), step=0)
     output.loss.backward()
     objective.after_step(0)
@@ -60,7 +60,7 @@ def test_a_set_without_landmarks_has_global_tubes_only(prepared, tmp_path, landm
 def test_tubes_that_need_landmarks_say_what_to_change(prepared, tmp_path, landmarks, wanted):
     data = write_some(prepared, tmp_path, 2, landmarks)
     views = ViewConfig(num_frames=4, global_size=32, local_size=16, **wanted)
-    for rows in (plain_clips(data, views, 2), ViewStream(data, views, 2, seed=0)):
+    for rows in (PlainClips(data, views, 2), ViewStream(data, views, 2, seed=0)):
         with pytest.raises(ValueError, match=r"instance_id \d .*views.num_local to 0 and views.parts to \[\]"):
             next(iter(rows))
 

@@ -19,7 +19,7 @@ from transformers import VideoMAEConfig, VideoMAEModel
 from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.convert import convert
 from preface_hf.data.prepare import prepare
-from preface_hf.data.streams import Batch, plain_clips
+from preface_hf.data.streams import Batch, PlainClips
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.objectives.base import ObjectiveOutput
 from preface_hf.objectives.mapped import saved_rows
@@ -198,7 +198,7 @@ def test_a_set_that_has_grown_keeps_its_entries(tiny_settings, tmp_path, capsys,
     entries = objective.cache.entries
     assert torch.equal(entries[:12], old["cache"])
     assert all(torch.equal(value, old[f"teacher {key}"]) for key, value in objective.teacher.state_dict().items())
-    (ids, clips), *_ = plain_clips(started.data, arguments.view_config(), 3, first=12)
+    (ids, clips), *_ = PlainClips(started.data, arguments.view_config(), 3, first=12)
     assert ids.tolist() == [12, 13, 14]
     z = objective.teacher(objective.pixel_values(clips)).facefeat - objective.facefeat_centre
     expected = torch.nn.functional.normalize(z, dim=-1)
