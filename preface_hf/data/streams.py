@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from preface_hf.data.decoding import open_video
+from preface_hf.data.loading import end_with_parent
 from preface_hf.data.order import Draw, draws, rows_in_order
 from preface_hf.data.sets import Mixture, PreparedSet, as_mixture
 from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices, tube_indices
@@ -124,7 +125,9 @@ def view_loader(stream: ViewStream, workers: int) -> DataLoader:
     """The stream through `workers` loading processes (0: in this one); the batches are the same."""
     # A forked process would inherit the locks of this one's parquet reading threads, and could wait for ever.
     context = "forkserver" if workers else None
-    return DataLoader(stream, batch_size=None, num_workers=workers, multiprocessing_context=context)
+    return DataLoader(
+        stream, batch_size=None, num_workers=workers, multiprocessing_context=context, worker_init_fn=end_with_parent
+    )
 
 
 def plain_clips(

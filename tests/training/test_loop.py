@@ -1,5 +1,6 @@
 """Real runs: resumed equals uninterrupted, accumulation, two processes, and folders that are taken."""
 
+import contextlib
 import json
 import os
 import random
@@ -438,6 +439,36 @@ def last_step(folder):
     file = folder / "metrics.jsonl"
     lines = [line for line in file.read_text().splitlines() if line.endswith("}")] if file.exists() else []
     return json.loads(lines[-1])["step"] if lines else 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_loading_processes_end_with_a_killed_run(tiny_settings, tmp_path):
+    process = subprocess.Popen(
+        command({**tiny_settings, "max_steps": 5000, "num_workers": 2}, tmp_path / "run"),
+        env={**environment(), "RUN_OF_THIS_TEST": str(tmp_path)}, cwd=tmp_path,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while last_step(tmp_path / "run") < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(processes_of(tmp_path)) >= 4, "the run, the fork server and two that load"
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while (left := processes_of(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def processes_of(folder):
+    """Ids of the processes whose environment names `folder`."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"RUN_OF_THIS_TEST={folder}\0".encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+    return found
 
 
 def test_ctrl_c_saves_and_exits_130(tiny_settings, tmp_path):
