@@ -25,7 +25,12 @@ FREE = {
     "output_dir",
     "save_steps",
     "keep_checkpoints",
+    "keep_best",
     "logging_steps",
+    "probe_steps",
+    "probe_data",
+    "probe_label",
+    "probe_group",
     "num_workers",
     "gradient_checkpointing",
     "publish",
@@ -47,10 +52,13 @@ def save_checkpoint(
     model: PreTrainedModel,
     processor: PrefAceVideoProcessor,
     keep: int | None = None,
+    keep_best: bool = False,
+    probe_knn: float | None = None,
 ) -> Path:
     """Write `folder/step-…` after `step` optimizer steps: model, optimizer, objective and generators of every process.
 
-    Then all but the last `keep` checkpoints are deleted. Raises `OSError` where the disk is full.
+    Then all but the last `keep` checkpoints, and with `keep_best` that of the highest `probe_knn`, are deleted. Raises
+    `OSError` where the disk is full.
     """
     target = folder / f"step-{step:08d}"
     building = beside(target)
@@ -61,13 +69,15 @@ def save_checkpoint(
         accelerator.save_state(str(building))
         if accelerator.is_main_process:
             save_published(building, model, processor)
-            state = {"step": step, "processes": accelerator.num_processes}
+            state = {"step": step, "processes": accelerator.num_processes, "probe_knn": probe_knn}
             (building / "training.json").write_text(json.dumps(state), encoding="utf-8")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         put_in_place(building, target)
+        best = best_checkpoint(folder) if keep_best else None
         for old in list_checkpoints(folder)[: -keep if keep else 0]:
-            discard(old)
+            if old != best:
+                discard(old)
     accelerator.wait_for_everyone()
     return target
 
@@ -117,6 +127,18 @@ def list_checkpoints(folder: Path) -> list[Path]:
 def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the highest step, or `None`."""
     return next(reversed(list_checkpoints(folder)), None)
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest `probe_knn`, of equals the first; `None` where none was probed. Each holds its own
+    number, so that no kill leaves a name without its checkpoint."""
+    probed = [path for path in list_checkpoints(folder) if probe_of(path) is not None]
+    return max(probed, key=probe_of, default=None)  # type: ignore[arg-type]
+
+
+def probe_of(checkpoint: Path) -> float | None:
+    """The `probe_knn` of a checkpoint, if its step was probed."""
+    return json.loads((checkpoint / "training.json").read_text(encoding="utf-8")).get("probe_knn")
 
 
 def load_checkpoint(accelerator: Accelerator, checkpoint: Path) -> int:
