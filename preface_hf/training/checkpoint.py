@@ -54,9 +54,11 @@ def save_checkpoint(
     keep: int | None = None,
     keep_best: bool = False,
     probe_knn: float | None = None,
+    teacher: PreTrainedModel | None = None,
 ) -> Path:
     """Write `folder/step-…` after `step` optimizer steps: model, optimizer, objective and generators of every process.
 
+    A `teacher` is saved too, in its folder `teacher`: opened by `AutoModel` as it stands, a checkpoint is the student.
     Then all but the last `keep` checkpoints, and with `keep_best` that of the highest `probe_knn`, are deleted. Raises
     `OSError` where the disk is full.
     """
@@ -69,6 +71,8 @@ def save_checkpoint(
         accelerator.save_state(str(building))
         if accelerator.is_main_process:
             save_published(building, model, processor)
+            if teacher:
+                save_published(building / "teacher", teacher, processor)
             state = {"step": step, "processes": accelerator.num_processes, "probe_knn": probe_knn}
             (building / "training.json").write_text(json.dumps(state), encoding="utf-8")
     accelerator.wait_for_everyone()

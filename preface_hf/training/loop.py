@@ -208,7 +208,10 @@ class Pretraining:
         best = keep_best and self.is_probed(self.step) and is_best(self.accelerator, folder, probed)
         if self.step % self.arguments.save_steps == 0 or last or stopping or best:
             model, score = self.unwrapped(), probed.get("probe_knn")
-            save_checkpoint(self.accelerator, folder, self.step, model, self.processor, keep, keep_best, score)
+            teacher = self.objective.teacher.model if best and self.arguments.publish == "teacher" else None
+            save_checkpoint(
+                self.accelerator, folder, self.step, model, self.processor, keep, keep_best, score, teacher
+            )
         if stopping and not last:
             self.report()
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")

@@ -74,7 +74,7 @@ def summary(arguments: PretrainArguments, rows: list[dict[str, float]], folder: 
         shown["kNN probe"] = f"{100 * probed[-1]['probe_knn']:.1f} % (chance {100 * probed[-1]['probe_chance']:.1f})"
         shown["best kNN probe"] = f"{100 * top['probe_knn']:.1f} % after step {top['step']:,}"
     if arguments.keep_best and (best := best_checkpoint(folder / "checkpoints")):
-        shown["best checkpoint"] = f"checkpoints/{best.name}"
+        shown["best checkpoint"] = f"checkpoints/{best.name}{'/teacher' * (best / 'teacher').exists()}"
     return facts(shown)
 
 

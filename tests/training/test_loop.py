@@ -132,7 +132,7 @@ def test_a_run_folder_holds_what_is_promised(tiny_settings, tmp_path):
     assert {"loss", "loss_global", "loss_local", "loss_landmark", "loss_id"} <= rows(tmp_path / "run")[0].keys()
     assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["model"]["hidden_size"] == 32
-    assert (tmp_path / "run/curves.png").stat().st_size > 1000
+    assert (tmp_path / "run/report.html").stat().st_size > 100_000
 
 
 def test_published_weights_are_the_teachers_or_the_students(tiny_settings, tmp_path):
@@ -317,6 +317,20 @@ def test_a_run_that_diverges_stops_before_the_step(tiny_settings, tmp_path, monk
     assert len(json.loads((tmp_path / "run/nonfinite-step-5.json").read_text())["instance_ids"][0]) == 4
 
 
+def test_signs_of_a_collapse_are_computed_for_the_log_only(tiny_settings, tmp_path, monkeypatch):
+    steps = []
+    whole = PrefAceObjective.watch
+    monkeypatch.setattr(PrefAceObjective, "watch", lambda self, *inputs: (steps.append(1), whole(self, *inputs))[1])
+    settings = {**tiny_settings, "gradient_accumulation_steps": 2}
+    run({**settings, "logging_steps": 4}, tmp_path / "seldom")
+    assert len(steps) == 2 * 3, "two batches each of steps 1, 4 and 6"
+    run(settings, tmp_path / "always")
+    always = {row["step"]: {k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "always")}
+    for row in rows(tmp_path / "seldom"):
+        assert {k: v for k, v in row.items() if k != "seconds"} == always[row["step"]]
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000006") for name in ("seldom", "always")))
+
+
 def test_metrics_go_to_tensorboard(tiny_settings, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -484,6 +498,7 @@ def test_ctrl_c_saves_and_exits_130(tiny_settings, tmp_path):
     assert process.returncode == 130, errors
     assert "go on with --resume" in errors
     assert latest_checkpoint(tmp_path / "run/checkpoints") is not None
+    assert (tmp_path / "run/report.html").exists()
 
 
 def test_the_last_checkpoints_are_kept(tiny_settings, tmp_path):

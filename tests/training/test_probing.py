@@ -1,6 +1,7 @@
 """The probe on the way: right, without a trace in the training, refused before the first step; the best is kept."""
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from preface_hf.evaluation import labelled
@@ -79,6 +80,9 @@ def test_the_best_is_kept_beside_the_last(probed, tmp_path, monkeypatch):
     run({**settings, "keep_best": True}, tmp_path / "best")
     assert kept(tmp_path / "best") == [2, 7]
     assert best_checkpoint(tmp_path / "best/checkpoints").name == "step-00000002"
+    checkpoint = tmp_path / "best/checkpoints/step-00000002"
+    weights, best = load_file(checkpoint / "teacher/model.safetensors"), state(checkpoint)
+    assert all(torch.equal(value, best[f"teacher model.{name}"]) for name, value in weights.items()) and weights
     best_after(monkeypatch, [0.1, 0.4, 0.2, 0.1])
     run({**settings, "keep_best": True}, tmp_path / "later")
     assert kept(tmp_path / "later") == [4, 7]
