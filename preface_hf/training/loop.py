@@ -263,13 +263,13 @@ class Pretraining:
                 save_published(building, self.objective.teacher.model if teacher else self.unwrapped(), self.processor)
             put_in_place(building, final)
         self.report()
-        self.accelerator.wait_for_everyone()
         return final
 
     def report(self) -> None:
-        """Write `report.html`."""
+        """Write `report.html`; the other processes wait, as their end might be taken for that of the run."""
         if self.accelerator.is_main_process:
-            try_report(self.folder)
+            try_report(self.folder, self.data)
+        self.accelerator.wait_for_everyone()
 
 
 @contextmanager

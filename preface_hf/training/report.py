@@ -23,12 +23,15 @@ from preface_hf.training.page import box, facts, page, paragraph, photo, png, se
 WARNING = "This page shows faces of the data set. Keep it as you keep the data: do not publish it."
 
 
-def write_report(run: str | Path, data: str | Mapping[str, float] | None = None) -> Path:
+Data = str | Mapping[str, float] | Mixture | None
+
+
+def write_report(run: str | Path, data: Data = None) -> Path:
     """Write `report.html` into the folder of a run, which may still be running; returns the file.
 
     Args:
         run: the run's `output_dir`.
-        data: the set or sets it was trained on, if they are not where they were; without them the page has no faces.
+        data: the set or sets it was trained on, open, or not where they were; without them the page has no faces.
 
     Raises `ValueError` if `run` holds no run, or `data` is given and is not what the run was trained on.
     """
@@ -53,10 +56,10 @@ def write_report(run: str | Path, data: str | Mapping[str, float] | None = None)
     return folder / "report.html"
 
 
-def try_report(folder: Path) -> None:
+def try_report(folder: Path, data: Mixture) -> None:
     """[`write_report`], of which no failure ends a run that is at its end."""
     try:
-        write_report(folder)
+        write_report(folder, data)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"{folder / 'report.html'} is not written ({reason}): try `preface-hf report {folder}`.", flush=True)
@@ -109,7 +112,7 @@ def curve_sections(arguments: PretrainArguments, rows: list[dict[str, float]]) -
 def face_sections(arguments: PretrainArguments, folder: Path, data: str | Mapping[str, float] | None) -> Iterator[str]:
     """Tubes and neighbours; a sentence in their place where the set is gone."""
     try:
-        mixture = open_mixture(data or arguments.data)
+        mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
         yield tube_section(mixture, arguments)
         yield neighbour_section(mixture, arguments, latest_checkpoint(folder / "checkpoints"))
     except ValueError as error:

@@ -391,9 +391,17 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
 
 def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):
     """Three rows, two processes: gathering two features from one and one from the other would abort both."""
-    settings = {**tiny_settings, "data": str(write_drawn(tmp_path / "three")), "max_steps": 1, "batch_size": 2}
+    probe = {"probe_steps": 1, "probe_data": tiny_settings["data"], "probe_label": "expression", "keep_best": True}
+    settings = {
+        **tiny_settings,
+        "data": str(write_drawn(tmp_path / "three")),
+        "max_steps": 1,
+        "batch_size": 2,
+        **probe,
+    }
     subprocess.run(command(settings, tmp_path / "run", processes=2), env=environment(), check=True, cwd=tmp_path)
     assert state(tmp_path / "run/checkpoints/step-00000001")["cache"].float().norm(dim=1).min() > 0.9
+    assert "probe_knn" in rows(tmp_path / "run")[0] and (tmp_path / "run/report.html").exists()
 
 
 def test_killed_and_resumed_equals_uninterrupted(tiny_settings, tmp_path):
