@@ -87,7 +87,7 @@ def draw(series: dict[str, list[tuple[float, float]]], mark: tuple[str, float] |
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(3.8, 2.1), dpi=150)
+    figure = Figure(figsize=(3.3, 2.0), dpi=170)
     axes = figure.add_axes((0.15, 0.19, 0.82, 0.77))
     for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
         style: dict[str, Any] = {"linestyle": "--"} if name.endswith("chance") else {}

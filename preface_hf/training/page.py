@@ -30,8 +30,10 @@ p { margin: 8px 0; max-width: 82ch; }
 .warn { background: var(--warn-card); color: var(--warn); padding: 10px 14px; border-radius: 8px; max-width: none; }
 .grid { display: grid; gap: 14px; grid-template-columns: repeat(auto-fill, minmax(285px, 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px; margin: 0; }
+.card { display: flex; flex-direction: column; justify-content: space-between; gap: 6px; font-size: 14px; }
 .card img { width: 100%; height: auto; display: block; }
-figure { margin: 0; } figcaption { overflow-wrap: anywhere; }
+figure { margin: 0; }
+figcaption { overflow-wrap: anywhere; }
 .facts { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); margin: 16px 0 0; }
 .facts div { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 8px 12px; }
 .facts dt { color: var(--faint); font-size: 13px; } .facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }

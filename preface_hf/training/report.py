@@ -109,7 +109,7 @@ def curve_sections(arguments: PretrainArguments, rows: list[dict[str, float]]) -
         yield section(group, box("grid", cards))
 
 
-def face_sections(arguments: PretrainArguments, folder: Path, data: str | Mapping[str, float] | None) -> Iterator[str]:
+def face_sections(arguments: PretrainArguments, folder: Path, data: Data) -> Iterator[str]:
     """Tubes and neighbours; a sentence in their place where the set is gone."""
     try:
         mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
