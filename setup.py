@@ -11,6 +11,7 @@ FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3"]
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
+TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
 METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5", "torchmetrics>=1.8"]
 DEV = ["pytest>=8", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
@@ -51,6 +52,7 @@ setup(
         "metrics": METRICS,
         "curation": CURATION,
         "export": EXPORT,
+        "trackers": TRACKERS,
         "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
         "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
     },

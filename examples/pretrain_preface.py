@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 import preface_hf
+from preface_hf.data.loading import loader
 from preface_hf.data.prepare import prepare
 from preface_hf.data.sets import open_prepared
-from preface_hf.data.streams import PlainClips, ViewStream, loader
+from preface_hf.data.streams import PlainClips, ViewStream
 from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.data.views import ViewConfig
 from preface_hf.evaluation.probe import probe

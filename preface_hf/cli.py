@@ -202,6 +202,23 @@ def probe(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="the folder of a run of `pretrain`, finished or not")],
+    data: Annotated[
+        list[str] | None, typer.Option(help="the set it was trained on, if it was moved; of several, each in order")
+    ] = None,
+) -> None:
+    """Write RUN/report.html: settings, curves, tubes and nearest neighbours. It shows faces of the data set.
+
+    Example: `preface-hf report run/`
+    """
+    from preface_hf.training.arguments import parse_data
+    from preface_hf.training.report import write_report
+
+    typer.echo(f"open {write_report(run, parse_data(data) if data else None)} in a browser")
+
+
+@app.command()
 def convert(
     src: Annotated[
         str, typer.Argument(help="VideoMAE: a transformers folder or Hub name; MARLIN: a .pt or .ckpt file")

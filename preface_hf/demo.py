@@ -73,7 +73,7 @@ def run_demo(
         if faces
         else "Probed are people and expressions that pretraining never saw."
     )
-    console.print(f"Look at {prepared / 'preview.png'} and {folder / 'run' / 'curves.png'}.")
+    console.print(f"Look at {prepared / 'preview.png'} and {folder / 'run' / 'report.html'}.")
 
 
 def drawn_clips(people: int, test_people: int) -> list[ClipSpec]:

@@ -1,4 +1,4 @@
-"""Pictures to look at: a contact sheet of a prepared set, with landmarks and the boxes of the landmark tubes."""
+"""Pictures to look at: a contact sheet of a prepared set, with landmarks and part boxes; the tubes of a clip."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from .data.decoding import open_video
 from .data.landmarks import PARTS, part_boxes
 from .data.prepared import read_rows
+from .data.views import Views, photometric
 
 
 PART_COLOURS = dict(zip(PARTS, ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a"), strict=True))
@@ -58,6 +59,18 @@ def draw_face(picture: np.ndarray, landmarks: np.ndarray, boxes: dict[str, np.nd
     for x, y in (landmarks + 0.5) * factor:
         draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill="#ffffff", outline="#202020")
     return tile
+
+
+def tube_strips(views: Views, frames: int = 8) -> list[tuple[str, Image.Image]]:
+    """The tubes of a clip as a model sees them, photometric change included: for each its name, and a strip of
+    `frames` squares (or all there are) spread evenly over its time."""
+    strips = []
+    for name, tube, colour in zip(views.names, [*views.global_tubes, *views.small_tubes], views.colours, strict=True):
+        shown = np.linspace(0, len(tube) - 1, min(frames, len(tube))).round().astype(int)
+        seen = photometric(tube[None, shown].float() / 255, colour[None])[0]  # (frames, 3, S, S)
+        strip = (seen * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2)  # (S, frames * S, 3)
+        strips.append((name, Image.fromarray(strip.numpy())))
+    return strips
 
 
 def _draw_legend(sheet: Image.Image) -> None:

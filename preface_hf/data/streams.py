@@ -7,7 +7,6 @@ process reads the row groups that hold rows it needs, and nothing that lies befo
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -15,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from preface_hf.data.decoding import open_video
+from preface_hf.data.loading import loading_process
 from preface_hf.data.order import Draw, draws, rows_in_order, spread_rows
 from preface_hf.data.sets import Mixture, PreparedSet, as_mixture
 from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices, tube_indices
@@ -154,26 +154,3 @@ class PlainClips(IterableDataset):
         check_landmarks(row, self.config)
         indices = sample_indices(int(row["num_frames"]), self.config.num_frames, self.config.sampling_rate)
         return plain_view(read_frames(row, indices)[0], self.config.global_size)
-
-
-def loading_process() -> tuple[int, int]:
-    """Which loading process this is, of how many; torch works in one thread there."""
-    worker = get_worker_info()
-    if worker:
-        torch.set_num_threads(1)
-    return (worker.id, worker.num_workers) if worker else (0, 1)
-
-
-def loader(stream: IterableDataset, workers: int) -> DataLoader:
-    """The stream through `workers` loading processes (0: in this one); the batches are the same."""
-    # A forked process would inherit the locks of this one's parquet reading threads, and could wait for ever.
-    context = "forkserver" if workers else None
-    return DataLoader(
-        stream, batch_size=None, num_workers=workers, multiprocessing_context=context, worker_init_fn=leave_signals
-    )
-
-
-def leave_signals(_: int) -> None:
-    """Ctrl-C and SLURM's SIGTERM reach loading processes too; when they end, the training process says."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from datasets import load_dataset
 
-from preface_hf.data.decoding import open_video
-from preface_hf.evaluation.encoders import Encode, Encoder, load_encoder, pixel_encoder, random_encoder
-from preface_hf.evaluation.windows import windows
+from preface_hf.evaluation.encoders import Encode, load_encoder, pixel_encoder, random_encoder
+from preface_hf.evaluation.labelled import labelled_rows, usable_folds
 
 
 if TYPE_CHECKING:
@@ -67,78 +66,32 @@ def probe(
     Raises `ValueError` for an unknown column or split, or if there are fewer than two classes of two groups each.
     """
     encoder = load_encoder(model)
-    rows = with_two_groups(read_clips(data, encoder, split, label, group or "source"))
-    labels, groups = rows.labels, rows.groups
-    folds = usable_folds(labels, groups, folds, label, group or "source")
+    rows = labelled_rows(data, label, split=split, group=group or "source")
+    folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group)
     encoders: dict[str, Encode] = {"pixels": pixel_encoder, "random encoder": random_encoder(encoder, seed)}
     encoders = {**(encoders if baselines else {}), "pretrained encoder": encoder}
-    scores = []
+    clips, scores = list(rows.clips(encoder.clip)), []
     for name, encode in encoders.items():
-        features = encode_rows(rows.clips, encode)
-        for classifier, (mean, spread) in cross_validate(features, labels, groups, folds, seed).items():
+        accuracies = cross_validate(encode_rows(clips, encode), rows.labels, rows.groups, folds, seed)
+        for classifier, (mean, spread) in accuracies.items():
             scores.append(ProbeScore(name, classifier, mean, spread))
-    _, counts = np.unique(labels, return_counts=True)
-    return ProbeResult(
-        label, group or "source", len(labels), len(counts), folds, float(counts.max() / len(labels)), scores
-    )
+    classes = len(np.unique(rows.labels))
+    return ProbeResult(label, rows.group, len(rows.labels), classes, folds, rows.chance, scores)
 
 
-@dataclass
-class Clips:
-    """`clips` holds for each row its windows, each uint8 `(frames, height, width, 3)`; labels and groups by row."""
-
-    clips: list[list[np.ndarray]]
-    labels: np.ndarray
-    groups: np.ndarray
-
-
-def read_clips(data: str | Path, encoder: Encoder, split: str | None, label: str, group: str) -> Clips:
-    """Decode all rows that have a label."""
-    try:
-        sets = load_dataset(str(data), streaming=True)
-    except Exception as error:
-        raise ValueError(f"cannot open {str(data)!r} as a prepared set: {str(error).splitlines()[0]}") from error
-    split = split or ("test" if "test" in sets else "train")
-    if split not in sets:
-        raise ValueError(f"{str(data)!r} has no split {split!r}: choose one of {', '.join(sets)}.")
-    for column in (label, group):
-        if column not in sets[split].column_names:
-            raise ValueError(
-                f"{str(data)!r} has no column {column!r}: choose one of {', '.join(sets[split].column_names)}."
-            )
-    kept = [row for row in sets[split].select_columns(list({"video", label, group})) if row[label] is not None]
-    clips = [[w.frames for w in windows(open_video(row["video"]["bytes"]), *encoder.clip)] for row in kept]
-    return Clips(clips, np.array([str(row[label]) for row in kept]), np.array([str(row[group]) for row in kept]))
-
-
-def with_two_groups(rows: Clips) -> Clips:
-    """Without the classes of a single group, which can't be both fitted and tested; says how many rows that costs."""
-    kept = [len(set(rows.groups[rows.labels == label])) > 1 for label in rows.labels]
-    if not all(kept):
-        gone = sorted(set(rows.labels[~np.array(kept)]))
-        print(f"probe: {len(kept) - sum(kept)} rows are left out, of classes in one group only: {', '.join(gone)}")
-    return Clips(
-        [clips for clips, keep in zip(rows.clips, kept, strict=True) if keep], rows.labels[kept], rows.groups[kept]
-    )
-
-
-def encode_rows(clips: list[list[np.ndarray]], encode: Encode, batch_size: int = 32) -> np.ndarray:
-    """One feature per row, the mean over its windows: `(rows, width)`."""
-    flat = [window for row in clips for window in row]
-    features = np.concatenate([encode(flat[i : i + batch_size]) for i in range(0, len(flat), batch_size)])
-    ends = np.cumsum([len(row) for row in clips])[:-1]
-    return np.stack([part.mean(axis=0) for part in np.split(features, ends)])
-
-
-def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str, group: str) -> int:
-    """At most `folds`, so that every class has a group for each."""
-    per_class = {name: len(set(groups[labels == name])) for name in np.unique(labels)}
-    if len(per_class) < 2 or min(per_class.values()) < 2:
-        raise ValueError(
-            f"column {label!r} has {len(per_class)} classes in two groups of {group!r} or more: "
-            f"a probe needs two such classes."
-        )
-    return min(folds, *per_class.values())
+def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: int = 32) -> np.ndarray:
+    """One feature per row, the mean over its windows: `(rows, width)`. Of an iterator a batch of windows is held."""
+    features, counts, waiting = [], [], []
+    for row in rows:
+        counts.append(len(row))
+        waiting += row
+        while len(waiting) >= batch_size:
+            features.append(encode(waiting[:batch_size]))
+            waiting = waiting[batch_size:]
+    if waiting:
+        features.append(encode(waiting))
+    ends = np.cumsum(counts)[:-1]
+    return np.stack([part.mean(axis=0) for part in np.split(np.concatenate(features), ends)])
 
 
 def classifiers() -> dict[str, ClassifierMixin]:
@@ -155,16 +108,22 @@ def classifiers() -> dict[str, ClassifierMixin]:
 
 
 def cross_validate(
-    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, seed: int
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    folds: int,
+    seed: int,
+    names: tuple[str, ...] = ("kNN", "linear"),
 ) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation of each classifier's accuracy over `folds` that keep groups whole."""
+    """Mean and standard deviation of the accuracy of the classifiers `names` over `folds` that keep groups whole."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups))
-    results: dict[str, Any] = {}
+    results: dict[str, tuple[float, float]] = {}
     for name, classifier in classifiers().items():
-        accuracies = [
-            classifier.fit(features[fit], labels[fit]).score(features[held], labels[held]) for fit, held in splits
-        ]
-        results[name] = float(np.mean(accuracies)), float(np.std(accuracies))
+        if name in names:
+            accuracies = [
+                classifier.fit(features[fit], labels[fit]).score(features[held], labels[held]) for fit, held in splits
+            ]
+            results[name] = float(np.mean(accuracies)), float(np.std(accuracies))
     return results

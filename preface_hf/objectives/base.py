@@ -19,7 +19,12 @@ class ObjectiveOutput:
 
 
 class Objective(Protocol):
-    """A student, what teaches it, and a loss. State outside the student changes in `after_step` only."""
+    """A student, what teaches it, and a loss. State outside the student changes in `after_step` only.
+
+    watching: whether what only the log needs is computed too; alike on every process.
+    """
+
+    watching: bool
 
     def __call__(self, batch: Batch, step: int) -> ObjectiveOutput:
         """The loss of a batch at optimizer step `step`, with the terms that are logged."""

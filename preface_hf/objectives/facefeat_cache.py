@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -127,27 +128,37 @@ class FaceFeatCache(nn.Module):
 
     @torch.no_grad()
     def neighbours(self, vectors: torch.Tensor, k: int, block: int = 65_536) -> tuple[torch.Tensor, torch.Tensor]:
-        """The entries most similar to `vectors` `(n, size)`: every entry is compared, `block` of them at a time.
+        """The `k` entries most similar to `vectors` `(n, size)`, see [`nearest_entries`]."""
+        return nearest_entries(self.entries, vectors, k, block, self.mapped.expect if self.mapped else None)
 
-        Returns ids int64 and similarities float32, both `(n, min(k, entries))` on the device of the vectors, the best
-        first. A similarity is the cosine, up to the rounding of the stored entry (below 0.01 in bfloat16).
-        """
-        if k < 1:
-            raise ValueError(f"k={k} neighbours cannot be found: ask for 1 or more.")
-        queries = normalize(vectors.float(), dim=-1)
-        best, ids = (
-            queries.new_empty(len(queries), 0),
-            torch.empty(len(queries), 0, dtype=torch.long).to(queries.device),
-        )
-        for start in range(0, len(self), block):
-            if self.mapped:
-                self.mapped.expect(start, min(block, len(self) - start))
-            part = self.entries[start : start + block].to(queries.device).float()
-            similarities, columns = (queries @ part.T).topk(min(k, len(part)))
-            candidates = torch.cat([best, similarities], dim=1)
-            best, places = candidates.topk(min(k, candidates.shape[1]))
-            ids = torch.cat([ids, start + columns], dim=1).gather(1, places)
-        return ids, best
+
+def nearest_entries(
+    entries: torch.Tensor,
+    vectors: torch.Tensor,
+    k: int,
+    block: int = 65_536,
+    expect: Callable[[int, int], None] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `entries` `(N, size)` most similar to `vectors` `(n, size)`: every one is compared, `block` of them at a
+    time; `expect(row, count)` is told which come next.
+
+    Returns ids int64 and similarities float32, both `(n, min(k, N))` on the device of the vectors, the best first. A
+    similarity is the cosine, up to the rounding of the stored entry (below 0.01 in bfloat16).
+    """
+    if k < 1:
+        raise ValueError(f"k={k} neighbours cannot be found: ask for 1 or more.")
+    queries = normalize(vectors.float(), dim=-1)
+    best = queries.new_empty(len(queries), 0)
+    ids = torch.empty(len(queries), 0, dtype=torch.long, device=queries.device)
+    for start in range(0, len(entries), block):
+        if expect:
+            expect(start, min(block, len(entries) - start))
+        part = entries[start : start + block].to(queries.device).float()
+        similarities, columns = (queries @ part.T).topk(min(k, len(part)))
+        candidates = torch.cat([best, similarities], dim=1)
+        best, places = candidates.topk(min(k, candidates.shape[1]))
+        ids = torch.cat([ids, start + columns], dim=1).gather(1, places)
+    return ids, best
 
 
 def rounds(instance_ids: torch.Tensor) -> list[torch.Tensor]:

@@ -109,6 +109,7 @@ class PrefAceObjective:
             config.cache_negatives,
             folder=scratch if config.cache_device == "disk" else None,
         ).to(device if config.cache_device == "accelerator" else "cpu")
+        self.watching = True  # whether the coming steps are logged: what only the log needs is left out of others
         self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
 
     def pixel_values(self, tubes: torch.Tensor, colours: torch.Tensor | None = None) -> torch.Tensor:
@@ -136,13 +137,23 @@ class PrefAceObjective:
                 koleo = koleo_loss(pooled.unflatten(0, (clips, -1)).transpose(0, 1)).sum()
                 loss = loss + self.config.koleo_weight * koleo
                 logs["loss_koleo"] = koleo.detach()
-        logs["teacher_entropy"] = entropy(targets).mean()
-        logs["kl"] = logs["loss_distill"] - logs["teacher_entropy"]  # every teacher view has as many pairs
-        # What a target tells about its clip, in nats: 0 after a collapse, at most the log of the number of clips.
-        logs["teacher_information"] = (entropy(targets.mean(dim=1)) - entropy(targets).mean(dim=1)).mean()
+        return ObjectiveOutput(loss, {**logs, **self.watch(logs, targets, pooled)} if self.watching else logs)
+
+    @torch.no_grad()
+    def watch(
+        self, logs: dict[str, torch.Tensor], targets: torch.Tensor, pooled: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """What shows a collapse, of targets `(G, B, K)` and the student's pooled features `(B*G, D)`."""
+        spread = entropy(targets)  # (G, B)
         features = self.gather(pooled.detach()[:: len(targets)].contiguous())  # the first global tube of each clip
         best = self.gather(targets.argmax(dim=-1).flatten())
-        return ObjectiveOutput(loss, {**logs, **watch(features, best, targets.shape[-1])})
+        return {
+            "teacher_entropy": spread.mean(),
+            "kl": logs["loss_distill"] - spread.mean(),  # every teacher view has as many pairs
+            # What a target tells about its clip, in nats: 0 after a collapse, at most the log of the number of clips.
+            "teacher_information": (entropy(targets.mean(dim=1)) - spread.mean(dim=1)).mean(),
+            **watch(features, best, targets.shape[-1]),
+        }
 
     def identity_loss(self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int) -> torch.Tensor:
         """L_ID of the student's cache features `(V, B, d)`: the mean over views and clips."""

@@ -48,7 +48,12 @@ class PretrainArguments:
     publish: str = "teacher"  # whose weights final/ holds: teacher or student
     save_steps: int = 500
     keep_checkpoints: int | None = 2  # the last so many; null keeps all
+    keep_best: bool = False  # beside them the one with the highest probe_knn, which is saved when it is found
     logging_steps: int = 10
+    probe_steps: int = 0  # a kNN probe every so many steps, and after the last; 0: never
+    probe_data: str = ""  # prepared set of the probe: its split `test`, if it has one, else `train`
+    probe_label: str = ""  # column to predict
+    probe_group: str = "source"  # column that folds keep together
     report_to: list[str] = field(default_factory=list)  # beside metrics.jsonl: tensorboard, trackio
     num_workers: int = 1  # processes that decode and cut views
     shuffle_window: int = 512  # rows shuffled together, held in memory by all training processes together
@@ -67,10 +72,21 @@ class PretrainArguments:
         for name in ("max_steps", "batch_size", "gradient_accumulation_steps", "save_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be 1 or more.")
+        self.check_probe()
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay={self.layer_decay} must be above 0 and at most 1 (no decay).")
         if self.keep_checkpoints is not None and self.keep_checkpoints < 1:
             raise ValueError(f"keep_checkpoints={self.keep_checkpoints} must be 1 or more, or null to keep all.")
+
+    def check_probe(self) -> None:
+        """Raises `ValueError` where the settings of the probe do not fit together."""
+        if self.probe_steps < 0:
+            raise ValueError(f"probe_steps={self.probe_steps} must be 0 (no probe) or more.")
+        for name in ("probe_data", "probe_label"):
+            if self.probe_steps and not getattr(self, name):
+                raise ValueError(f"probe_steps={self.probe_steps} needs {name}: set it, or probe_steps to 0.")
+        if self.keep_best and not self.probe_steps:
+            raise ValueError("keep_best=True needs a probe: set probe_steps, probe_data and probe_label.")
 
     def model_config(self) -> PrefAceConfig:
         """The model of the run; `ValueError` for an unknown key or sizes that do not divide."""

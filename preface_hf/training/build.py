@@ -5,16 +5,14 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
-from preface_hf.objectives.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.arguments import PretrainArguments
-from preface_hf.training.checkpoint import CACHE_FILE, OBJECTIVE_FILE
+from preface_hf.training.checkpoint import CACHE_FILE, OBJECTIVE_FILE, saved_objective
 from preface_hf.training.sharding import set_up_sharding
 
 
@@ -144,14 +142,11 @@ def continue_objective(objective: PrefAceObjective, init_from: str, accelerator:
 
     The instances of that run must have the ids that they had: new rows come after them.
     """
-    file, cache = Path(init_from) / OBJECTIVE_FILE, objective.cache
-    state = torch.load(file, map_location="cpu", weights_only=True, mmap=True) if file.is_file() else None
-    if not state:
+    cache = objective.cache
+    if not (Path(init_from) / OBJECTIVE_FILE).is_file():
         reason = "it holds no training state"
     else:
-        saved, dtype = Path(init_from) / CACHE_FILE, cache.entries.dtype
-        entries = state.pop("cache").get("entries")
-        entries = saved_rows(saved, cache.entries.shape[1], dtype) if entries is None else entries
+        state, entries = saved_objective(Path(init_from))
         new = len(cache) - len(entries)
         if new >= 0:
             objective.load_state_dict(state)

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import yaml
 from safetensors import SafetensorError
 
+from preface_hf.objectives.mapped import saved_rows
 from preface_hf.training.sharding import gathered
 
 
@@ -27,7 +29,12 @@ FREE = {
     "output_dir",
     "save_steps",
     "keep_checkpoints",
+    "keep_best",
     "logging_steps",
+    "probe_steps",
+    "probe_data",
+    "probe_label",
+    "probe_group",
     "num_workers",
     "gradient_checkpointing",
     "publish",
@@ -50,10 +57,15 @@ def save_checkpoint(
     model: PrefAceForPreTraining,
     processor: PrefAceVideoProcessor,
     keep: int | None = None,
+    keep_best: bool = False,
+    probe_knn: float | None = None,
+    teacher: PreTrainedModel | None = None,
 ) -> Path:
     """Write `folder/step-…` after `step` optimizer steps: model, optimizer, objective and generators of every process.
 
-    Then all but the last `keep` checkpoints are deleted. Raises `OSError` where the disk is full.
+    A `teacher` is saved too, in its folder `teacher`: opened by `AutoModel` as it stands, a checkpoint is the student.
+    Then all but the last `keep` checkpoints, and with `keep_best` that of the highest `probe_knn`, are deleted. Raises
+    `OSError` where the disk is full.
     """
     target = folder / f"step-{step:08d}"
     building = beside(target)
@@ -65,13 +77,22 @@ def save_checkpoint(
         model = gathered(accelerator, model)
         if accelerator.is_main_process:
             save_published(building, model, processor)
-            state = {"step": step, "processes": accelerator.num_processes, "sharded": accelerator.is_fsdp2}
+            if teacher:
+                save_published(building / "teacher", teacher, processor)
+            state = {
+                "step": step,
+                "processes": accelerator.num_processes,
+                "sharded": accelerator.is_fsdp2,
+                "probe_knn": probe_knn,
+            }
             (building / "training.json").write_text(json.dumps(state), encoding="utf-8")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         put_in_place(building, target)
+        best = best_checkpoint(folder) if keep_best else None
         for old in list_checkpoints(folder)[: -keep if keep else 0]:
-            discard(old)
+            if old != best:
+                discard(old)
     accelerator.wait_for_everyone()
     return target
 
@@ -112,6 +133,16 @@ def naming_what_failed(target: Path) -> Iterator[None]:
         ) from error
 
 
+def saved_objective(checkpoint: Path) -> tuple[dict[str, Any], torch.Tensor]:
+    """Teacher and centres of a checkpoint (`load_state_dict` takes them), and the entries `(n, d)` of its FaceFeat
+    Cache; both are mapped, to be read only."""
+    state = torch.load(checkpoint / OBJECTIVE_FILE, map_location="cpu", weights_only=True, mmap=True)
+    entries = state.pop("cache").get("entries")
+    if entries is None:  # of a cache on disk
+        entries = saved_rows(checkpoint / CACHE_FILE, len(state["facefeat_centre"]), torch.bfloat16)
+    return state, entries
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, by step."""
     found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
@@ -121,6 +152,18 @@ def list_checkpoints(folder: Path) -> list[Path]:
 def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the highest step, or `None`."""
     return next(reversed(list_checkpoints(folder)), None)
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest `probe_knn`, of equals the first; `None` where none was probed. Each holds its own
+    number, so that no kill leaves a name without its checkpoint."""
+    probed = [path for path in list_checkpoints(folder) if probe_of(path) is not None]
+    return max(probed, key=probe_of, default=None)  # type: ignore[arg-type]
+
+
+def probe_of(checkpoint: Path) -> float | None:
+    """The `probe_knn` of a checkpoint, if its step was probed."""
+    return json.loads((checkpoint / "training.json").read_text(encoding="utf-8")).get("probe_knn")
 
 
 def load_checkpoint(accelerator: Accelerator, checkpoint: Path) -> int:

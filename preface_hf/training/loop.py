@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from accelerate.utils import set_seed
 
+from preface_hf.data.loading import loader
 from preface_hf.data.sets import open_mixture
-from preface_hf.data.streams import Batch, PlainClips, ViewStream, loader
+from preface_hf.data.streams import Batch, PlainClips, ViewStream
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.collapse import warning
 from preface_hf.objectives.teacher import whole
@@ -37,10 +38,11 @@ from preface_hf.training.checkpoint import (
     save_published,
     start_building,
 )
-from preface_hf.training.curves import draw_curves
 from preface_hf.training.guards import check_finite
 from preface_hf.training.metrics import Metrics, mean_logs, progress_bar
 from preface_hf.training.optimizer import begin_moments, build_optimizer
+from preface_hf.training.probing import is_best, open_probe
+from preface_hf.training.report import try_report
 from preface_hf.training.schedules import cosine, warmup_cosine
 from preface_hf.training.sharding import gathered
 
@@ -67,7 +69,7 @@ class Pretraining:
     def __init__(self, arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None):
         self.arguments, self.folder = arguments, Path(arguments.output_dir)
         resolved = arguments.resolved()
-        data = open_mixture(arguments.data)
+        data, self.probe = open_mixture(arguments.data), open_probe(arguments)
         self.accelerator = build_accelerator(arguments)
         set_seed(arguments.seed)
         self.model = build_model(arguments, init_from).to(self.accelerator.device)
@@ -155,6 +157,7 @@ class Pretraining:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""
         started, logged = time.perf_counter(), []
         schedule = self.set_schedules()
+        self.objective.watching = self.is_logged(self.step + 1)
         for _ in range(self.arguments.gradient_accumulation_steps):
             batch = next(batches).to(self.accelerator.device)
             with self.accelerator.accumulate(self.objective.student):
@@ -199,19 +202,48 @@ class Pretraining:
         return float(whole(norm))
 
     def after_train_step(self, logs: dict[str, float]) -> None:
-        """Log, save and stop where it is time to; raises `Interrupted` after a signal."""
+        """Probe, log, save and stop where it is time to; raises `Interrupted` after a signal."""
         last = self.step == self.arguments.max_steps
-        if self.metrics and (self.step % self.arguments.logging_steps == 0 or self.step == 1 or last):
+        probed = self.run_probe() if self.is_probed(self.step) else {}
+        if self.metrics and self.is_logged(self.step):
             epoch = self.step * self.global_batch / self.data.num_rows
+            logs = {**logs, **probed}
             self.metrics.write({"step": self.step, "epoch": epoch, **logs})
             self.accelerator.log({"epoch": epoch, **logs}, step=self.step)
             self.warn_of_collapse(logs)
         stopping = self.agree_to_stop()
-        if self.step % self.arguments.save_steps == 0 or last or stopping:
-            folder, keep = self.folder / "checkpoints", self.arguments.keep_checkpoints
-            save_checkpoint(self.accelerator, folder, self.step, self.unwrapped(), self.processor, keep)
+        folder, keep, keep_best = (
+            self.folder / "checkpoints",
+            self.arguments.keep_checkpoints,
+            self.arguments.keep_best,
+        )
+        best = keep_best and self.is_probed(self.step) and is_best(self.accelerator, folder, probed)
+        if self.step % self.arguments.save_steps == 0 or last or stopping or best:
+            model, score = self.unwrapped(), probed.get("probe_knn")
+            teacher = self.objective.teacher.model if best and self.arguments.publish == "teacher" else None
+            save_checkpoint(
+                self.accelerator, folder, self.step, model, self.processor, keep, keep_best, score, teacher
+            )
         if stopping and not last:
+            self.report()
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
+
+    def is_probed(self, step: int) -> bool:
+        """Whether the probe is due after `step` steps."""
+        return self.probe is not None and (step % self.arguments.probe_steps == 0 or step == self.arguments.max_steps)
+
+    def is_logged(self, step: int) -> bool:
+        """Whether the log has a row of `step`."""
+        due = step % self.arguments.logging_steps == 0 or step in (1, self.arguments.max_steps)
+        return due or self.is_probed(step)
+
+    def run_probe(self) -> dict[str, float]:
+        """What the probe says of the model to be published, on the main process; the others wait."""
+        model, logs = self.published(), {}
+        if self.probe and self.accelerator.is_main_process:
+            logs = self.probe.logs(model, self.processor)
+        self.accelerator.wait_for_everyone()
+        return logs
 
     def warn_of_collapse(self, logs: dict[str, float]) -> None:
         """Say once, after the warm-up, that the loss is where a collapse leaves it."""
@@ -229,20 +261,28 @@ class Pretraining:
         """The student without what Accelerate put around it."""
         return self.accelerator.unwrap_model(self.objective.student, keep_torch_compile=False)
 
-    def publish(self) -> Path:
-        """Write `final/` and the curves; returns the folder `final`."""
-        final = self.folder / "final"
+    def published(self) -> PrefAceForPreTraining:
+        """The model that `final/` will hold, whole on the main process; every process must ask for it."""
         teacher = self.arguments.publish == "teacher"
-        model = self.objective.teacher.model if teacher else gathered(self.accelerator, self.unwrapped())
+        return self.objective.teacher.model if teacher else gathered(self.accelerator, self.unwrapped())
+
+    def publish(self) -> Path:
+        """Write `final/` and the report; returns the folder `final`."""
+        final, model = self.folder / "final", self.published()
         if self.accelerator.is_main_process:
             building = beside(final)
             start_building(building)
             with naming_what_failed(final):
                 save_published(building, model, self.processor)
             put_in_place(building, final)
-            draw_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
-        self.accelerator.wait_for_everyone()
+        self.report()
         return final
+
+    def report(self) -> None:
+        """Write `report.html`; the other processes wait, as their end might be taken for that of the run."""
+        if self.accelerator.is_main_process:
+            try_report(self.folder, self.data)
+        self.accelerator.wait_for_everyone()
 
 
 @contextmanager

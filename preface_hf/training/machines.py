@@ -43,7 +43,7 @@ class Machine:
             if problem := misfit(name, value):
                 raise ValueError(f"{name}={value!r} of the machine must be {problem}.")
 
-    def peak(self, mixed_precision: str) -> float:
+    def peak(self, mixed_precision: str | None) -> float:
         """FLOP/s of an accelerator at `no`, `bf16` or `fp16`."""
         return self.peak_fp32 if mixed_precision == "no" else self.peak_bf16
 

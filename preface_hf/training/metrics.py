@@ -15,14 +15,19 @@ class Metrics:
 
     def __init__(self, path: Path, step: int):
         self.path = path
-        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [row for row in rows if row.endswith("}") and json.loads(row)["step"] <= step]
-        path.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
+        kept = [row for row in read_metrics(path) if row["step"] <= step]
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def write(self, row: dict[str, float]) -> None:
         """Append a row."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a `metrics.jsonl` that are whole; none where it is missing."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def mean_logs(accelerator: Accelerator, logged: list[dict[str, torch.Tensor]]) -> dict[str, float]:

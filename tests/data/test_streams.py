@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from preface_hf.data import streams, units
+from preface_hf.data.loading import loader
 from preface_hf.data.order import shares_of
 from preface_hf.data.sets import Mixture, as_mixture, open_prepared
-from preface_hf.data.streams import PlainClips, ViewStream, loader
+from preface_hf.data.streams import PlainClips, ViewStream
 from preface_hf.data.views import ViewConfig
 from tests.data.rows import write_rows
 

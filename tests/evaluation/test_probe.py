@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from preface_hf.evaluation.encoders import pixel_encoder
-from preface_hf.evaluation.probe import cross_validate, encode_rows, probe, usable_folds
+from preface_hf.evaluation.labelled import usable_folds
+from preface_hf.evaluation.probe import cross_validate, encode_rows, probe
 from tests.evaluation.test_extract import checkpoint  # noqa: F401
 
 

@@ -1,5 +1,6 @@
 """Real runs: resumed equals uninterrupted, accumulation, two processes, and folders that are taken."""
 
+import contextlib
 import json
 import os
 import random
@@ -134,7 +135,7 @@ def test_a_run_folder_holds_what_is_promised(tiny_settings, tmp_path):
     assert {"loss", "loss_global", "loss_local", "loss_landmark", "loss_id"} <= rows(tmp_path / "run")[0].keys()
     assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["model"]["hidden_size"] == 32
-    assert (tmp_path / "run/curves.png").stat().st_size > 1000
+    assert (tmp_path / "run/report.html").stat().st_size > 100_000
 
 
 def test_published_weights_are_the_teachers_or_the_students(tiny_settings, tmp_path):
@@ -367,6 +368,20 @@ def test_a_run_that_diverges_stops_before_the_step(tiny_settings, tmp_path, monk
     assert len(json.loads((tmp_path / "run/nonfinite-step-5.json").read_text())["instance_ids"][0]) == 4
 
 
+def test_signs_of_a_collapse_are_computed_for_the_log_only(tiny_settings, tmp_path, monkeypatch):
+    steps = []
+    whole = PrefAceObjective.watch
+    monkeypatch.setattr(PrefAceObjective, "watch", lambda self, *inputs: (steps.append(1), whole(self, *inputs))[1])
+    settings = {**tiny_settings, "gradient_accumulation_steps": 2}
+    run({**settings, "logging_steps": 4}, tmp_path / "seldom")
+    assert len(steps) == 2 * 3, "two batches each of steps 1, 4 and 6"
+    run(settings, tmp_path / "always")
+    always = {row["step"]: {k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "always")}
+    for row in rows(tmp_path / "seldom"):
+        assert {k: v for k, v in row.items() if k != "seconds"} == always[row["step"]]
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000006") for name in ("seldom", "always")))
+
+
 def test_metrics_go_to_tensorboard(tiny_settings, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -427,9 +442,17 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
 
 def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):
     """Three rows, two processes: gathering two features from one and one from the other would abort both."""
-    settings = {**tiny_settings, "data": str(write_drawn(tmp_path / "three")), "max_steps": 1, "batch_size": 2}
+    probe = {"probe_steps": 1, "probe_data": tiny_settings["data"], "probe_label": "expression", "keep_best": True}
+    settings = {
+        **tiny_settings,
+        "data": str(write_drawn(tmp_path / "three")),
+        "max_steps": 1,
+        "batch_size": 2,
+        **probe,
+    }
     subprocess.run(command(settings, tmp_path / "run", processes=2), env=environment(), check=True, cwd=tmp_path)
     assert state(tmp_path / "run/checkpoints/step-00000001")["cache"].float().norm(dim=1).min() > 0.9
+    assert "probe_knn" in rows(tmp_path / "run")[0] and (tmp_path / "run/report.html").exists()
 
 
 @pytest.mark.parametrize("place", ["accelerator", pytest.param("disk", marks=pytest.mark.slow)])
@@ -493,6 +516,36 @@ def last_step(folder):
     return json.loads(lines[-1])["step"] if lines else 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_loading_processes_end_with_a_killed_run(tiny_settings, tmp_path):
+    process = subprocess.Popen(
+        command({**tiny_settings, "max_steps": 5000, "num_workers": 2}, tmp_path / "run"),
+        env={**environment(), "RUN_OF_THIS_TEST": str(tmp_path)}, cwd=tmp_path,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while last_step(tmp_path / "run") < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(processes_of(tmp_path)) >= 4, "the run, the fork server and two that load"
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while (left := processes_of(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def processes_of(folder):
+    """Ids of the processes whose environment names `folder`."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"RUN_OF_THIS_TEST={folder}\0".encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+    return found
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_save_and_exit_130(tiny_settings, tmp_path, number):
     """A terminal and SLURM send them to every process of the run, those that load included."""
@@ -509,6 +562,7 @@ def test_ctrl_c_and_sigterm_save_and_exit_130(tiny_settings, tmp_path, number):
     assert process.returncode == 130, errors
     assert "go on with --resume" in errors
     assert latest_checkpoint(tmp_path / "run/checkpoints") is not None
+    assert (tmp_path / "run/report.html").exists()
 
 
 def test_the_last_checkpoints_are_kept(tiny_settings, tmp_path):

@@ -1,0 +1,44 @@
+"""Loading processes: how they are started, share a stream, and end with the process they load for."""
+
+from __future__ import annotations
+
+import os
+import signal
+from multiprocessing import parent_process
+from threading import Thread
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+
+def loading_process() -> tuple[int, int]:
+    """Which loading process this is, of how many; torch works in one thread there."""
+    worker = get_worker_info()
+    if worker:
+        torch.set_num_threads(1)
+    return (worker.id, worker.num_workers) if worker else (0, 1)
+
+
+def loader(stream: IterableDataset, workers: int) -> DataLoader:
+    """The stream through `workers` loading processes (0: in this one); the batches are the same."""
+    # A forked process would inherit the locks of this one's parquet reading threads, and could wait for ever.
+    context = "forkserver" if workers else None
+    return DataLoader(
+        stream, batch_size=None, num_workers=workers, multiprocessing_context=context, worker_init_fn=begin_loading
+    )
+
+
+def begin_loading(_: int) -> None:
+    """Ctrl-C and SLURM's SIGTERM reach loading processes too: when they end, the training process says. Started by
+    `forkserver`, a loading process and its fork server each wait for the other to end, and both would stay for ever
+    when the training process is killed."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    Thread(target=leave_with_parent, daemon=True).start()
+
+
+def leave_with_parent() -> None:
+    """End this process as soon as the one that asked for it has ended."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,61 @@
+"""A kNN probe on the way, of the model that will be published."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate.utils import broadcast
+
+from preface_hf.evaluation.encoders import Encoder
+from preface_hf.evaluation.labelled import labelled_rows, usable_folds
+from preface_hf.evaluation.probe import cross_validate, encode_rows
+from preface_hf.training.checkpoint import best_checkpoint, probe_of
+
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from preface_hf.modeling import PrefAceForPreTraining, PrefAceVideoProcessor
+    from preface_hf.training.arguments import PretrainArguments
+
+FOLDS = 5  # as of `preface-hf probe`
+
+
+class RunProbe:
+    """kNN accuracy of a run's encoder on a labelled prepared set; its videos are decoded anew each time, a batch of
+    windows is held. The run's own model, mode and generators are not touched.
+
+    Raises `ValueError` for a set, label or group that cannot be probed (see [`preface_hf.evaluation.probe.probe`]).
+    """
+
+    def __init__(self, data: str, label: str, group: str):
+        self.rows = labelled_rows(data, label, group=group)
+        self.folds = usable_folds(self.rows.labels, self.rows.groups, FOLDS, label, group)
+
+    def logs(self, model: PrefAceForPreTraining, processor: PrefAceVideoProcessor) -> dict[str, float]:
+        """`probe_knn`, the mean accuracy over folds that keep groups whole, and `probe_chance`, both in [0, 1], of a
+        copy of `model`."""
+        encoder = Encoder(deepcopy(model.preface), processor, "")
+        features = encode_rows(self.rows.clips(encoder.clip), encoder)
+        scores = cross_validate(features, self.rows.labels, self.rows.groups, self.folds, seed=0, names=("kNN",))
+        return {"probe_knn": scores["kNN"][0], "probe_chance": self.rows.chance}
+
+
+def is_best(accelerator: Accelerator, folder: Path, logs: dict[str, float]) -> bool:
+    """Whether the probe in `logs` (empty on all but the main process) beats those of all checkpoints in `folder`; the
+    answer is the same on every process."""
+    answer = torch.zeros(1, device=accelerator.device)
+    if accelerator.is_main_process:
+        best = best_checkpoint(folder)
+        answer += best is None or logs["probe_knn"] > (probe_of(best) or 0)
+    return bool(broadcast(answer))
+
+
+def open_probe(arguments: PretrainArguments) -> RunProbe | None:
+    """The probe of a run, if it has one. Every process opens it: so an error ends them all before the first step."""
+    if not arguments.probe_steps:
+        return None
+    return RunProbe(arguments.probe_data, arguments.probe_label, arguments.probe_group)

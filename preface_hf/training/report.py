@@ -1,0 +1,162 @@
+"""`report.html`: what a run was told to do, its curves, what it is shown, and what its FaceFeat Cache finds alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preface_hf.data.prepare_tasks import replacing
+from preface_hf.data.sets import Mixture, open_mixture
+from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint
+from preface_hf.training.curves import draw_curves, levels
+from preface_hf.training.gallery import Face, nearest, tubes
+from preface_hf.training.metrics import read_metrics
+from preface_hf.training.page import box, facts, page, paragraph, photo, png, section, table
+
+
+WARNING = "This page shows faces of the data set. Keep it as you keep the data: do not publish it."
+
+
+Data = str | Mapping[str, float] | Mixture | None
+
+
+def write_report(run: str | Path, data: Data = None) -> Path:
+    """Write `report.html` into the folder of a run, which may still be running; returns the file.
+
+    Args:
+        run: the run's `output_dir`.
+        data: the set or sets it was trained on, open, or not where they were; without them the page has no faces.
+
+    Raises `ValueError` if `run` holds no run, or `data` is given and is not what the run was trained on.
+    """
+    folder = Path(run)
+    try:
+        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.") from error
+    known = {name: value for name, value in settings.items() if name != "init_from"}
+    arguments = build(PretrainArguments, known, str(folder / "config.yaml"))
+    rows = read_metrics(folder / "metrics.jsonl")
+    body = [
+        f"<h1>{escape(folder.resolve().name)}</h1>",
+        paragraph(WARNING, "warn"),
+        summary(arguments, rows, folder),
+        *curve_sections(arguments, rows),
+        *face_sections(arguments, folder, data),
+        settings_section(settings),
+    ]
+    with replacing(folder / "report.html") as temporary:
+        temporary.write_text(page(f"{folder.resolve().name} – preface_hf", "\n".join(body)), encoding="utf-8")
+    return folder / "report.html"
+
+
+def try_report(folder: Path, data: Mixture) -> None:
+    """[`write_report`], of which no failure ends a run that is at its end."""
+    try:
+        write_report(folder, data)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"{folder / 'report.html'} is not written ({reason}): try `preface-hf report {folder}`.", flush=True)
+
+
+def summary(arguments: PretrainArguments, rows: list[dict[str, float]], folder: Path) -> str:
+    """What the run is and how far it is."""
+    shown: dict[str, Any] = {"method": arguments.method, "size": arguments.size, "data": name_of(arguments.data)}
+    shown["steps"] = f"{rows[-1]['step'] if rows else 0:,} of {arguments.max_steps:,}"
+    if rows:
+        shown["epochs"], shown["loss"] = f"{rows[-1]['epoch']:.1f}", f"{rows[-1]['loss']:.4g}"
+    probed = [row for row in rows if "probe_knn" in row]
+    if probed:
+        top = max(probed, key=lambda row: row["probe_knn"])
+        shown["kNN probe"] = f"{100 * probed[-1]['probe_knn']:.1f} % (chance {100 * probed[-1]['probe_chance']:.1f})"
+        shown["best kNN probe"] = f"{100 * top['probe_knn']:.1f} % after step {top['step']:,}"
+    if arguments.keep_best and (best := best_checkpoint(folder / "checkpoints")):
+        shown["best checkpoint"] = f"checkpoints/{best.name}{'/teacher' * (best / 'teacher').exists()}"
+    return facts(shown)
+
+
+def name_of(data: str | Mapping[str, float]) -> str:
+    """The last part of the path of each set."""
+    return ", ".join(Path(path).name for path in ([data] if isinstance(data, str) else data))
+
+
+def curve_sections(arguments: PretrainArguments, rows: list[dict[str, float]]) -> Iterator[str]:
+    """A section for each group of curves."""
+    if not rows:
+        yield section("Curves", paragraph("No step is logged yet."))
+        return
+    model = arguments.model_config()
+    try:
+        curves = draw_curves(rows, levels(model.num_prototypes, model.hidden_size))
+    except ImportError:
+        yield section(
+            "Curves", paragraph("They are not drawn, as matplotlib is not installed: pip install matplotlib.")
+        )
+        return
+    for group, several in groupby(curves, key=lambda curve: curve.group):
+        cards = []
+        for curve in several:
+            values = ", ".join(f"<b>{escape(n)}</b> {v:.4g}" for n, v in zip(curve.names, curve.last, strict=True))
+            picture = png(curve.picture, f"{', '.join(curve.names)} over the steps", "curve")
+            note = f'<br><span class="faint">{escape(curve.note)}</span>' if curve.note else ""
+            cards.append(f'<figure class="card"><figcaption>{values}{note}</figcaption>{picture}</figure>')
+        yield section(group, box("grid", cards))
+
+
+def face_sections(arguments: PretrainArguments, folder: Path, data: Data) -> Iterator[str]:
+    """Tubes and neighbours; a sentence in their place where the set is gone."""
+    try:
+        mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
+        yield tube_section(mixture, arguments)
+        yield neighbour_section(mixture, arguments, latest_checkpoint(folder / "checkpoints"))
+    except ValueError as error:
+        if data:
+            raise
+        yield section("Faces", paragraph(f"None are shown: {error} `preface-hf report RUN --data SET` names the set."))
+
+
+def tube_section(data: Mixture, arguments: PretrainArguments) -> str:
+    """The tubes of some clips."""
+    text = "Each strip is a tube over its time, as the student saw it in the first epoch, colour change included."
+    parts = [paragraph(text, "faint")]
+    for clip in tubes(data, arguments):
+        strips = []
+        for name, strip in clip.strips:
+            picture = photo(strip, f"tube: {name}", 88 if name == "global" else 52)
+            strips.append(f"<figure><figcaption>{escape(name.replace('_', ' '))}</figcaption>{picture}</figure>")
+        parts += [f"<h3>instance {escape(clip.name)}</h3>", box("tubes", strips)]
+    return section("Tubes", *parts)
+
+
+def neighbour_section(data: Mixture, arguments: PretrainArguments, checkpoint: Path | None) -> str:
+    """Some instances with their nearest entries of the FaceFeat Cache."""
+    title = "Nearest neighbours in the FaceFeat Cache"
+    if checkpoint is None:
+        return section(title, paragraph("There is no checkpoint yet."))
+    text = f"First an instance, then the nearest other ones by cosine, as of {checkpoint.name}."
+    if not arguments.objective_config().instance_weight:
+        text += " The run does without the cache (instance_weight 0): these are the features before the first step."
+    lines = [box("faces", map(face_figure, row)) for row in nearest(data, checkpoint)]
+    return section(title, paragraph(text, "faint"), box("rows", lines))
+
+
+def face_figure(face: Face) -> str:
+    """A face with its similarity and name."""
+    name = f'<span title="{escape(face.name)}">{escape(face.name)}</span>'
+    similarity = "instance" if face.similarity is None else f"<b>{face.similarity:.3f}</b>"
+    picture = photo(face.picture, face.name, face.picture.height)
+    return f"<figure>{picture}<figcaption>{similarity}{name}</figcaption></figure>"
+
+
+def settings_section(settings: Mapping[str, Any]) -> str:
+    """Every setting of `config.yaml`."""
+    parts = {"model", "views", "objective"} & settings.keys()
+    run = {name: value for name, value in settings.items() if name not in parts}
+    tables = [table("run", run), *(table(name, settings[name]) for name in sorted(parts))]
+    return section("Settings", box("columns", tables))

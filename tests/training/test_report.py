@@ -1,0 +1,124 @@
+"""The report of a run: all that was logged is on it, tubes are those of training, text is escaped, it stands alone."""
+
+import json
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from preface_hf.data.sets import open_mixture
+from preface_hf.data.streams import ViewStream
+from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.curves import draw_curves, levels
+from preface_hf.training.gallery import nearest, tubes
+from preface_hf.training.loop import pretrain
+from preface_hf.training.report import WARNING, write_report
+from tests.test_cli import refused
+
+
+@pytest.fixture(scope="module")
+def settings(prepared):
+    return {
+        "data": str(prepared), "size": "vit-t", "batch_size": 4, "max_steps": 3, "logging_steps": 2, "num_workers": 0,
+        "probe_steps": 2, "probe_data": str(prepared), "probe_label": "expression", "probe_group": "identity",
+        "keep_best": True, "views": {"num_local": 2},
+        "model": {"image_size": 32, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 1,
+                  "num_attention_heads": 2, "intermediate_size": 64, "num_prototypes": 32, "facefeat_size": 16},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(settings, tmp_path_factory):
+    """A run whose name would be markup."""
+    folder = tmp_path_factory.mktemp("runs") / "<b>run & co"
+    pretrain(build(PretrainArguments, {**settings, "output_dir": str(folder)}, "test"))
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def text_of(run):
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_ends_with_a_report_that_stands_alone(finished):
+    text = text_of(finished)
+    assert WARNING in text[: text.index("<img")]
+    assert "<b>run" not in text and "&lt;b&gt;run &amp; co" in text
+    assert not re.search(r'(src|href)="(?!data:)|url\(|@import|<script|<link', text)
+    logged = {name for line in (finished / "metrics.jsonl").read_text().splitlines() for name in json.loads(line)}
+    assert {"probe_knn", "kl", "seconds"} <= logged
+    assert [name for name in logged - {"step", "epoch"} if f"<b>{name}</b>" not in text] == []
+    assert all(
+        f"<td>{name}</td>" in text for name in ("teacher_momentum", "shuffle_window", "patch_size", "num_local")
+    )
+    assert text.count("jpeg;base64") == 3 * (2 + 2 + 5) + 6 * (1 + 5), "tubes; instances and neighbours"
+    assert "checkpoints/step-0000000" in text
+
+
+def test_tubes_are_those_of_the_first_epoch(settings, prepared):
+    arguments, data = build(PretrainArguments, settings, "test"), open_mixture(prepared)
+    stream = ViewStream(data, arguments.view_config(), 12, arguments.seed)
+    trained = {row["instance_id"]: stream.views(epoch, row) for epoch, row in next(stream.blocks())}
+    shown = tubes(data, arguments)
+    assert len(shown) == 3
+    for clip in shown:
+        views = trained[int(clip.name.split(" · ")[0])]
+        assert [name for name, _ in clip.strips] == views.names
+        for number in (0, len(views.names) - 1):  # the first global tube, the last landmark tube
+            pixels = torch.tensor(np.asarray(clip.strips[number][1])).unflatten(1, (4, -1)).permute(1, 3, 0, 2) / 255
+            tube = [*views.global_tubes, *views.small_tubes][number] / 255
+            colour = views.colours[number]
+            expected = torch.einsum("ij,tjhw->tihw", colour[:, :3], tube) + colour[:, 3, None, None]
+            assert (pixels - expected.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-5
+
+
+def test_nearest_leave_the_instance_itself_out(finished, prepared):
+    checkpoint = finished / "checkpoints/step-00000003"
+    entries = torch.load(checkpoint / "custom_checkpoint_0.pkl", weights_only=True)["cache"]["entries"].float()
+    for faces in nearest(open_mixture(prepared), checkpoint):
+        first, *others = (int(face.name.split(" · ")[0]) for face in faces)
+        assert len(set(others)) == 5 and first not in others
+        assert [face.similarity for face in faces[1:]] == pytest.approx((entries[others] @ entries[first]).tolist())
+
+
+def test_curves_draw_whatever_is_logged():
+    rows = [{"step": step, "epoch": 0.1, "loss": 2.0, "brand_new": step} for step in (1, 2)] + [{"step": 3, "late": 1}]
+    curves = draw_curves(rows, levels(32, 16))
+    assert [(curve.group, curve.names, curve.last) for curve in curves] == [
+        ("Losses", ("loss",), (2.0,)), ("Other", ("brand_new",), (2,)), ("Other", ("late",), (1,)),
+    ]  # fmt: skip
+    assert all(curve.picture.startswith(b"\x89PNG") for curve in curves)
+
+
+def test_a_set_that_was_moved_is_named(copied, prepared, drawn_videos):
+    config = yaml.safe_load((copied / "config.yaml").read_text())
+    (copied / "config.yaml").write_text(yaml.safe_dump({**config, "data": "gone"}))
+    assert "jpeg" not in text_of(write_report(copied).parent)
+    assert "None are shown: cannot open" in text_of(copied)
+    assert "jpeg" in text_of(write_report(copied, str(prepared)).parent)
+    with pytest.raises(ValueError, match="cannot open"):
+        write_report(copied, str(drawn_videos))
+
+
+def test_a_run_that_has_not_begun_has_a_report(copied):
+    (copied / "metrics.jsonl").unlink()
+    shutil.rmtree(copied / "checkpoints")
+    text = text_of(write_report(copied).parent)
+    assert "No step is logged yet." in text and "There is no checkpoint yet." in text
+
+
+def test_without_matplotlib_it_is_said(copied, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "pip install matplotlib" in text_of(write_report(copied).parent)
+
+
+def test_a_folder_without_a_run_is_refused(capsys, tmp_path):
+    assert "holds no run (no config.yaml)" in refused(capsys, "report", tmp_path)
