@@ -34,7 +34,7 @@ from preface_hf.training.schedules import cosine, linear
 
 TARGETS = ("centring", "sinkhorn")
 CACHE_DEVICES = ("accelerator", "host", "disk")
-ROWS_AT_ONCE = 16_384  # of a process, while the cache is filled: 70 MB of vit-l's features in each
+ROWS_AT_ONCE = 16_384  # while the cache is filled: 70 MB of vit-l's features on each process
 
 
 @dataclass
@@ -240,7 +240,7 @@ class PrefAceObjective:
     def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]], statistics: bool = True) -> None:
         """Before the first step, on clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): fill the FaceFeat Cache
         by the teacher; and before that, unless they are there already (`statistics` false), set the statistics that
-        the heads are standardised by, from the first 16,384 clips of every process."""
+        the heads are standardised by, from the first 16,384 clips."""
         for ids, features in self.plain_features(clips):
             if statistics:
                 for model in (self.teacher.model, self.heads):
@@ -257,11 +257,12 @@ class PrefAceObjective:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Ids `(n,)` and the teacher's pooled features `(n, D)` of the clips of all processes, some at a time; every
         process has as many batches, of as many clips."""
+        processes = len(self.gather(torch.zeros(1, device=self.centre.device)))
         rows: list[tuple[torch.Tensor, torch.Tensor]] = []
         for ids, tubes in clips:
             pixels = self.pixel_values(tubes.to(self.centre.device))
             rows.append((ids.to(pixels.device), self.teacher.model.preface(pixels).pooler_output.float()))
-            if sum(len(ids) for ids, _ in rows) >= ROWS_AT_ONCE:
+            if sum(len(ids) for ids, _ in rows) * processes >= ROWS_AT_ONCE:
                 yield self.join(rows)
                 rows = []
         if rows:

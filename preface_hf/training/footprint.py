@@ -81,8 +81,9 @@ def memory(arguments: PretrainArguments, instances: int, processes: int) -> dict
         "teacher": 4 * weights,
         "gradients": 4 * weights * (2 if processes > 1 else 1),  # DDP's buckets hold them once more
         "Adam's moments": 8 * weights,
-        "FaceFeat Cache": cache_bytes(model, instances),
     }
+    if arguments.objective_config().cache_device == "accelerator":
+        parts["FaceFeat Cache"] = cache_bytes(model, instances)
     kept = [encoder_bytes(arguments), head_bytes(arguments, instances), pixel_bytes(arguments)]
     kept.append(2 * weights if arguments.mixed_precision != "no" else 0)
     return {**parts, **dict(zip(KEPT, kept, strict=True))}

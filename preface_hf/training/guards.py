@@ -33,3 +33,14 @@ def check_finite(accelerator: Accelerator, output: ObjectiveOutput, batch: Batch
         f"the loss is {float(losses[bad][0])} at step {step} on instances {ids[bad].flatten().tolist()} ({file} tells "
         f"more): lower learning_rate or leave mixed precision; {folder / 'checkpoints'} is whole."
     )
+
+
+def window_warning(batch: int, window: int, rows: int) -> str | None:
+    """One sentence if the rows that are shuffled together are fewer than a global `batch` and fewer than the set has:
+    row groups are then read again and again, by every process. `None` otherwise."""
+    if window >= min(batch, rows):
+        return None
+    return (
+        f"shuffle_window={window} is smaller than a global batch of {batch} clips, so that row groups are read several "
+        f"times: set it to {8 * batch} or so."
+    )

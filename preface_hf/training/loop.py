@@ -38,7 +38,7 @@ from preface_hf.training.checkpoint import (
     save_published,
     start_building,
 )
-from preface_hf.training.guards import check_finite
+from preface_hf.training.guards import check_finite, window_warning
 from preface_hf.training.metrics import Metrics, mean_logs, progress_bar
 from preface_hf.training.optimizer import begin_moments, build_optimizer
 from preface_hf.training.probing import is_best, open_probe
@@ -89,6 +89,8 @@ class Pretraining:
 
         self.data, self.step = data, 0
         self.global_batch = arguments.batch_size * self.accelerator.num_processes
+        if sentence := window_warning(self.global_batch, arguments.shuffle_window, data.num_rows):
+            self.accelerator.print(sentence)
         self.global_batch *= arguments.gradient_accumulation_steps
         checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
         self.filled = 0  # entries of the FaceFeat Cache, of the instances from 0 on

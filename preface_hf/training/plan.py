@@ -136,18 +136,18 @@ def exchange_seconds(gradients: int, machine: Machine) -> float:
 
 
 def gathered_bytes(arguments: PretrainArguments) -> int:
-    """Of a clip, what `after_step` and the log gather on every process: id, mean logits (K), cache feature (d), pooled
-    features of teacher and student (G D each) and of the log (D), the best prototypes (G)."""
+    """Of a clip, what `after_step` and the log gather on every process: id, cache feature (d), pooled features of
+    teacher and student (G D each) and of the log (D), the best prototypes (G). The mean logits (K) come once a process.
+    """
     model, few = arguments.model_config(), arguments.view_config().num_global
-    floats = model.num_prototypes + model.facefeat_size + (2 * few + 1) * model.hidden_size
-    return 4 * floats + 8 * (1 + few)
+    return 4 * (model.facefeat_size + (2 * few + 1) * model.hidden_size) + 8 * (1 + few)
 
 
 def fill_seconds(arguments: PretrainArguments, machine: Machine, instances: int) -> float:
-    """Before step 1: every training process decodes its share of the clips itself and runs the teacher on each."""
+    """Before step 1: the loading processes decode every clip once, and the teacher's encoder sees it."""
     model, views = arguments.model_config(), arguments.view_config()
     share = math.ceil(instances / machine.accelerators)
-    teacher = teacher_flops(model, tube_tokens(model, views)[0]) / achieved(arguments, machine)
+    teacher = share * teacher_flops(model, tube_tokens(model, views)[0]) / achieved(arguments, machine)
     alone = ViewConfig(num_frames=views.num_frames, global_size=views.global_size, num_global=1, num_local=0, parts=())
-    decoding = load_work(alone) / load_work(ViewConfig()) / machine.clips_per_core_second
-    return share * (teacher + decoding)
+    decoded = machine.clips_per_core_second * load_work(ViewConfig()) / load_work(alone)
+    return max(teacher, instances / (decoded * loading_processes(arguments, machine)))
