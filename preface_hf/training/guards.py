@@ -41,6 +41,6 @@ def window_warning(batch: int, window: int, rows: int) -> str | None:
     if window >= min(batch, rows):
         return None
     return (
-        f"shuffle_window={window} is smaller than a global batch of {batch} clips, so that row groups are read several "
-        f"times: set it to {8 * batch} or so."
+        f"shuffle_window={window} is smaller than a global batch of {batch} clips, so that row groups are read "
+        f"several times: set it to {8 * batch} or so."
     )

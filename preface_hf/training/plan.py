@@ -137,8 +137,7 @@ def exchange_seconds(gradients: int, machine: Machine) -> float:
 
 def gathered_bytes(arguments: PretrainArguments) -> int:
     """Of a clip, what `after_step` and the log gather on every process: id, cache feature (d), pooled features of
-    teacher and student (G D each) and of the log (D), the best prototypes (G). The mean logits (K) come once a process.
-    """
+    teacher and student (G D each) and of the log (D), the best prototypes (G). Mean logits (K) come once a process."""
     model, few = arguments.model_config(), arguments.view_config().num_global
     return 4 * (model.facefeat_size + (2 * few + 1) * model.hidden_size) + 8 * (1 + few)
 
