@@ -63,7 +63,7 @@ def test_without_scikit_learn_it_is_said(probed, tmp_path, monkeypatch):
 def best_after(monkeypatch, values):
     """Makes the probe say these values, one after the other by step."""
 
-    def logs(self, model, weights, processor):
+    def logs(self, model, processor):
         return {"probe_knn": values.pop(0), "probe_chance": 0.0}
 
     monkeypatch.setattr(RunProbe, "logs", logs)
