@@ -39,8 +39,9 @@ format: $(VENV)/.dev  ## let ruff rewrite
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-gpu: $(VENV)/.dev  ## the checks that need a CUDA device
+gpu: $(VENV)/.dev  ## the checks that need a CUDA device; SETS=folder adds the learning table at vit-s (benchmarks/learning)
 	$(BIN)/python -m pytest -q -m gpu
+	$(if $(SETS),PATH=$(CURDIR)/$(BIN):$$PATH sh benchmarks/learning/gpu.sh $(SETS) $(or $(OUT),gpu-table) $(or $(MINUTES),25))
 
 equivalence: $(VENV)/.dev  ## converted weights beside marlin-pytorch and VideoMAE, on the clips in FACES/marlin_clips
 	$(BIN)/pip install -q --no-deps --target $(VENV)/marlin marlin-pytorch==0.3.4 einops ffmpeg-python future

@@ -2,9 +2,9 @@
 
     python benchmarks/learning/probes.py SETS OUT.jsonl LIKE ENCODER...
 
-SETS is the folder that sets.sh made. LIKE is a checkpoint: all encoders see clips of its length. An ENCODER is
-`pixels`, `random:SEED` (LIKE before training) or `NAME=CHECKPOINT`. One line an encoder, with every task's score by
-kNN on the pooled output, linear on the pooled output and linear on a 3x3 grid of tokens.
+SETS is the folder that sets.sh made. LIKE is a checkpoint: all encoders see clips of its length and speed. An
+ENCODER is `pixels`, `random:SEED` (LIKE before training) or `NAME=CHECKPOINT`. One line an encoder, with every task's
+score by kNN on the pooled output, linear on the pooled output and linear on a 3x3 grid of tokens.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from features import SPLITS, Rows, encoder_features, pixel_features, read_rows
 from tasks import TASKS
 
 from preface_hf.evaluation.encoders import load_encoder, random_encoder
-
-
-SAMPLING_RATE = 4  # of the windows, as in pretraining
 
 
 def score(features: dict[str, dict[str, np.ndarray]], rows: dict[str, Rows]) -> dict[str, float]:
@@ -37,10 +34,7 @@ def score(features: dict[str, dict[str, np.ndarray]], rows: dict[str, Rows]) -> 
 
 def main(sets: str, out: str, like: str, *names: str) -> None:
     model = load_encoder(like)
-    rows = {
-        name: read_rows(Path(sets) / name, splits, model.processor.num_frames, SAMPLING_RATE)
-        for name, splits in SPLITS.items()
-    }
+    rows = {name: read_rows(Path(sets) / name, splits, *model.clip) for name, splits in SPLITS.items()}
     for name in names:
         if name == "pixels":
             features = {data: pixel_features(part) for data, part in rows.items()}

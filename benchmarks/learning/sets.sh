@@ -8,7 +8,7 @@ for folder in voxceleb2_pcavs hdtf_sadtalker liveportrait_driving talking_misc m
   cp -r "$faces/$folder" "$out/videos/"
 done
 cd "$out"
-prepare() { python -m preface_hf prepare "$@" --crop-size 72 --weights "$weights" --preview; }
+prepare() { python -m preface_hf prepare "$@" --crop-size "${CROP:-72}" --weights "$weights" --preview; }
 prepare "$faces/celeba_small/attributes.csv" celeba --recipe csv --media image
 prepare "$faces/utkface" utkface --media image
 prepare "$faces/fer2013_subset/labels.csv" fer --recipe csv

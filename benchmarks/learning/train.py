@@ -1,9 +1,9 @@
 """Pretrain one row of the learning table on real faces; goes on where it was stopped.
 
-    OMP_NUM_THREADS=1 python benchmarks/learning/train.py SETS OUT ROW SEED [KEY=VALUE...]
+    OMP_NUM_THREADS=1 python benchmarks/learning/train.py SETTINGS SETS OUT ROW SEED [KEY=VALUE...]
 
-SETS is the folder that sets.sh made, ROW one of those below, and the run lies in OUT/ROW-SEED. KEY=VALUE changes a
-setting of settings.yaml, such as max_steps=100 or objective.instance_weight=0.5.
+SETTINGS is a recipe (`laptop`) or a file (gpu.yaml), SETS the folder that sets.sh made, ROW one of those below; the
+run lies in OUT/ROW-SEED. KEY=VALUE changes a setting, such as max_steps=100 or objective.instance_weight=0.5.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.arguments import PretrainArguments, build, config_path
 from preface_hf.training.loop import pretrain
 
 
@@ -38,13 +38,13 @@ def change(settings: dict[str, Any], assignment: str) -> None:
     settings[name] = yaml.safe_load(value)
 
 
-def main(sets: str, out: str, row: str, seed: str, *changes: str) -> None:
-    settings = yaml.safe_load(Path(__file__).with_name("settings.yaml").read_text())
+def main(file: str, sets: str, out: str, row: str, seed: str, *changes: str) -> None:
+    settings = yaml.safe_load(config_path(file).read_text(encoding="utf-8"))
     for assignment in [*ROWS[row], f"seed={seed}", *changes]:
         change(settings, assignment)
     settings["data"] = {str(Path(sets) / name): share for name, share in SHARES.items()}
     settings["output_dir"] = str(Path(out) / f"{row}-{seed}")
-    pretrain(build(PretrainArguments, settings, "settings.yaml"), resume=Path(settings["output_dir"]).exists())
+    pretrain(build(PretrainArguments, settings, file), resume=Path(settings["output_dir"]).exists())
 
 
 if __name__ == "__main__":

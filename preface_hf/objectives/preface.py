@@ -249,6 +249,8 @@ class PrefAceObjective:
             facefeat = teacher.facefeat_projector(teacher.standardise(features)).float()
             if statistics:
                 self.facefeat_centre.copy_(facefeat.mean(dim=0))
+            if not self.config.instance_weight:
+                return
             self.cache.fill(ids, facefeat - self.facefeat_centre)
             statistics = False
 

@@ -83,11 +83,17 @@ def check_alike(source: PrefAceConfig, config: PrefAceConfig) -> None:
         )
 
 
-def build_processor(model: PrefAceForPreTraining, init_from: str | None) -> PrefAceVideoProcessor:
-    """The processor saved with the model: its clip size, normalised as the checkpoint it started from was."""
+def build_processor(
+    arguments: PretrainArguments, model: PrefAceForPreTraining, init_from: str | None
+) -> PrefAceVideoProcessor:
+    """The processor saved with the model: clips of the size and speed of the run's, normalised as the checkpoint that
+    it started from was."""
     size = model.config.image_size
     processor = PrefAceVideoProcessor(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, num_frames=model.config.num_frames
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        num_frames=model.config.num_frames,
+        sampling_rate=arguments.view_config().sampling_rate,
     )
     if init_from:
         source = PrefAceVideoProcessor.from_pretrained(init_from)

@@ -80,7 +80,7 @@ class Pretraining:
             )
         self.accelerator.wait_for_everyone()
 
-        self.processor = build_processor(self.model, init_from)
+        self.processor = build_processor(arguments, self.model, init_from)
         self.objective = build_objective(arguments, self.model, self.processor, data.num_rows, self.accelerator)
         optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
