@@ -20,7 +20,8 @@ from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.data.views import ViewConfig
 from preface_hf.evaluation.probe import probe
 from preface_hf.evaluation.tables import print_probes
-from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig
+from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
 from preface_hf.training.optimizer import build_optimizer
 from preface_hf.training.schedules import cosine, warmup_cosine
 

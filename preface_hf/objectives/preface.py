@@ -6,8 +6,7 @@ S pixels, K prototypes, d width of the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,41 +27,10 @@ from preface_hf.objectives.losses import (
     sinkhorn_distribution,
     teacher_distribution,
 )
+from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
+from preface_hf.objectives.start import move_statistics, start
 from preface_hf.objectives.teacher import Teacher
 from preface_hf.training.schedules import cosine, linear
-
-
-TARGETS = ("centring", "sinkhorn")
-CACHE_DEVICES = ("accelerator", "host", "disk")
-ROWS_AT_ONCE = 16_384  # while the cache is filled: 70 MB of vit-l's features on each process
-
-
-@dataclass
-class PrefAceObjectiveConfig:
-    """Weights, temperatures and momenta. Only the plain sum of the two terms is stated by PrefAce; the values are
-    those of DINO and of Wu et al. 2018 (docs/paper_index.md)."""
-
-    global_weight: float = 1.0  # of a pair of teacher and student view, by the student view's family
-    local_weight: float = 1.0
-    landmark_weight: float = 1.0
-    instance_weight: float = 1.0  # of L_ID; 0 leaves the FaceFeat Cache out
-    koleo_weight: float = 0.0  # of KoLeo on the student's pooled global tubes, summed over them (DINOv2: 0.1)
-    targets: str = "centring"  # what keeps the teacher from collapse: centring or sinkhorn
-    student_temperature: float = 0.1
-    teacher_temperature: float = 0.07
-    teacher_temperature_start: float = 0.04
-    teacher_temperature_warmup: float = 0.3  # share of the run in which it rises
-    centre_momentum: float = 0.9
-    teacher_momentum: float = 0.996  # rises to 1 along a cosine
-    instance_temperature: float = 0.07
-    cache_momentum: float = 0.5
-    cache_negatives: int = 4096
-    cache_device: str = "accelerator"  # where its entries are: accelerator, host (memory) or disk (a mapped file)
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("targets", TARGETS), ("cache_device", CACHE_DEVICES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
 
 
 class PrefAceObjective:
@@ -236,45 +204,9 @@ class PrefAceObjective:
         """Forget the batches of a step that was not made."""
         self.pending.clear()
 
-    @torch.no_grad()
     def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]], statistics: bool = True) -> None:
-        """Before the first step, on clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): fill the FaceFeat Cache
-        by the teacher; and before that, unless they are there already (`statistics` false), set the statistics that
-        the heads are standardised by, from the first 16,384 clips."""
-        for ids, features in self.plain_features(clips):
-            if statistics:
-                for model in (self.teacher.model, self.heads):
-                    move_statistics(model, features, 1.0)
-            teacher = self.teacher.model
-            facefeat = teacher.facefeat_projector(teacher.standardise(features)).float()
-            if statistics:
-                self.facefeat_centre.copy_(facefeat.mean(dim=0))
-            if not self.config.instance_weight:
-                return
-            self.cache.fill(ids, facefeat - self.facefeat_centre)
-            statistics = False
-
-    def plain_features(
-        self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Ids `(n,)` and the teacher's pooled features `(n, D)` of the clips of all processes, some at a time; every
-        process has as many batches, of as many clips."""
-        processes = len(self.gather(torch.zeros(1, device=self.centre.device)))
-        rows: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for ids, tubes in clips:
-            pixels = self.pixel_values(tubes.to(self.centre.device))
-            rows.append((ids.to(pixels.device), self.teacher.model.preface(pixels).pooler_output.float()))
-            if sum(len(ids) for ids, _ in rows) * processes >= ROWS_AT_ONCE:
-                yield self.join(rows)
-                rows = []
-        if rows:
-            yield self.join(rows)
-
-    def join(self, rows: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids and features of all processes, each id once: processes may repeat rows."""
-        ids, features = (self.gather(torch.cat(parts).contiguous()) for parts in zip(*rows, strict=True))
-        once = list({instance: row for row, instance in enumerate(ids.tolist())}.values())
-        return ids[once], features[once]
+        """Before the first step, on clips un-augmented: see [`preface_hf.objectives.start.start`]."""
+        start(self, clips, statistics)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The weights of the student."""
@@ -296,10 +228,3 @@ class PrefAceObjective:
         self.facefeat_centre.copy_(state["facefeat_centre"])
         if "cache" in state:
             self.cache.load_state_dict(state["cache"])
-
-
-def move_statistics(model: PrefAceForPreTraining, features: torch.Tensor, pace: float) -> None:
-    """Move a model's running mean and deviation towards those of `features` `(rows, D)`; a single row has none."""
-    model.feature_mean.lerp_(features.mean(dim=0), pace)
-    if len(features) > 1:
-        model.feature_std.lerp_(features.std(dim=0), pace)

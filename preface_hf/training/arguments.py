@@ -13,7 +13,7 @@ import yaml
 
 from preface_hf.data.views import ViewConfig
 from preface_hf.modeling import PRESETS, PrefAceConfig
-from preface_hf.objectives.preface import PrefAceObjectiveConfig
+from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
 
 
 METHODS = ("preface",)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import set_seed
 
-from preface_hf.data.loading import loader
+from preface_hf.data.loading import cores_for_loading, loader
 from preface_hf.data.sets import open_mixture
 from preface_hf.data.streams import Batch, PlainClips, ViewStream
 from preface_hf.modeling import PrefAceForPreTraining
@@ -40,10 +38,9 @@ from preface_hf.training.checkpoint import (
 )
 from preface_hf.training.guards import check_finite, window_warning
 from preface_hf.training.metrics import Metrics, mean_logs, progress_bar
-from preface_hf.training.optimizer import begin_moments, build_optimizer
+from preface_hf.training.optimizer import begin_moments, build_optimizer, set_schedules
 from preface_hf.training.probing import is_best, open_probe
 from preface_hf.training.report import try_report
-from preface_hf.training.schedules import cosine, warmup_cosine
 from preface_hf.training.sharding import gathered
 
 
@@ -158,7 +155,7 @@ class Pretraining:
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""
         started, logged = time.perf_counter(), []
-        schedule = self.set_schedules()
+        schedule = set_schedules(self.optimizer, self.arguments, self.step, self.global_batch)
         self.objective.watching = self.is_logged(self.step + 1)
         for _ in range(self.arguments.gradient_accumulation_steps):
             batch = next(batches).to(self.accelerator.device)
@@ -178,23 +175,6 @@ class Pretraining:
             self.objective.after_step(self.step)
         self.step += 1
         return {**mean_logs(self.accelerator, logged), **schedule, "seconds": time.perf_counter() - started}
-
-    def set_schedules(self) -> dict[str, float]:
-        """Set learning rate and weight decay of the coming step; returns them for the log."""
-        arguments, step, total = self.arguments, self.step, self.arguments.max_steps
-        scale = self.global_batch / 256
-        rate = warmup_cosine(
-            step,
-            min(arguments.warmup_steps, total),
-            total,
-            arguments.learning_rate * scale,
-            arguments.final_learning_rate,
-        )
-        decay = cosine(step, total, arguments.weight_decay, arguments.final_weight_decay)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-            group["weight_decay"] = decay if group["decays"] else 0.0
-        return {"learning_rate": rate, "weight_decay": decay}
 
     def clip_gradients(self) -> float:
         """Clip to `max_grad_norm`, rest the prototypes at first; returns the norm before."""
@@ -285,15 +265,3 @@ class Pretraining:
         if self.accelerator.is_main_process:
             try_report(self.folder, self.data)
         self.accelerator.wait_for_everyone()
-
-
-@contextmanager
-def cores_for_loading(processes: int) -> Iterator[None]:
-    """Leave the loading processes cores of their own: torch's threads spin while they wait for one that shares a core
-    (0.56 instead of 0.75 seconds a step of the demo, on 2 cores with 1 process)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, (os.cpu_count() or 1) - processes)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

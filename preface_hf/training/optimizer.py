@@ -7,6 +7,8 @@ import re
 import torch
 
 from preface_hf.modeling import PrefAceForPreTraining
+from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.schedules import cosine, warmup_cosine
 
 
 def build_optimizer(
@@ -37,6 +39,20 @@ def begin_moments(optimizer: torch.optim.Optimizer) -> None:
         group["lr"] = rate
     for moments in optimizer.state.values():
         moments["step"].zero_()
+
+
+def set_schedules(
+    optimizer: torch.optim.Optimizer, arguments: PretrainArguments, step: int, global_batch: int
+) -> dict[str, float]:
+    """Set learning rate and weight decay of the coming step; returns them for the log."""
+    total, scale = arguments.max_steps, global_batch / 256
+    warmup = min(arguments.warmup_steps, total)
+    rate = warmup_cosine(step, warmup, total, arguments.learning_rate * scale, arguments.final_learning_rate)
+    decay = cosine(step, total, arguments.weight_decay, arguments.final_weight_decay)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+        group["weight_decay"] = decay if group["decays"] else 0.0
+    return {"learning_rate": rate, "weight_decay": decay}
 
 
 def layers_above(name: str, num_layers: int) -> int:
