@@ -7,7 +7,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
-from threading import Thread
+from multiprocessing.forkserver import ensure_running
+from threading import Thread, current_thread, main_thread
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -25,9 +26,23 @@ def loader(stream: IterableDataset, workers: int) -> DataLoader:
     """The stream through `workers` loading processes (0: in this one); the batches are the same."""
     # A forked process would inherit the locks of this one's parquet reading threads, and could wait for ever.
     context = "forkserver" if workers else None
+    if workers:
+        start_fork_server()
     return DataLoader(
         stream, batch_size=None, num_workers=workers, multiprocessing_context=context, worker_init_fn=begin_loading
     )
+
+
+def start_fork_server() -> None:
+    """Have a fork server that SIGTERM does not end, as SIGINT does not either: torch's loading processes take its end
+    for that of the process they load for. What a process ignores, those that it starts ignore too."""
+    if current_thread() is not main_thread():  # elsewhere signals can't be set
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        ensure_running()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def begin_loading(_: int) -> None:
