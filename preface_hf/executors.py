@@ -5,6 +5,7 @@ datatrove remembers which tasks are done, and skips them when the work is starte
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -78,11 +79,14 @@ def run_tasks(
         from datatrove import executor as datatrove
     except ImportError as error:
         raise ValueError("tasks are run by datatrove, which is missing: pip install 'preface-hf[faces]'") from error
+    engine: Any = getattr(datatrove, f"{executor.capitalize()}PipelineExecutor")
+    known = inspect.signature(engine).parameters
+    if unknown := [name for name in cluster or {} if name not in known]:
+        raise ValueError(f"unknown cluster settings {', '.join(unknown)}: datatrove knows {', '.join(known)}")
     settings: dict[str, Any] = {"tasks": tasks, "logging_dir": str(folder.resolve()), **(cluster or {})}
     if executor == "slurm":
-        _submit(datatrove.SlurmPipelineExecutor, step, finish, {**_environment(), **settings, "workers": workers})
+        _submit(engine, step, finish, {**_environment(), **settings, "workers": workers})
         return False
-    engine = datatrove.RayPipelineExecutor if executor == "ray" else datatrove.LocalPipelineExecutor
     _be_quiet()
     run = engine([step], workers=workers, **settings)
     waiting = run.get_incomplete_ranks()

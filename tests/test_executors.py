@@ -129,3 +129,9 @@ def test_cluster_settings_are_read_from_yaml(tmp_path: Path):
         file.write_text(text)
         with pytest.raises(ValueError, match="cluster.yaml"):
             read_cluster(file)
+
+
+def test_an_unknown_cluster_setting_is_named(tmp_path: Path):
+    cluster = {"partition": "cpu", "time": "01:00:00", "partitions": "gpu"}
+    with pytest.raises(ValueError, match=r"unknown cluster settings partitions: datatrove knows .*partition"):
+        run_tasks(WriteNumber(tmp_path), 3, tmp_path / "work", executor="slurm", cluster=cluster)
