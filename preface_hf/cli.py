@@ -22,9 +22,7 @@ Executor = Annotated[str, typer.Option(help="who runs the tasks: local, slurm or
 Workers = Annotated[int, typer.Option(help="processes, or jobs at a time")]
 Tasks = Annotated[int | None, typer.Option(help="parts to cut the work into; the result does not depend on it")]
 Cluster = Annotated[Path | None, typer.Option(help="YAML file of settings for SLURM or Ray")]
-Landmarker = Annotated[
-    str, typer.Option(help="onnx, face-alignment[:DETECTOR] or given (landmarks lie beside the data)")
-]
+Landmarker = Annotated[str, typer.Option(help="onnx, face-alignment[:DETECTOR] or given (beside the data)")]
 Weights = Annotated[str | None, typer.Option(help="folder (or Hub name) of the onnx detector and 68-point network")]
 
 NO_SETTINGS = ("resume", "init_from", "config", "plan", "machine", "instances")  # flags of pretrain
