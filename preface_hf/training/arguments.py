@@ -60,6 +60,8 @@ class PretrainArguments:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.mixed_precision is False:  # what YAML makes of an unquoted no
+            self.mixed_precision = "no"
         if self.mixed_precision is None:  # `accelerate launch` hands its config file's over in the environment
             self.mixed_precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         choices = {"method": METHODS, "size": PRESETS, "publish": ("teacher", "student")}

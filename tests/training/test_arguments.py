@@ -84,3 +84,9 @@ def test_data_of_another_type_is_refused(tmp_path):
     file.write_text("data: [a, b]")
     with pytest.raises(ValueError, match="data=.* is a list, but str is needed"):
         load_arguments(file, {})
+
+
+def test_an_unquoted_no_is_a_precision(tmp_path):
+    """YAML reads it as false."""
+    (tmp_path / "run.yaml").write_text("mixed_precision: no\nsize: vit-t\n")
+    assert load_arguments(tmp_path / "run.yaml", {}).mixed_precision == "no"
