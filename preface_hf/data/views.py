@@ -107,6 +107,15 @@ def tube_indices(total: int, config: ViewConfig, rng: np.random.Generator) -> np
     )
 
 
+def cut_square(frame: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
+    """The square `(side, side, 3)` of a frame whose first column and row are `x`, `y`; beyond the picture its edge."""
+    height, width = frame.shape[:2]
+    if 0 <= x <= width - side and 0 <= y <= height - side:
+        return frame[y : y + side, x : x + side]  # a third of the time of picking rows and columns
+    rows, columns = (np.clip(start + np.arange(side), 0, end - 1) for start, end in ((y, height), (x, width)))
+    return frame[rows[:, None], columns]
+
+
 def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int, times: np.ndarray | None = None) -> torch.Tensor:
     """Cut square boxes out of frames and resize them, antialiased: uint8 `(T, 3, size, size)`.
 
@@ -116,10 +125,9 @@ def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int, times: np.ndarray
     times = np.arange(len(frames)) if times is None else times
     side = max(round(float(boxes[0, 2] - boxes[0, 0])), 1)
     corners = np.rint((boxes[:, :2] + boxes[:, 2:] - (side - 1)) / 2).astype(int)  # (T, 2): x, y
-    steps = np.arange(side)
-    columns = np.clip(corners[:, :1] + steps, 0, frames.shape[2] - 1)  # (T, side)
-    rows = np.clip(corners[:, 1:] + steps, 0, frames.shape[1] - 1)
-    cut = frames[times[:, None, None], rows[:, :, None], columns[:, None, :]]  # (T, side, side, 3)
+    cut = np.empty((len(times), side, side, 3), frames.dtype)
+    for square, time, (x, y) in zip(cut, times, np.broadcast_to(corners, (len(times), 2)).tolist(), strict=True):
+        square[:] = cut_square(frames[time], x, y, side)
     tube = torch.from_numpy(cut).permute(0, 3, 1, 2)
     if side == size:
         return tube.contiguous()

@@ -29,6 +29,7 @@ class PrefAceObjectiveConfig:
     instance_temperature: float = 0.07
     cache_momentum: float = 0.5
     cache_negatives: int = 4096
+    cache_refill_steps: int = 0  # all entries are set anew by the teacher every so many steps; 0: before step 1 only
     cache_device: str = "accelerator"  # where its entries are: accelerator, host (memory) or disk (a mapped file)
 
     def __post_init__(self) -> None:

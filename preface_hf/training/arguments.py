@@ -45,6 +45,7 @@ class PretrainArguments:
     freeze_prototypes_epochs: float = 1.0  # DINO: the last layer rests during the first epoch
     mixed_precision: str | None = None  # no, bf16 or fp16; null: what Accelerate's config file says, else no
     gradient_checkpointing: bool = False
+    attn_implementation: str = "sdpa"  # of transformers; eager is faster where bf16 trains small tubes on a CPU
     publish: str = "teacher"  # whose weights final/ holds: teacher or student
     save_steps: int = 500
     keep_checkpoints: int | None = 2  # the last so many; null keeps all

@@ -64,11 +64,21 @@ def build_model(arguments: PretrainArguments, init_from: str | None) -> PrefAceF
             raise ValueError(f"cannot start from {init_from!r}: {' '.join(str(error).split())}") from error
     else:
         model = PrefAceForPreTraining(config)
+    set_attention(model, arguments.attn_implementation)
     if arguments.gradient_checkpointing:
         # transformers renamed it, and warns at the old name.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable()
     return model.train()
+
+
+def set_attention(model: PrefAceForPreTraining, name: str) -> None:
+    """Have attention computed by `name`; `ValueError` where transformers does not know it or it is not installed."""
+    try:
+        model.set_attn_implementation(name)
+    except (ImportError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"attn_implementation={name!r} does not work here ({reason}): set it to sdpa.") from error
 
 
 def check_alike(source: PrefAceConfig, config: PrefAceConfig) -> None:

@@ -32,18 +32,26 @@ def layer_bytes(model: PrefAceConfig, mixed: bool) -> int:
     return values + 16 + 4 * model.num_attention_heads
 
 
+def eager_bytes(model: PrefAceConfig, tokens: int, mixed: bool) -> int:
+    """Kept beyond [`layer_bytes`] by one layer of eager attention for a token of a tube of `tokens`: its weights in
+    float32, under bf16 or fp16 cast too, in place of a statistic a head."""
+    return model.num_attention_heads * ((6 if mixed else 4) * tokens - 4)
+
+
 def encoder_bytes(arguments: PretrainArguments) -> int:
     """Kept by the student's encoder: all layers of all tubes; with gradient checkpointing their inputs, and all of one
     layer at a time."""
     model, views = arguments.model_config(), arguments.view_config()
-    mixed = arguments.mixed_precision != "no"
-    large, small = tube_tokens(model, views)
-    families = [arguments.batch_size * n for n in (views.num_global * large, num_small(views) * small)]
-    last_norm = 4 * model.hidden_size + 8
+    mixed, eager = arguments.mixed_precision != "no", arguments.attn_implementation == "eager"
+    families = []  # tokens of all tubes of one size, and what a layer keeps of them
+    for count, tokens in zip((views.num_global, num_small(views)), tube_tokens(model, views), strict=True):
+        each = layer_bytes(model, mixed) + (eager_bytes(model, tokens, mixed) if eager else 0)
+        families.append((arguments.batch_size * count * tokens, each))
+    layers, last_norm = model.num_hidden_layers, 4 * model.hidden_size + 8
     if not arguments.gradient_checkpointing:
-        return sum(families) * (model.num_hidden_layers * layer_bytes(model, mixed) + last_norm)
-    inputs = model.num_hidden_layers * model.hidden_size * (2 if mixed else 4)
-    return sum(families) * (inputs + last_norm) + max(families) * layer_bytes(model, mixed)
+        return sum(tokens * (layers * each + last_norm) for tokens, each in families)
+    inputs = layers * model.hidden_size * (2 if mixed else 4)
+    return sum(tokens * (inputs + last_norm) for tokens, _ in families) + max(tokens * each for tokens, each in families)
 
 
 def pixel_bytes(arguments: PretrainArguments) -> int:

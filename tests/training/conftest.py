@@ -8,11 +8,10 @@ from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.build import build_model
 
 
-def objective_and_batch(arguments, instances, attention="sdpa"):
+def objective_and_batch(arguments, instances):
     """The objective of `arguments` on a new student, and a batch of noise in the shapes of its views."""
     torch.manual_seed(0)
     student = build_model(arguments, None)
-    student.set_attn_implementation(attention)
     views, clips = arguments.view_config(), arguments.batch_size
     objective = PrefAceObjective(
         student, arguments.objective_config(), num_instances=instances, num_local=views.num_local, max_steps=9, seed=0,

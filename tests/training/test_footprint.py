@@ -45,6 +45,7 @@ def kept_bytes(objective, batch) -> int:
         ({"size": "vit-t", "batch_size": 4}, 600),
         ({"size": "vit-t", "batch_size": 3, "model": SMALL, "views": {"num_local": 0, "parts": []}}, 600),
         ({"size": "vit-s", "batch_size": 2, "model": SMALL}, 9000),
+        ({"size": "vit-t", "batch_size": 4, "attn_implementation": "eager"}, 600),
     ],
 )
 def test_what_a_step_keeps(settings, instances, noise_step):
