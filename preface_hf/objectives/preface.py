@@ -98,7 +98,7 @@ class PrefAceObjective:
             distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
             loss, logs = self.weigh_families(distill, len(targets))
             if self.config.instance_weight:
-                identity = self.identity_loss(facefeat, batch.instance_ids, step)
+                identity = self.identity_loss(facefeat, batch.instance_ids, step, len(targets))
                 loss = loss + self.config.instance_weight * identity
                 logs["loss_id"] = identity.detach()
             if self.config.koleo_weight:
@@ -123,12 +123,17 @@ class PrefAceObjective:
             **watch(features, best, targets.shape[-1]),
         }
 
-    def identity_loss(self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int) -> torch.Tensor:
-        """L_ID of the student's cache features `(V, B, d)`: the mean over views and clips."""
+    def identity_loss(
+        self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int, num_global: int
+    ) -> torch.Tensor:
+        """L_ID of the student's cache features `(V, B, d)`: the mean over clips and views, each view weighted by its
+        family."""
         negative_ids, negatives = self.cache.negatives(self.seed, step, facefeat.device)
         positives = self.cache.lookup(instance_ids)
         temperature = self.config.instance_temperature
-        return instance_loss(facefeat, instance_ids, positives, negatives, negative_ids, temperature).mean()
+        views = instance_loss(facefeat, instance_ids, positives, negatives, negative_ids, temperature)  # (V,)
+        weights = self.family_weights(views, num_global)
+        return (views * weights).sum() / weights.sum().clamp(min=1e-12)
 
     def view_pixels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Global and small tubes of all clips as rows, clip by clip: `(B*G, T, 3, S, S)`, `(B*(V-G), T, 3, s, s)`."""
@@ -170,12 +175,18 @@ class PrefAceObjective:
         logits, facefeat = (torch.cat(parts) for parts in zip(*split, strict=True))
         return logits, facefeat, outputs[0].pooler_output.float()
 
+    def family_weights(self, views: torch.Tensor, num_global: int) -> torch.Tensor:
+        """The weight of each of the student's views `(V,)`."""
+        weights = torch.full_like(views, self.config.landmark_weight)
+        weights[:num_global] = self.config.global_weight
+        weights[num_global : num_global + self.num_local] = self.config.local_weight
+        return weights
+
     def weigh_families(self, distill: torch.Tensor, num_global: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """L_distill from its views `(V,)`: mean over pairs, each weighted by its family; and each family's mean."""
-        config, local_end = self.config, num_global + self.num_local
-        weights = torch.full_like(distill, config.landmark_weight * num_global)
-        weights[:num_global] = config.global_weight * (num_global - 1)
-        weights[num_global:local_end] = config.local_weight * num_global
+        local_end = num_global + self.num_local
+        weights = self.family_weights(distill, num_global) * num_global  # pairs with teacher views
+        weights[:num_global] *= (num_global - 1) / num_global
         loss = (distill * weights).sum() / weights.sum().clamp(min=1e-12)
         families = {"global": distill[:num_global], "local": distill[num_global:local_end]}
         families["landmark"] = distill[local_end:]

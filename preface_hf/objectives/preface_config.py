@@ -14,7 +14,7 @@ class PrefAceObjectiveConfig:
     """Weights, temperatures and momenta. Only the plain sum of the two terms is stated by PrefAce; the values are
     those of DINO and of Wu et al. 2018 (docs/paper_index.md)."""
 
-    global_weight: float = 1.0  # of a pair of teacher and student view, by the student view's family
+    global_weight: float = 1.0  # of a student's view in both terms, by its family
     local_weight: float = 1.0
     landmark_weight: float = 1.0
     instance_weight: float = 1.0  # of L_ID; 0 leaves the FaceFeat Cache out
@@ -29,7 +29,6 @@ class PrefAceObjectiveConfig:
     instance_temperature: float = 0.07
     cache_momentum: float = 0.5
     cache_negatives: int = 4096
-    cache_refill_steps: int = 0  # all entries are set anew by the teacher every so many steps; 0: before step 1 only
     cache_device: str = "accelerator"  # where its entries are: accelerator, host (memory) or disk (a mapped file)
 
     def __post_init__(self) -> None:

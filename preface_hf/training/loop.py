@@ -101,7 +101,7 @@ class Pretraining:
     def train(self) -> Path:
         """Run to the last step and publish."""
         if self.filled < self.data.num_rows:
-            self.fill(self.filled, statistics=not self.filled)
+            self.start()
         previous = {number: signal.signal(number, self.stop) for number in STOP_SIGNALS}
         try:
             batches = self.batches()
@@ -109,8 +109,6 @@ class Pretraining:
             with progress_bar(main) as progress, cores_for_loading(self.arguments.num_workers):
                 task = progress.add_task("pretrain", total=self.arguments.max_steps, completed=self.step, loss="")
                 while self.step < self.arguments.max_steps:
-                    if self.is_refilled(self.step):
-                        self.fill(0, statistics=False)
                     logs = self.train_step(batches)
                     progress.update(task, completed=self.step, loss=f"loss {logs['loss']:.3f}")
                     self.after_train_step(logs)
@@ -140,9 +138,8 @@ class Pretraining:
         )
         return iter(loader(stream, arguments.num_workers))
 
-    def fill(self, first: int, statistics: bool) -> None:
-        """Fill the FaceFeat Cache from un-augmented clips of the rows from `first` on; before step 1 with what else
-        (`statistics`) must be there by then."""
+    def start(self) -> None:
+        """Fill the FaceFeat Cache from un-augmented clips, and what else needs to be done before step 1."""
         accelerator, arguments = self.accelerator, self.arguments
         clips = PlainClips(
             self.data,
@@ -150,10 +147,10 @@ class Pretraining:
             arguments.batch_size,
             accelerator.process_index,
             accelerator.num_processes,
-            first=first,
+            first=self.filled,
         )
         with accelerator.autocast(), cores_for_loading(arguments.num_workers):
-            self.objective.start(loader(clips, arguments.num_workers), statistics)
+            self.objective.start(loader(clips, arguments.num_workers), statistics=not self.filled)
 
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""
@@ -212,12 +209,6 @@ class Pretraining:
         if stopping and not last:
             self.report()
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
-
-    def is_refilled(self, step: int) -> bool:
-        """Whether the FaceFeat Cache is filled anew after `step` steps."""
-        config = self.objective.config
-        due = config.cache_refill_steps and step and step % config.cache_refill_steps == 0
-        return bool(due and config.instance_weight)
 
     def is_probed(self, step: int) -> bool:
         """Whether the probe is due after `step` steps."""

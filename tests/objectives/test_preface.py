@@ -58,14 +58,9 @@ def test_loss_is_the_sum_of_its_terms_view_by_view(batch):
     pairs = torch.tensor([1, 1, 4, 4, 2, 2, 2, 2, 2])  # teacher views of each student view, local ones twice
     distill = (per_view * pairs).sum() / pairs.sum()
     positives, everything = objective.cache.lookup(batch.instance_ids), objective.cache.entries
-    identity = instance_loss(
-        torch.stack([view.facefeat for view in views]),
-        batch.instance_ids,
-        positives,
-        everything,
-        torch.arange(12),
-        0.07,
-    ).mean()
+    facefeat = torch.stack([view.facefeat for view in views])
+    per_view_id = instance_loss(facefeat, batch.instance_ids, positives, everything, torch.arange(12), 0.07)
+    identity = (per_view_id * torch.tensor([1, 1, 2, 2, 1, 1, 1, 1, 1])).sum() / 11
     torch.testing.assert_close(output.loss, distill + 0.5 * identity, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(output.logs["loss_landmark"], per_view[4:].mean().detach(), atol=1e-4, rtol=1e-4)
 
@@ -84,9 +79,9 @@ TARGETS = DISTILLED | {"teacher_entropy", "teacher_information"}
 @pytest.mark.parametrize(
     ("setting", "value", "changed"),
     [
-        ("global_weight", 0.5, {"loss_distill", "kl"}),
-        ("local_weight", 0.5, {"loss_distill", "kl"}),
-        ("landmark_weight", 0.0, {"loss_distill", "kl"}),
+        ("global_weight", 0.5, {"loss_distill", "kl", "loss_id"}),
+        ("local_weight", 0.5, {"loss_distill", "kl", "loss_id"}),
+        ("landmark_weight", 0.0, {"loss_distill", "kl", "loss_id"}),
         ("student_temperature", 0.2, DISTILLED),
         ("teacher_temperature_start", 0.05, TARGETS),
         ("targets", "sinkhorn", TARGETS),

@@ -21,8 +21,8 @@ SMALL = {"image_size": 32, "num_frames": 4, "num_hidden_layers": 3, "num_prototy
     ],
 )
 def test_a_step_costs_what_torch_counts(settings, noise_step):
-    arguments = PretrainArguments(batch_size=2, **settings)
     # Written out, for torch does not count fused attention on CPUs.
+    arguments = PretrainArguments(batch_size=2, attn_implementation="eager", **settings)
     objective, batch = noise_step(arguments, 5000)
     with FlopCounterMode(display=False) as counter:
         objective(batch, 0).loss.backward()
