@@ -28,6 +28,7 @@ def test_eager_attention_trains_as_fused_attention_does(noise_step):
 @pytest.mark.parametrize("name", ["fussed", "flash_attention_2"])
 def test_attention_that_is_not_there_is_one_sentence(name):
     arguments = PretrainArguments(size="vit-t", model=MODEL, attn_implementation=name)
-    with pytest.raises(ValueError, match=f"attn_implementation='{name}' does not work here .*set it to sdpa") as caught:
+    sentence = f"attn_implementation='{name}' does not work here .*set it to sdpa"
+    with pytest.raises(ValueError, match=sentence) as caught:
         build_model(arguments, None)
     assert "\n" not in str(caught.value)
