@@ -97,12 +97,11 @@ def instance_loss(
     Returns:
         `(views,)`: the mean over the batch.
     """
-    features = features.float()
-    pull = torch.einsum("vbd,bd->vb", features, positives.float()) / temperature  # (V, B)
-    push = torch.einsum("vbd,nd->vbn", features, negatives.float()) / temperature  # (V, B, N)
-    own = instance_ids[:, None] == negative_ids  # (B, N)
-    push = push.masked_fill(own, float("-inf"))
-    return (torch.cat([pull[..., None], push], dim=-1).logsumexp(dim=-1) - pull).mean(dim=1)
+    features = features.float() / temperature
+    pull = torch.einsum("vbd,bd->vb", features, positives.float())  # (V, B)
+    push = torch.einsum("vbd,nd->vbn", features, negatives.float())  # (V, B, N)
+    push = push.masked_fill_(instance_ids[:, None] == negative_ids, float("-inf"))  # its own entry is no negative
+    return (torch.logaddexp(pull, push.logsumexp(dim=-1)) - pull).mean(dim=1)
 
 
 def koleo_loss(features: torch.Tensor) -> torch.Tensor:
