@@ -7,6 +7,8 @@ Boxes are `(frames, 4)`: x0, y0, x1, y1 in pixels, square, of one size through a
 
 from __future__ import annotations
 
+from statistics import median
+
 import numpy as np
 
 
@@ -59,6 +61,11 @@ def face_heights(landmarks: np.ndarray) -> np.ndarray:
     return np.linalg.norm(landmarks[:, CHIN] - brows, axis=-1)
 
 
+def face_height(landmarks: np.ndarray) -> float:
+    """The median of [`face_heights`] over a clip."""
+    return median(face_heights(landmarks).tolist())  # NumPy's takes 50 µs for a few frames
+
+
 def hull_areas(landmarks: np.ndarray, directions: int = 128) -> np.ndarray:
     """Area in square pixels of the convex hull of the landmarks `(frames, 68, 2)` of each frame, `(frames,)`.
 
@@ -88,11 +95,11 @@ def region_centres(landmarks: np.ndarray, region: str) -> np.ndarray:
 
 def part_boxes(landmarks: np.ndarray, part: str) -> np.ndarray:
     """Boxes `(frames, 4)` of a landmark tube: centred on the part in every frame, one size through the clip."""
-    side = PART_SIDES[part] * float(np.median(face_heights(landmarks)))
+    side = PART_SIDES[part] * face_height(landmarks)
     return square_boxes(region_centres(landmarks, part), side)
 
 
 def square_boxes(centres: np.ndarray, side: float | np.ndarray) -> np.ndarray:
     """Boxes `(frames, 4)` of side `side` (pixels; one number, or one a frame) about `centres` `(frames, 2)`."""
-    half = np.broadcast_to(np.asarray(side, dtype=np.float32) / 2, centres.shape[:1])[:, None]
+    half = np.asarray(side, dtype=np.float32)[..., None] / 2
     return np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)

@@ -60,13 +60,13 @@ class PyAVVideo(Video):
 
     def __init__(self, source: str | Path | bytes):
         self._source, self._name = source, source_name(source)
-        with _open(source) as container:
-            if not container.streams.video:
-                raise ValueError("it holds no pictures")
-            stream = container.streams.video[0]
-            self.fps = checked_fps(stream.average_rate or stream.guessed_rate)
-            packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
-            promised = stream.frames
+        container = _open(source)
+        if not container.streams.video:
+            raise ValueError("it holds no pictures")
+        stream = container.streams.video[0]
+        self.fps = checked_fps(stream.average_rate or stream.guessed_rate)
+        packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
+        promised = stream.frames
         if len(packets) < promised:
             raise ValueError(f"the file ends after {len(packets)} of {promised} frames")
         shown = [stamp for stamp, discard in packets if not discard]
@@ -74,6 +74,8 @@ class PyAVVideo(Video):
         stamps = {stamp for stamp in shown if stamp is not None}
         # Time stamps in order of display; None where the container has none or repeats them (AVI, MPEG-PS).
         self._stamps: list[int] | None = sorted(stamps) if len(stamps) == len(shown) else None
+        # Opening is a third of reading one frame: where there is an index, the first frames come from this opening.
+        self._opened: Any = container if self._stamps and "mp4" in container.format.name else None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for _, frame in self._decode(0):
@@ -88,20 +90,22 @@ class PyAVVideo(Video):
     def _gather(self, needed: set[int], seek: bool) -> dict[int, np.ndarray]:
         """The frames `needed` by index; none where seeking went astray (containers without an exact index)."""
         found = {}
-        for index, frame in self._decode(min(needed) if seek else 0):
+        opened, self._opened = self._opened if seek else None, None
+        for index, frame in self._decode(min(needed) if seek else 0, opened):
             if index in needed:
                 found[index] = frame
             if len(found) == len(needed):
                 return found
         return {}
 
-    def _decode(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Frames with their indices from the key frame before `first` on; index -1 for an unknown time stamp."""
+    def _decode(self, first: int, opened: Any = None) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames with their indices from the key frame before `first` on; index -1 for an unknown time stamp. `opened`
+        stands somewhere in the file."""
         decoded = 0
-        seek = first > 0 and bool(self._stamps)
+        seek = bool(self._stamps) and (first > 0 or opened is not None)
         index_of = {stamp: index for index, stamp in enumerate(self._stamps or [])} if seek else {}
         try:
-            with _open(self._source) as container:
+            with opened or _open(self._source) as container:
                 stream = container.streams.video[0]
                 stream.thread_type, stream.codec_context.thread_count = "NONE", 1
                 if seek and self._stamps:

@@ -16,7 +16,7 @@ import torch
 from preface_hf.data.landmarks import (
     PARTS,
     REGIONS,
-    face_heights,
+    face_height,
     flip_landmarks,
     part_boxes,
     region_centres,
@@ -25,6 +25,8 @@ from preface_hf.data.landmarks import (
 
 
 LUMA = np.array([0.299, 0.587, 0.114])
+IDENTITY = np.eye(3)
+GREY_AXIS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # its cross product, as a matrix
 
 
 @dataclass
@@ -124,9 +126,10 @@ def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int, times: np.ndarray
     """
     times = np.arange(len(frames)) if times is None else times
     side = max(round(float(boxes[0, 2] - boxes[0, 0])), 1)
-    corners = np.rint((boxes[:, :2] + boxes[:, 2:] - (side - 1)) / 2).astype(int)  # (T, 2): x, y
+    corners = np.rint((boxes[:, :2] + boxes[:, 2:] - (side - 1)) / 2).astype(int).tolist()  # T of x, y
+    corners *= len(times) // len(corners)
     cut = np.empty((len(times), side, side, 3), frames.dtype)
-    for square, time, (x, y) in zip(cut, times, np.broadcast_to(corners, (len(times), 2)).tolist(), strict=True):
+    for square, time, (x, y) in zip(cut, times, corners, strict=True):
         square[:] = cut_square(frames[time], x, y, side)
     tube = torch.from_numpy(cut).permute(0, 3, 1, 2)
     if side == size:
@@ -150,7 +153,7 @@ def global_boxes(frames: np.ndarray, config: ViewConfig, rng: np.random.Generato
 
 def local_boxes(landmarks: np.ndarray, region: str, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
     """A box `(T, 4)` of random size that follows `region`, a little off its centre."""
-    height = float(np.median(face_heights(landmarks)))
+    height = face_height(landmarks)
     side = rng.uniform(*config.local_scale) * height
     shift = rng.uniform(-config.local_shift, config.local_shift, size=2) * height
     return square_boxes(region_centres(landmarks, region) + shift, side)
@@ -161,7 +164,7 @@ def draw_colour(config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
     spread = lambda amount: 1 + rng.uniform(-amount, amount)  # noqa: E731
     brightness, contrast = spread(config.brightness), spread(config.contrast)
     saturation = 0.0 if rng.uniform() < config.grey_probability else spread(config.saturation)
-    change = saturation * np.eye(3) + (1 - saturation) * LUMA  # every row of the second term is the luma
+    change = saturation * IDENTITY + (1 - saturation) * LUMA  # every row of the second term is the luma
     change = change @ turn_hue(2 * np.pi * rng.uniform(-config.hue, config.hue))
     offset = np.full((3, 1), 0.5 * (1 - contrast) * brightness)  # contrast turns about mid-grey
     return np.concatenate([brightness * contrast * change, offset], axis=1).astype(np.float32)
@@ -169,8 +172,7 @@ def draw_colour(config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
 
 def turn_hue(angle: float) -> np.ndarray:
     """Rotation `(3, 3)` of RGB about its grey axis, `angle` in radians."""
-    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return IDENTITY + np.sin(angle) * GREY_AXIS + (1 - np.cos(angle)) * GREY_AXIS @ GREY_AXIS
 
 
 def make_views(

@@ -50,8 +50,8 @@ def encoder_bytes(arguments: PretrainArguments) -> int:
     layers, last_norm = model.num_hidden_layers, 4 * model.hidden_size + 8
     if not arguments.gradient_checkpointing:
         return sum(tokens * (layers * each + last_norm) for tokens, each in families)
-    inputs = layers * model.hidden_size * (2 if mixed else 4)
-    return sum(tokens * (inputs + last_norm) for tokens, _ in families) + max(tokens * each for tokens, each in families)
+    inputs = layers * model.hidden_size * (2 if mixed else 4) + last_norm
+    return sum(tokens * inputs for tokens, _ in families) + max(tokens * each for tokens, each in families)
 
 
 def pixel_bytes(arguments: PretrainArguments) -> int:

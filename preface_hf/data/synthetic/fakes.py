@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..landmarks import face_heights
+from ..landmarks import face_height
 from .brush import hull
 from .clip import Shot, SyntheticClip, finish, rehearse
 from .expressions import EXPRESSIONS
@@ -100,7 +100,7 @@ def _put_labels(
 def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
     """Share of the donor's face in each pixel, float32 `(frames, size, size)` from 0 to the blend's strength: the
     convex hull of landmarks `(frames, 68, 2)`, drawn in and feathered."""
-    radius = blend.feather * float(np.median(face_heights(landmarks)))
+    radius = blend.feather * face_height(landmarks)
     masks = []
     for points in landmarks:
         inward = points.mean(axis=0) - points
