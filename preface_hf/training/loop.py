@@ -188,27 +188,34 @@ class Pretraining:
         last = self.step == self.arguments.max_steps
         probed = self.run_probe() if self.is_probed(self.step) else {}
         if self.metrics and self.is_logged(self.step):
-            epoch = self.step * self.global_batch / self.data.num_rows
-            logs = {**logs, **probed}
-            self.metrics.write({"step": self.step, "epoch": epoch, **logs})
-            self.accelerator.log({"epoch": epoch, **logs}, step=self.step)
-            self.warn_of_collapse(logs)
-        stopping = self.agree_to_stop()
-        folder, keep, keep_best = (
-            self.folder / "checkpoints",
-            self.arguments.keep_checkpoints,
-            self.arguments.keep_best,
-        )
-        best = keep_best and self.is_probed(self.step) and is_best(self.accelerator, folder, probed)
+            self.log(self.metrics, {**logs, **probed})
+        stopping, best = self.agree_to_stop(), self.is_best(probed)
         if self.step % self.arguments.save_steps == 0 or last or stopping or best:
-            model, score = self.unwrapped(), probed.get("probe_knn")
-            teacher = self.objective.teacher.model if best and self.arguments.publish == "teacher" else None
-            save_checkpoint(
-                self.accelerator, folder, self.step, model, self.processor, keep, keep_best, score, teacher
-            )
+            self.save(probed, best)
         if stopping and not last:
             self.report()
             raise Interrupted(f"stopped after step {self.step}; go on with --resume.")
+
+    def log(self, metrics: Metrics, logs: dict[str, float]) -> None:
+        """A row of `metrics.jsonl` and of the trackers, on the main process; a warning where it shows a collapse."""
+        epoch = self.step * self.global_batch / self.data.num_rows
+        metrics.write({"step": self.step, "epoch": epoch, **logs})
+        self.accelerator.log({"epoch": epoch, **logs}, step=self.step)
+        self.warn_of_collapse(logs)
+
+    def is_best(self, probed: dict[str, float]) -> bool:
+        """Whether this step's probe is the best so far, where the best is kept."""
+        asked = self.arguments.keep_best and self.is_probed(self.step)
+        return asked and is_best(self.accelerator, self.folder / "checkpoints", probed)
+
+    def save(self, probed: dict[str, float], best: bool) -> None:
+        """Write a checkpoint; the best one holds what was probed, be it the teacher."""
+        arguments, folder = self.arguments, self.folder / "checkpoints"
+        teacher = self.objective.teacher.model if best and arguments.publish == "teacher" else None
+        save_checkpoint(
+            self.accelerator, folder, self.step, self.unwrapped(), self.processor, arguments.keep_checkpoints,
+            arguments.keep_best, probed.get("probe_knn"), teacher,
+        )  # fmt: skip
 
     def is_probed(self, step: int) -> bool:
         """Whether the probe is due after `step` steps."""
