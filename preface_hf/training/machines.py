@@ -35,7 +35,7 @@ class Machine:
     exchange_gb_per_second: float
     dollars_per_hour: float
     share: float = 0.35  # assumed for the GPUs: no run of this project on them has been measured
-    clips_per_core_second: float = 9.1  # measured on a Xeon of 2.5 GHz: benchmarks/results/2026-11-23-plan.md
+    clips_per_core_second: float = 20.8  # measured on an Emerald Rapids Xeon: benchmarks/results/2026-11-25-loading.md
     computes_on_cores: bool = False
 
     def __post_init__(self) -> None:
