@@ -110,8 +110,8 @@ def achieved(arguments: PretrainArguments, machine: Machine) -> float:
     return peak * machine.share
 
 
-# Seconds of a core by what it does, measured (benchmarks/results/2026-11-25-loading.md): for a clip, for a million pixels
-# of frames that are decoded, and for a tube and a million pixels that are cut.
+# Seconds of a core by what it does, measured (benchmarks/results/2026-11-25-loading.md): for a clip, for a million
+# pixels of frames that are decoded, and for a tube and a million pixels that are cut.
 CLIP, DECODED, TUBE, CUT = 1.8e-3, 26.3e-3, 0.17e-3, 7.1e-3
 
 
