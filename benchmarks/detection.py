@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from preface_hf.data.decoding import open_video
-from preface_hf.data.detection import MIN_IOU, MIN_WIDTH, overlap
-from preface_hf.data.landmarkers import DETECTION_SIDES, OnnxLandmarker
-from preface_hf.data.recipes import folder
-from preface_hf.data.squares import import_cv2
+from preface_hf.faces.detection import MIN_IOU, MIN_WIDTH, overlap
+from preface_hf.faces.landmarkers import DETECTION_SIDES, OnnxLandmarker
+from preface_hf.faces.squares import import_cv2
+from preface_hf.recipes import folder
+from preface_hf.video.decoding import open_video
 
 
 def only_in(one: np.ndarray, other: np.ndarray) -> list[np.ndarray]:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from preface_hf.data.crops import CROPS, crop_boxes, crop_landmarks
-from preface_hf.data.decoding import open_video
-from preface_hf.data.detection import detect_faces
-from preface_hf.data.landmarkers import OnnxLandmarker
-from preface_hf.data.recipes import folder
-from preface_hf.data.tracking import segments
+from preface_hf.faces.crops import CROPS, crop_boxes, crop_landmarks
+from preface_hf.faces.detection import detect_faces
+from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.tracking import segments
+from preface_hf.recipes import folder
+from preface_hf.video.decoding import open_video
 
 
 def accelerations(boxes: np.ndarray) -> np.ndarray:

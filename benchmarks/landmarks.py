@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preface_hf.data.decoding import open_video
-from preface_hf.data.landmarkers import OnnxLandmarker
-from preface_hf.data.sidecars import read_pts
+from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.sidecars import read_pts
+from preface_hf.video.decoding import open_video
 
 
 def main(folder: str, weights: str) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from preface_hf.data.decoding import encode_video
-from preface_hf.data.synthetic import draw_clip
+from preface_hf.synthetic import draw_clip
+from preface_hf.video.decoding import encode_video
 
 
 FPS, SECONDS = 25, 10

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from preface_hf.data.decoding import encode_video
 from preface_hf.data.order import draws, shares_of
 from preface_hf.data.streams import Batch, read_frames
-from preface_hf.data.synthetic import EXPRESSIONS, draw_clip
 from preface_hf.data.views import ViewConfig, make_views, plain_view, sample_indices, tube_indices
 from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.plan.flops import clip_flops
+from preface_hf.synthetic import EXPRESSIONS, draw_clip
 from preface_hf.training.arguments import PretrainArguments, load_arguments
 from preface_hf.training.build import build_model
-from preface_hf.training.flops import clip_flops
 from preface_hf.training.optimizer import build_optimizer
+from preface_hf.video.decoding import encode_video
 
 
 SETS = (("default", 224, 100, "vit-b"), ("vit-t", 64, 100, "vit-t"))  # name, crop, frames, size

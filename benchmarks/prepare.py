@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from datasets import load_dataset
 
-from preface_hf.data.decoding import open_video
-from preface_hf.data.landmarkers import OnnxLandmarker
-from preface_hf.data.prepare import prepare
-from preface_hf.data.prepare_tasks import one_opencv_thread
-from preface_hf.data.recipes import folder
+from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.prepare.run import prepare
+from preface_hf.prepare.tasks import one_opencv_thread
+from preface_hf.recipes import folder
+from preface_hf.video.decoding import open_video
 
 
 def lower_bounds(files: list[str], weights: str) -> tuple[float, float, float, int, int]:

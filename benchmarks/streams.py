@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preface_hf.data import units
-from preface_hf.data.prepared import prepared_features, write_shards
-from preface_hf.data.sets import open_prepared
+from preface_hf.data import row_groups
+from preface_hf.data.opening import open_prepared
+from preface_hf.data.shards import prepared_features, write_shards
 from preface_hf.data.streams import ViewStream
 from preface_hf.data.views import ViewConfig
 
@@ -44,8 +44,8 @@ def main(rows: str = "20000", kilobytes: str = "10") -> None:
         data = open_prepared(name)
         print(f"{data.num_rows} rows in {len(data.units)} row groups, opened in {time.perf_counter() - started:.2f} s")
         read: list[int] = []
-        whole = units.read_unit
-        units.read_unit = lambda opened, group: read.append(group) or whole(opened, group)
+        whole = row_groups.read_unit
+        row_groups.read_unit = lambda opened, group: read.append(group) or whole(opened, group)
         for world in (1, 4):
             for rank in range(world):
                 read.clear()

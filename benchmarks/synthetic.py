@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from preface_hf.data.decoding import encode_video, open_video
-from preface_hf.data.synthetic import EXPRESSIONS, draw_clip, draw_fake
+from preface_hf.synthetic import EXPRESSIONS, draw_clip, draw_fake
+from preface_hf.video.decoding import encode_video, open_video
 
 
 NUM_FRAMES, ROUNDS = 32, 15

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from preface_hf.data.crops import crop_boxes
-from preface_hf.data.decoding import open_video
-from preface_hf.data.detection import detect_faces
-from preface_hf.data.landmarkers import OnnxLandmarker
-from preface_hf.data.prepare_tasks import one_opencv_thread
-from preface_hf.data.recipes import folder
-from preface_hf.data.tracking import Track, segments
+from preface_hf.faces.crops import crop_boxes
+from preface_hf.faces.detection import detect_faces
+from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.tracking import Track, segments
+from preface_hf.prepare.tasks import one_opencv_thread
+from preface_hf.recipes import folder
+from preface_hf.video.decoding import open_video
 
 
 SHOWN, HEIGHT, WIDTH, CAPTION, PER_LINE, PER_SHEET = 4, 180, 190, 14, 2, 20

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainingArguments
 
 from preface_hf import PrefAceForVideoClassification, PrefAceVideoProcessor
 from preface_hf.adapters import add_lora
-from preface_hf.data.decoding import VIDEO_SUFFIXES
+from preface_hf.video.decoding import VIDEO_SUFFIXES
 
 
 def main(checkpoint: str, folder: str, output: str, steps: int = 200, batch_size: int = 8) -> None:

@@ -12,18 +12,18 @@ from pathlib import Path
 import torch
 
 import preface_hf
-from preface_hf.data.loading import loader
-from preface_hf.data.prepare import prepare
-from preface_hf.data.sets import open_prepared
+from preface_hf.data.opening import open_prepared
 from preface_hf.data.streams import PlainClips, ViewStream
-from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.data.views import ViewConfig
-from preface_hf.evaluation.probe import probe
-from preface_hf.evaluation.tables import print_probes
+from preface_hf.data.workers import loader
+from preface_hf.features.probe import probe
+from preface_hf.features.tables import print_probes
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
+from preface_hf.objectives.schedules import cosine, warmup_cosine
+from preface_hf.prepare.run import prepare
+from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.training.optimizer import build_optimizer
-from preface_hf.training.schedules import cosine, warmup_cosine
 
 
 def main(steps: int = 30, batch_size: int = 16) -> None:

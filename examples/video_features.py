@@ -8,9 +8,9 @@ by itself).
 
 import sys
 
-from preface_hf.data.decoding import open_video
-from preface_hf.evaluation.encoders import load_encoder
-from preface_hf.evaluation.windows import windows
+from preface_hf.features.encoders import load_encoder
+from preface_hf.video.decoding import open_video
+from preface_hf.video.windows import windows
 
 
 def main(model: str, path: str) -> None:

@@ -56,8 +56,8 @@ def prepare(
 
     Example: `preface-hf prepare videos/ prepared/ --weights weights/ --workers 2 --preview`
     """
-    from preface_hf.data.prepare import prepare
     from preface_hf.executors import read_cluster
+    from preface_hf.prepare.run import prepare
 
     done = prepare(
         src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, crop=crop,
@@ -93,7 +93,7 @@ def curate(
 
     Example: `preface-hf curate prepared/ curated/ --model run/final --query faces/`
     """
-    from preface_hf.evaluation.curation import curate
+    from preface_hf.curation.curate import curate
 
     done = curate(
         pool, out, model=model, features=features, query=query, neighbours=neighbours, max_similarity=max_similarity,
@@ -140,7 +140,7 @@ def pretrain(
 
     arguments = load_arguments(config, {**flags, "data": parse_data(data) if data else None})
     if plan:
-        from preface_hf.training.plan_table import show_plan
+        from preface_hf.plan.table import show_plan
 
         return show_plan(arguments, machine, instances)
     from preface_hf.training.loop import pretrain
@@ -168,8 +168,8 @@ def extract(
 
     Example: `preface-hf extract run/final talk.mp4 features.parquet --weights weights/`
     """
-    from preface_hf.evaluation.extract import extract
     from preface_hf.executors import read_cluster
+    from preface_hf.features.extract import extract
 
     counts = extract(
         model, src, out, landmarker=landmarker, weights=weights, batch_size=batch_size,
@@ -195,8 +195,8 @@ def probe(
 
     Example: `preface-hf probe run/final --data prepared/ --label expression --group identity`
     """
-    from preface_hf.evaluation.probe import probe
-    from preface_hf.evaluation.tables import print_probes
+    from preface_hf.features.probe import probe
+    from preface_hf.features.tables import print_probes
 
     print_probes([probe(model, data, label, split=split, group=group, folds=folds, seed=seed)])
 
@@ -249,7 +249,7 @@ def demo(
 
     Example: `preface-hf demo --faces videos/ --weights weights/`
     """
-    from preface_hf.demo import run_demo
+    from preface_hf.demo.run import run_demo
 
     run_demo(output_dir, faces, weights)
 

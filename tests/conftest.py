@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from preface_hf.data.prepare import prepare
-from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
-
-from .slurm import install_queue
+from preface_hf.prepare.run import prepare
+from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
+from tests.slurm import install_queue
 
 
 pytest.register_assert_rewrite("tests.modeling_common")

@@ -8,8 +8,7 @@ from transformers import Trainer, TrainingArguments
 
 from preface_hf import PrefAceConfig, PrefAceForVideoClassification, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.adapters import add_lora, load_lora
-
-from .modeling_common import TINY
+from tests.modeling_common import TINY
 
 
 @pytest.fixture(scope="module")

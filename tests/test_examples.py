@@ -8,8 +8,7 @@ import torch
 from transformers import pipeline
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
-
-from .modeling_common import TINY
+from tests.modeling_common import TINY
 
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

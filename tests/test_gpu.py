@@ -15,8 +15,7 @@ from preface_hf import (
 )
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.loop import pretrain
-
-from .objectives.test_facefeat_cache import work
+from tests.objectives.test_facefeat_cache import work
 
 
 pytestmark = [

@@ -12,8 +12,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from preface_hf.modeling.modeling_preface import PrefAceLayer
 from preface_hf.training.checkpoint import latest_checkpoint
-
-from .slurm import install_nodes
+from tests.slurm import install_nodes
 
 
 ROOT = Path(__file__).parents[1]

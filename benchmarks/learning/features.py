@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from datasets import load_dataset
 
-from preface_hf.data.decoding import open_video
-from preface_hf.evaluation.encoders import Encoder, pixel_encoder
-from preface_hf.evaluation.windows import windows
+from preface_hf.features.encoders import Encoder, pixel_encoder
+from preface_hf.video.decoding import open_video
+from preface_hf.video.windows import windows
 
 
 # Splits that a probe reads, of each set.

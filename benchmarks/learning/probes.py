@@ -17,7 +17,7 @@ import numpy as np
 from features import SPLITS, Rows, encoder_features, pixel_features, read_rows
 from tasks import TASKS
 
-from preface_hf.evaluation.encoders import load_encoder, random_encoder
+from preface_hf.features.encoders import load_encoder, random_encoder
 
 
 def score(features: dict[str, dict[str, np.ndarray]], rows: dict[str, Rows]) -> dict[str, float]:

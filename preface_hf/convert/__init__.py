@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .marlin import from_marlin, marlin_processor
-from .videomae import from_videomae, load_videomae, videomae_processor
+from preface_hf.convert.marlin import from_marlin, marlin_processor
+from preface_hf.convert.videomae import from_videomae, load_videomae, videomae_processor
 
 
 __all__ = ["SOURCES", "convert", "from_marlin", "from_videomae"]

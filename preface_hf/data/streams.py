@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from preface_hf.data.decoding import open_video
-from preface_hf.data.loading import loading_process
+from preface_hf.data.opening import Mixture, PreparedSet, as_mixture
 from preface_hf.data.order import Draw, draws, rows_in_order, spread_rows
-from preface_hf.data.sets import Mixture, PreparedSet, as_mixture
 from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices, tube_indices
+from preface_hf.data.workers import loading_process
+from preface_hf.video.decoding import open_video
 
 
 def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from preface_hf.data.landmarks import (
+from preface_hf.faces.landmarks import (
     PARTS,
     REGIONS,
     face_height,

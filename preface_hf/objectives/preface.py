@@ -27,10 +27,10 @@ from preface_hf.objectives.losses import (
     sinkhorn_distribution,
     teacher_distribution,
 )
+from preface_hf.objectives.plain_features import move_statistics, start
 from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
-from preface_hf.objectives.start import move_statistics, start
+from preface_hf.objectives.schedules import cosine, linear
 from preface_hf.objectives.teacher import Teacher
-from preface_hf.training.schedules import cosine, linear
 
 
 class PrefAceObjective:
@@ -216,7 +216,7 @@ class PrefAceObjective:
         self.pending.clear()
 
     def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]], statistics: bool = True) -> None:
-        """Before the first step, on clips un-augmented: see [`preface_hf.objectives.start.start`]."""
+        """Before the first step, on clips un-augmented: see [`preface_hf.objectives.plain_features.start`]."""
         start(self, clips, statistics)
 
     def trainable_parameters(self) -> list[nn.Parameter]:

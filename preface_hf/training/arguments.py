@@ -18,7 +18,7 @@ from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
 
 METHODS = ("preface",)
 TRACKERS = ("tensorboard", "trackio")
-RECIPES = Path(__file__).parents[1] / "recipes"
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @dataclass
@@ -177,18 +177,20 @@ def parse_data(flags: list[str]) -> str | dict[str, float]:
 
 
 def config_path(file: str | Path) -> Path:
-    """`file` as it is, or the packaged recipe that it names (`vit-b`); `ValueError` if it is neither."""
-    recipes = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
-    if str(file) in recipes and not Path(file).is_file():
-        return recipes[str(file)]
+    """`file` as it is, or the packaged config that it names (`vit-b`); `ValueError` if it is neither."""
+    packaged = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
+    if str(file) in packaged and not Path(file).is_file():
+        return packaged[str(file)]
     if not Path(file).exists():
-        names = ", ".join(recipes)
-        raise ValueError(f"the config {str(file)!r} is neither a file nor a recipe: name a file, or one of {names}.")
+        names = ", ".join(packaged)
+        raise ValueError(
+            f"the config {str(file)!r} is neither a file nor a packaged one: name a file, or one of {names}."
+        )
     return Path(file)
 
 
 def load_arguments(file: str | Path | None, flags: dict[str, Any]) -> PretrainArguments:
-    """Defaults, then the YAML `file` (or the recipe of that name), then the `flags` that are not `None`.
+    """Defaults, then the YAML `file` (or the packaged config of that name), then the `flags` that are not `None`.
 
     Raises `ValueError` for a file that cannot be read, an unknown key or a value of the wrong type.
     """

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from preface_hf.data.opening import Mixture
 from preface_hf.data.order import rows_in_order
-from preface_hf.data.sets import Mixture
+from preface_hf.data.row_groups import open_parquet
 from preface_hf.data.streams import ViewStream, read_frames
-from preface_hf.data.units import open_parquet
 from preface_hf.objectives.facefeat_cache import nearest_entries
+from preface_hf.pictures.sheets import tube_strips
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.checkpoint import saved_objective
-from preface_hf.visualize import tube_strips
 
 
 CLIPS, INSTANCES, NEIGHBOURS = 3, 6, 5  # shown on a page

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from accelerate.utils import set_seed
 
-from preface_hf.data.loading import cores_for_loading, loader
-from preface_hf.data.sets import open_mixture
+from preface_hf.data.opening import open_mixture
 from preface_hf.data.streams import Batch, PlainClips, ViewStream
+from preface_hf.data.workers import cores_for_loading, loader
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.collapse import warning
 from preface_hf.objectives.teacher import whole
@@ -37,7 +37,7 @@ from preface_hf.training.checkpoint import (
     start_building,
 )
 from preface_hf.training.guards import check_finite, window_warning
-from preface_hf.training.metrics import Metrics, mean_logs, progress_bar
+from preface_hf.training.log import Metrics, mean_logs, progress_bar
 from preface_hf.training.optimizer import begin_moments, build_optimizer, set_schedules
 from preface_hf.training.probing import is_best, open_probe
 from preface_hf.training.report import try_report

@@ -7,8 +7,8 @@ import re
 import torch
 
 from preface_hf.modeling import PrefAceForPreTraining
+from preface_hf.objectives.schedules import cosine, warmup_cosine
 from preface_hf.training.arguments import PretrainArguments
-from preface_hf.training.schedules import cosine, warmup_cosine
 
 
 def build_optimizer(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from accelerate.utils import broadcast
 
-from preface_hf.evaluation.encoders import Encoder
-from preface_hf.evaluation.labelled import labelled_rows, usable_folds
-from preface_hf.evaluation.probe import cross_validate, encode_rows
+from preface_hf.features.encoders import Encoder
+from preface_hf.features.labelled import labelled_rows, usable_folds
+from preface_hf.features.probe import cross_validate, encode_rows
 from preface_hf.training.checkpoint import best_checkpoint, probe_of
 
 
@@ -28,7 +28,7 @@ class RunProbe:
     """kNN accuracy of a run's encoder on a labelled prepared set; its videos are decoded anew each time, a batch of
     windows is held. The run's own model, mode and generators are not touched.
 
-    Raises `ValueError` for a set, label or group that cannot be probed (see [`preface_hf.evaluation.probe.probe`]).
+    Raises `ValueError` for a set, label or group that cannot be probed (see [`preface_hf.features.probe.probe`]).
     """
 
     def __init__(self, data: str, label: str, group: str):

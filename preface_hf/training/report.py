@@ -10,14 +10,14 @@ from typing import Any
 
 import yaml
 
-from preface_hf.data.prepare_tasks import replacing
-from preface_hf.data.sets import Mixture, open_mixture
+from preface_hf.data.opening import Mixture, open_mixture
+from preface_hf.pictures.curves import draw_curves, levels
+from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
+from preface_hf.prepare.tasks import replacing
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint
-from preface_hf.training.curves import draw_curves, levels
 from preface_hf.training.gallery import Face, nearest, tubes
-from preface_hf.training.metrics import read_metrics
-from preface_hf.training.page import box, facts, page, paragraph, photo, png, section, table
+from preface_hf.training.log import read_metrics
 
 
 WARNING = "This page shows faces of the data set. Keep it as you keep the data: do not publish it."

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from preface_hf.data.prepared import prepared_features, write_shards
+from preface_hf.data.shards import prepared_features, write_shards
 
 
 def write_rows(folder: Path, count: int) -> Path:

@@ -6,12 +6,12 @@ from itertools import islice
 import pytest
 import torch
 
-from preface_hf.data import streams, units
-from preface_hf.data.loading import loader
+from preface_hf.data import row_groups, streams
+from preface_hf.data.opening import Mixture, as_mixture, open_prepared
 from preface_hf.data.order import shares_of
-from preface_hf.data.sets import Mixture, as_mixture, open_prepared
 from preface_hf.data.streams import PlainClips, ViewStream
 from preface_hf.data.views import ViewConfig
+from preface_hf.data.workers import loader
 from tests.data.rows import write_rows
 
 
@@ -77,8 +77,8 @@ def many(tmp_path_factory):
 @pytest.fixture
 def read(monkeypatch):
     """The row groups that are read, in order."""
-    groups, whole = [], units.read_unit
-    monkeypatch.setattr(units, "read_unit", lambda opened, group: groups.append(group) or whole(opened, group))
+    groups, whole = [], row_groups.read_unit
+    monkeypatch.setattr(row_groups, "read_unit", lambda opened, group: groups.append(group) or whole(opened, group))
     return groups
 
 

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from preface_hf.data.landmarks import MIRRORED, PARTS, flip_landmarks, part_boxes
-from preface_hf.data.synthetic import draw_clip
 from preface_hf.data.views import (
     ViewConfig,
     cut_tube,
@@ -18,6 +16,8 @@ from preface_hf.data.views import (
     sample_indices,
     tube_indices,
 )
+from preface_hf.faces.landmarks import MIRRORED, PARTS, flip_landmarks, part_boxes
+from preface_hf.synthetic import draw_clip
 
 
 CONFIG = ViewConfig(num_frames=8, global_size=48, local_size=24)

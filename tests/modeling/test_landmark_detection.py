@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from preface_hf import PrefAceConfig, PrefAceForLandmarkDetection
-from preface_hf.data.synthetic import draw_clip
-
-from ..modeling_common import TINY, ModelTests
+from preface_hf.synthetic import draw_clip
+from tests.modeling_common import TINY, ModelTests
 
 
 class TestPrefAceForLandmarkDetection(ModelTests):

@@ -7,8 +7,7 @@ import torch
 
 from preface_hf import PrefAceConfig, PrefAceModel
 from preface_hf.modeling import PRESETS
-
-from ..modeling_common import TINY, ModelTests
+from tests.modeling_common import TINY, ModelTests
 
 
 class TestPrefAceModel(ModelTests):

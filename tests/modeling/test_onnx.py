@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from preface_hf import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification, PrefAceModel
-
-from ..modeling_common import TINY
+from tests.modeling_common import TINY
 
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -12,8 +12,7 @@ import torch
 from transformers import pipeline
 
 from preface_hf import PrefAceConfig, PrefAceForVideoClassification, PrefAceVideoProcessor
-
-from ..modeling_common import TINY
+from tests.modeling_common import TINY
 
 
 LABELS = ["anger", "fear", "happiness", "neutral", "sadness"]

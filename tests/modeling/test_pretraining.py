@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from preface_hf import PrefAceForPreTraining
-
-from ..modeling_common import ModelTests
+from tests.modeling_common import ModelTests
 
 
 class TestPrefAceForPreTraining(ModelTests):

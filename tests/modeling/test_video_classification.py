@@ -7,8 +7,7 @@ import torch
 from transformers import AutoModelForVideoClassification
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining, PrefAceForVideoClassification
-
-from ..modeling_common import TINY, ModelTests
+from tests.modeling_common import TINY, ModelTests
 
 
 class TestPrefAceForVideoClassification(ModelTests):

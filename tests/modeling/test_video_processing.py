@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from preface_hf import PrefAceModel, PrefAceVideoProcessor
-from preface_hf.data.decoding import encode_video
 from preface_hf.modeling import video_processing_preface as processing
 from preface_hf.training.arguments import PretrainArguments
-from tests.data.media import pattern, remux, rotated, write_video
+from preface_hf.video.decoding import encode_video
+from tests.media import pattern, remux, rotated, write_video
 
 
 ROOT = Path(__file__).parents[2]

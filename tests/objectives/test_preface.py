@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining
+from preface_hf.data.opening import as_mixture, open_prepared
 from preface_hf.data.order import rows_in_order
-from preface_hf.data.sets import as_mixture, open_prepared
 from preface_hf.data.streams import ViewStream
 from preface_hf.data.views import ViewConfig
 from preface_hf.objectives.losses import distillation_loss, instance_loss
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
-from preface_hf.training.schedules import cosine
+from preface_hf.objectives.schedules import cosine
 
 
 VIEWS = ViewConfig(num_frames=4, global_size=32, num_local=2, local_size=16)
@@ -232,7 +232,7 @@ def flat(state, prefix=""):
 
 
 def test_starting_in_parts_takes_statistics_from_the_first(batch, monkeypatch):
-    monkeypatch.setattr("preface_hf.objectives.start.ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("preface_hf.objectives.plain_features.ROWS_AT_ONCE", 4)
     objective, clips = make(), batch.global_tubes[:, 0]
     features = objective.teacher(objective.pixel_values(clips)).pooler_output
     parts = [(batch.instance_ids[rows], clips[rows]) for rows in ([0, 1], [2, 3], [4, 5])]

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from preface_hf.data.prepared import prepared_features, read_rows, write_shards
-from preface_hf.data.sets import open_prepared
+from preface_hf.data.opening import open_prepared
+from preface_hf.data.shards import prepared_features, read_rows, write_shards
 from preface_hf.data.streams import PlainClips, ViewStream
 from preface_hf.data.views import ViewConfig
 from tests.objectives.test_preface import VIEWS, make

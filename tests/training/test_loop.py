@@ -19,12 +19,12 @@ from transformers import VideoMAEConfig, VideoMAEModel
 
 from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.convert import convert
-from preface_hf.data.prepare import prepare
 from preface_hf.data.streams import Batch, PlainClips
-from preface_hf.data.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.objectives.base import ObjectiveOutput
 from preface_hf.objectives.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
+from preface_hf.prepare.run import prepare
+from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.training import build as training_build
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import CACHE_FILE, OBJECTIVE_FILE, latest_checkpoint

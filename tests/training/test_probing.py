@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from preface_hf.evaluation import labelled
-from preface_hf.evaluation.probe import probe
+from preface_hf.features import labelled
+from preface_hf.features.probe import probe
 from preface_hf.training.checkpoint import best_checkpoint
 from preface_hf.training.probing import RunProbe
 from tests.training.test_loop import Stopped, assert_same, rows, run, state, stop_after  # noqa: F401

@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 
-from preface_hf.data.sets import open_mixture
+from preface_hf.data.opening import open_mixture
 from preface_hf.data.streams import ViewStream
+from preface_hf.pictures.curves import draw_curves, levels
 from preface_hf.training.arguments import PretrainArguments, build
-from preface_hf.training.curves import draw_curves, levels
 from preface_hf.training.gallery import nearest, tubes
 from preface_hf.training.loop import pretrain
 from preface_hf.training.report import WARNING, write_report

@@ -17,8 +17,7 @@ from preface_hf import PrefAceForPreTraining
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.build import build_accelerator
 from preface_hf.training.checkpoint import latest_checkpoint
-
-from .test_loop import ROOT, assert_near, assert_same, environment, losses, rows, run, state
+from tests.training.test_loop import ROOT, assert_near, assert_same, environment, losses, rows, run, state
 
 
 FSDP2 = ROOT / "examples/launch/fsdp2.yaml"

@@ -1,0 +1,67 @@
+"""Files of features, as `extract` writes them: one vector per row of a prepared set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from preface_hf.curation.rules import FeatureTable, PoolRow
+
+
+def read_features(file: Path) -> FeatureTable:
+    """Read a parquet file with `instance_id` and `feature`: the mean feature of each id, ids rising.
+
+    Raises `ValueError` for a file without these columns, without rows, or with features that are not finite or differ
+    in width.
+    """
+    advice = "write it with `preface-hf extract MODEL PREPARED_SET FILE`."
+    try:
+        with pq.ParquetFile(file) as reader:
+            columns = set(reader.schema_arrow.names)
+            if missing := [name for name in ("instance_id", "feature") if name not in columns]:
+                raise ValueError(f"no column {', '.join(missing)}")
+            named = reader.read([name for name in ("instance_id", "source") if name in columns]).to_pydict()
+            ids = np.unique(np.array(named["instance_id"], np.int64))
+            if not len(ids):
+                raise ValueError("no row")
+            sums, counts = np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), np.int64)
+            for batch in reader.iter_batches(4096, columns=["instance_id", "feature"]):
+                values = batch["feature"].flatten().to_numpy().reshape(len(batch), -1)
+                slots = np.searchsorted(ids, batch["instance_id"].to_numpy())
+                sums = sums if sums.shape[1] else np.zeros((len(ids), values.shape[1]), np.float32)
+                np.add.at(sums, slots, values)
+                np.add.at(counts, slots, 1)
+    except (OSError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"cannot read features from {str(file)!r} ({reason}): {advice}") from error
+    if not np.isfinite(sums).all():
+        raise ValueError(f"{str(file)!r} holds features that are not finite: {advice}")
+    sources = dict(zip(named["instance_id"], named["source"], strict=True)) if "source" in named else None
+    return FeatureTable(ids, sums / counts[:, None].astype(np.float32), sources)
+
+
+def features_of(table: FeatureTable, rows: list[PoolRow], file: Path) -> np.ndarray:
+    """Features `(rows, d)` of a pool's rows, in their order; what is dropped already may have none.
+
+    Raises `ValueError` where ids or sources of the table are not those of the pool, or one is lacking.
+    """
+    ids = np.array([row.pool_id for row in rows])
+    if len(np.unique(ids)) < len(ids) or not np.isin(table.instance_ids, ids).all():
+        raise ValueError(
+            f"{str(file)!r} holds features of another set: its instance ids are not the pool's; extract the pool."
+        )
+    sources = {row.pool_id: row.source for row in rows}
+    for instance_id, source in (table.sources or {}).items():
+        if sources[instance_id] != source:
+            raise ValueError(
+                f"{str(file)!r} holds features of another set: row {instance_id} is {source!r} there and "
+                f"{sources[instance_id]!r} in the pool; extract the pool."
+            )
+    asked = np.array([row.pool_id for row in rows if row.reason is None], np.int64)
+    if len(lacking := np.setdiff1d(asked, table.instance_ids)):
+        raise ValueError(f"{str(file)!r} has no feature of row {lacking[0]} of the pool: extract the whole pool.")
+    slots = np.minimum(np.searchsorted(table.instance_ids, ids), len(table.instance_ids) - 1)
+    return table.features[slots]

@@ -1,0 +1,134 @@
+"""Prepared sets, opened: one or several by weight, from a folder or from the Hub."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import IterableDataset as Stream
+from datasets import get_dataset_split_names, load_dataset_builder
+
+from preface_hf.data.order import BLOCK, shares_of
+from preface_hf.data.row_groups import COLUMNS, UnitReader, count_rows
+
+
+@dataclass
+class PreparedSet:
+    """A split of a prepared set. `path` is a folder or a Hub data set, `rows` streams it in order.
+
+    units: (parquet file, row group), the parts that are read at once
+    counts: rows of each unit, int64 `(units,)`
+    """
+
+    path: str
+    rows: Stream
+    units: list[tuple[str, int]]
+    counts: np.ndarray
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the split."""
+        return int(self.counts.sum())
+
+
+@dataclass
+class Mixture:
+    """Prepared sets and their shares of 1000 draws, int64 `(sets,)`. Instance ids count on from set to set."""
+
+    sets: list[PreparedSet]
+    shares: np.ndarray
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all sets."""
+        return sum(data.num_rows for data in self.sets)
+
+    @property
+    def counts(self) -> list[np.ndarray]:
+        """Rows of each unit, a set after the other."""
+        return [data.counts for data in self.sets]
+
+    def reader(self) -> UnitReader:
+        """A reader of their rows."""
+        sizes = np.array([data.num_rows for data in self.sets])
+        first_ids = np.repeat(np.cumsum(sizes) - sizes, [len(data.units) for data in self.sets])
+        return UnitReader([unit for data in self.sets for unit in data.units], first_ids)
+
+
+def as_mixture(data: PreparedSet | Mixture) -> Mixture:
+    """A set alone as a mixture of one."""
+    return data if isinstance(data, Mixture) else Mixture([data], shares_of([1]))
+
+
+def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
+    """Open a split of a prepared set; raises `ValueError` if `path` holds none.
+
+    To know the rows of its row groups, the footer of every file (256 MB) is read, and nothing else: some milliseconds
+    each from a disk; two requests each from the Hub, eight files at a time, so minutes for a terabyte.
+    """
+    try:
+        builder = load_dataset_builder(str(path))
+        rows = builder.as_streaming_dataset(split=split)
+        files = list(builder.config.data_files[split])
+        with ThreadPoolExecutor(8) as pool:
+            groups = list(pool.map(count_rows, files))
+    except Exception as error:  # datasets raises several kinds, for a missing folder, split or network
+        raise not_prepared(path, error, f"split {split!r} of ") from error
+    missing = [name for name in COLUMNS if name not in (rows.column_names or [])]
+    if missing:
+        raise ValueError(
+            f"{str(path)!r} has no column {', '.join(missing)}: make a prepared set with `preface-hf prepare`."
+        )
+    units = [(file, number) for file, counts in zip(files, groups, strict=True) for number in range(len(counts))]
+    data = PreparedSet(str(path), rows, units, np.array(sum(groups, []), dtype=np.int64))
+    if not data.num_rows:
+        raise ValueError(f"split {split!r} of {str(path)!r} has no rows: prepare more videos.")
+    return data
+
+
+def open_splits(path: str | Path) -> dict[str, PreparedSet]:
+    """Open every split of a prepared set, `train` first; raises `ValueError` if `path` holds none."""
+    try:
+        names = get_dataset_split_names(str(path))
+    except Exception as error:  # as above
+        raise not_prepared(path, error) from error
+    return {name: open_prepared(path, name) for name in sorted(names, key=lambda name: (name != "train", name))}
+
+
+def not_prepared(path: str | Path, error: Exception, part: str = "") -> ValueError:
+    """What to tell a user whose `path` could not be opened."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return ValueError(
+        f"cannot open {part}{str(path)!r} as a prepared set ({reason}): make it with `preface-hf prepare SRC {path}`."
+    )
+
+
+def open_mixture(data: str | Path | Mapping[str, float]) -> Mixture:
+    """Open one prepared set, or several by weight; raises `ValueError` for weights or paths that do not fit."""
+    weights = data if isinstance(data, Mapping) else {str(data): 1}
+    for path, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise ValueError(
+                f"the weight {weight!r} of {path!r} is no positive number: change it, or leave the set out."
+            )
+        if sum(Path(other) == Path(path) for other in weights) > 1:
+            raise ValueError(f"{path!r} is given twice as data: give it once, with the sum of the weights.")
+    shares = shares_of(list(weights.values()))
+    for share, (path, weight) in zip(shares, weights.items(), strict=True):
+        if not share:
+            raise ValueError(
+                f"the weight {weight} of {path!r} is less than one of {BLOCK} draws: raise it, or leave the set out."
+            )
+    return Mixture([open_prepared(path) for path in weights], shares)
+
+
+def read_rows(rows: Stream, read_ahead: int = 16) -> Iterator[dict[str, Any]]:
+    """The rows of a stream in order. (Iterating it plainly, a loading process would get its share of them only.)"""
+    for block in rows.iter(batch_size=read_ahead):
+        for i in range(len(block["instance_id"])):
+            yield {name: values[i] for name, values in block.items()}

@@ -1,0 +1,154 @@
+"""Face detectors with 68-point landmark networks, behind one small interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from preface_hf.faces.face_alignment_landmarker import FaceAlignmentLandmarker
+from preface_hf.faces.landmarks import NUM_LANDMARKS
+from preface_hf.faces.squares import cut_square, from_square, import_cv2, resized
+
+
+LANDMARKERS = ("onnx", "face-alignment", "given")
+# The detector sees the picture with its long side at the first of these; at the next where that shows no face. Always
+# at the larger takes five times as long and finds no more in real videos (benchmarks/results/2026-11-23-detection.md).
+DETECTION_SIDES = (256, 640)
+MIN_SCORE = 0.6
+# The landmark network sees a square of 112 pixels, RGB in [0, 1]: 0.97 times the longer side of YuNet's box, 0.12 of
+# it further down, where the points lie. Error 3.40 % of the outer-eye distance on Helen and AFW, 3.66 % in the box as
+# it is. Another run in the box of the first one's points takes twice the time for 3.43 % and strays on covered faces.
+NETWORK_SIDE, BOX_SIZE, BOX_DOWN = 112, 0.97, 0.12
+
+
+class Landmarker(Protocol):
+    """A face detector and a 68-point network, as `prepare` uses them.
+
+    `name` is the one on the command line, `batch_size` how many frames at once are fastest.
+    """
+
+    name: str
+    batch_size: int
+
+    def detect(self, frame: np.ndarray) -> np.ndarray:
+        """Faces in an RGB frame, float32 `(faces, 5)`: x0, y0, x1, y1 in pixels and the score in [0, 1]."""
+
+    def landmarks(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> np.ndarray:
+        """iBUG-68 points of one face in each of n RGB frames, float32 `(n, 68, 2)` in pixels of its frame.
+
+        `boxes` are theirs as `detect` finds them (x0, y0, x1, y1). A frame with two faces comes twice.
+        """
+
+
+def load_landmarker(name: str, weights: str | Path | None = None) -> Landmarker | None:
+    """The landmarker called `name`; None for `given`, where landmarks come with the data (`sidecars.read_landmarks`).
+
+    `weights` is what `OnnxLandmarker` reads; `face-alignment:DETECTOR` takes another of that package's detectors.
+    Raises `ValueError` for an unknown name or missing weights.
+    """
+    if name == "onnx":
+        return OnnxLandmarker(weights)
+    package, _, detector = name.partition(":")
+    if package == "face-alignment":
+        return FaceAlignmentLandmarker(detector or "sfd")
+    if name == "given":
+        return None
+    raise ValueError(f"unknown landmarker {name!r}: choose one of {', '.join(LANDMARKERS)}")
+
+
+class OnnxLandmarker:
+    """YuNet and a 68-point ONNX network, found below the folder `weights` (or a Hub repository of that name).
+
+    The detector is the .onnx file with `yunet` in its name, the landmark network another .onnx with one output of
+    136 values in [0, 1] of its input square. Raises `ValueError` where weights are missing.
+    """
+
+    name = "onnx"
+    batch_size = 1  # OpenCV takes 7.5 ms a face whether 1, 4, 8 or 16 come at once
+
+    def __init__(self, weights: str | Path | None):
+        cv2 = import_cv2()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # OpenCV 5 warns of an unused target
+        files = sorted(_weights_folder(weights).rglob("*.onnx"))
+        detector = _yunet(files, weights)
+        self._detector = cv2.FaceDetectorYN.create(str(detector), "", (320, 320), MIN_SCORE)
+        self._network, self._output = _landmark_network([file for file in files if "yunet" not in file.name], weights)
+
+    def detect(self, frame: np.ndarray) -> np.ndarray:
+        """Faces, float32 `(faces, 5)`; see `Landmarker`."""
+        for side in DETECTION_SIDES:
+            faces = self.detect_at(frame, side)
+            if len(faces):
+                return faces
+        return np.zeros((0, 5), np.float32)
+
+    def detect_at(self, frame: np.ndarray, side: int) -> np.ndarray:
+        """Faces as by `detect`, found in the picture with a long side of `side` pixels."""
+        small, factor = resized(frame, side)
+        self._detector.setInputSize(small.shape[1::-1])
+        found = self._detector.detect(np.ascontiguousarray(small[..., ::-1]))[1]
+        if found is None:
+            return np.zeros((0, 5), np.float32)
+        corners = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1) / factor
+        return np.concatenate([corners, found[:, -1:]], axis=1).astype(np.float32)
+
+    def landmarks(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> np.ndarray:
+        """Points, float32 `(n, 68, 2)`; see `Landmarker`."""
+        points = [self._points(frame, box) for frame, box in zip(frames, boxes, strict=True)]
+        return np.array(points, np.float32).reshape(-1, NUM_LANDMARKS, 2)
+
+    def _points(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+        side = max(box[2] - box[0], box[3] - box[1])
+        centre = (box[:2] + box[2:4]) / 2 + np.array([0, BOX_DOWN * side])
+        square = np.concatenate([centre - BOX_SIZE * side / 2, centre + BOX_SIZE * side / 2])
+        pixels = cut_square(frame, square, NETWORK_SIDE).transpose(2, 0, 1)[None].astype(np.float32) / 255
+        self._network.setInput(pixels)
+        points = self._network.forward(self._output)
+        return from_square(points.reshape(NUM_LANDMARKS, 2) * NETWORK_SIDE - 0.5, square, NETWORK_SIDE)
+
+
+def _weights_folder(weights: str | Path | None) -> Path:
+    if weights is None:
+        raise ValueError(
+            "the onnx landmarker needs weights, and no 68-point network with a stated licence is known to download: "
+            "pass --weights DIR (or a Hub repo id), or --landmarker face-alignment"
+        )
+    if Path(weights).is_dir():
+        return Path(weights)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(weights)))
+    except Exception as error:
+        raise ValueError(
+            f"--weights {weights} is neither a folder nor a Hub repository within reach: pass a folder"
+        ) from error
+
+
+def _yunet(files: Sequence[Path], weights: str | Path | None) -> Path:
+    detectors = [file for file in files if "yunet" in file.name]
+    if not detectors:
+        raise ValueError(f"no YuNet detector (*yunet*.onnx) below {weights}: put yunet_n_640_640.onnx there")
+    return next((file for file in detectors if file.name == "yunet_n_640_640.onnx"), detectors[0])
+
+
+def _landmark_network(files: Sequence[Path], weights: str | Path | None) -> tuple[Any, str]:
+    """The first network with an output of 136 values, and that output's name. OpenCV runs it: the same to 1e-6 as
+    onnxruntime, which was ten times slower on some processors."""
+    cv2 = import_cv2()
+    blank = np.zeros((1, 3, NETWORK_SIDE, NETWORK_SIDE), np.float32)
+    for file in files:
+        try:
+            network = cv2.dnn.readNetFromONNX(str(file))
+            network.setInput(blank)
+            names = network.getUnconnectedOutLayersNames()
+            outputs = dict(zip(names, network.forward(names), strict=True))
+        except cv2.error:
+            continue  # a network of another input, such as a detector
+        for name, output in outputs.items():
+            if output.size == 2 * NUM_LANDMARKS:
+                return network, name
+    raise ValueError(f"no 68-point network (an .onnx with an output of 136 values) below {weights}: put one there")

@@ -1,0 +1,1 @@
+"""Frozen features of an encoder, and what probes read off them."""

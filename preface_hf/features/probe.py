@@ -1,0 +1,129 @@
+"""Probes: how much a simple classifier reads off frozen features, on rows that it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from preface_hf.features.encoders import Encode, load_encoder, pixel_encoder, random_encoder
+from preface_hf.features.labelled import labelled_rows, usable_folds
+
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
+
+
+@dataclass
+class ProbeScore:
+    """Accuracy of one classifier over the folds, in [0, 1]."""
+
+    encoder: str
+    classifier: str
+    mean: float
+    spread: float  # standard deviation over the folds
+
+
+@dataclass
+class ProbeResult:
+    """`chance` is the share of the most frequent class among `num_rows` rows of `num_classes` classes."""
+
+    label: str
+    group: str
+    num_rows: int
+    num_classes: int
+    folds: int
+    chance: float
+    scores: list[ProbeScore]
+
+
+def probe(
+    model: str | Path,
+    data: str | Path,
+    label: str,
+    *,
+    split: str | None = None,
+    group: str | None = None,
+    folds: int = 5,
+    baselines: bool = True,
+    seed: int = 0,
+) -> ProbeResult:
+    """kNN and linear accuracy on the frozen features of a prepared set, by cross-validation.
+
+    Args:
+        model: checkpoint folder or Hub name.
+        data: prepared set.
+        label: column to predict.
+        split: `test` if the set has one, else `train`.
+        group: rows with the same value here never stand on both sides of a fold; `source` unless told.
+        folds: of the cross-validation (fewer if a class has fewer groups).
+        baselines: also probe 16x16 pixels and the same encoder before training.
+        seed: of folds and random encoder.
+
+    Raises `ValueError` for an unknown column or split, or if there are fewer than two classes of two groups each.
+    """
+    encoder = load_encoder(model)
+    rows = labelled_rows(data, label, split=split, group=group or "source")
+    folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group)
+    encoders: dict[str, Encode] = {"pixels": pixel_encoder, "random encoder": random_encoder(encoder, seed)}
+    encoders = {**(encoders if baselines else {}), "pretrained encoder": encoder}
+    clips, scores = list(rows.clips(encoder.clip)), []
+    for name, encode in encoders.items():
+        accuracies = cross_validate(encode_rows(clips, encode), rows.labels, rows.groups, folds, seed)
+        for classifier, (mean, spread) in accuracies.items():
+            scores.append(ProbeScore(name, classifier, mean, spread))
+    classes = len(np.unique(rows.labels))
+    return ProbeResult(label, rows.group, len(rows.labels), classes, folds, rows.chance, scores)
+
+
+def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: int = 32) -> np.ndarray:
+    """One feature per row, the mean over its windows: `(rows, width)`. Of an iterator a batch of windows is held."""
+    features, counts, waiting = [], [], []
+    for row in rows:
+        counts.append(len(row))
+        waiting += row
+        while len(waiting) >= batch_size:
+            features.append(encode(waiting[:batch_size]))
+            waiting = waiting[batch_size:]
+    if waiting:
+        features.append(encode(waiting))
+    ends = np.cumsum(counts)[:-1]
+    return np.stack([part.mean(axis=0) for part in np.split(np.concatenate(features), ends)])
+
+
+def classifiers() -> dict[str, ClassifierMixin]:
+    """The probes by name, on standardised features: 5 nearest neighbours by cosine, logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return {
+        "kNN": make_pipeline(StandardScaler(), KNeighborsClassifier(n_neighbors=5, metric="cosine")),
+        "linear": make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)),
+    }
+
+
+def cross_validate(
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    folds: int,
+    seed: int,
+    names: tuple[str, ...] = ("kNN", "linear"),
+) -> dict[str, tuple[float, float]]:
+    """Mean and standard deviation of the accuracy of the classifiers `names` over `folds` that keep groups whole."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups))
+    results: dict[str, tuple[float, float]] = {}
+    for name, classifier in classifiers().items():
+        if name in names:
+            accuracies = [
+                classifier.fit(features[fit], labels[fit]).score(features[held], labels[held]) for fit, held in splits
+            ]
+            results[name] = float(np.mean(accuracies)), float(np.std(accuracies))
+    return results

@@ -1,0 +1,127 @@
+"""The windows of a corpus: of the rows of a prepared set, or of videos with or without their faces cut out first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from preface_hf.data.shards import read_rows
+from preface_hf.faces.crops import crop_boxes
+from preface_hf.faces.detection import MIN_IOU, detect_faces
+from preface_hf.faces.landmarkers import Landmarker
+from preface_hf.faces.squares import cut_square
+from preface_hf.faces.tracking import segments
+from preface_hf.features.encoders import Encoder
+from preface_hf.video.decoding import Video, open_video
+from preface_hf.video.windows import Window, windows
+
+
+SEGMENT_SECONDS = 30.0
+DROPPED = ("video", "landmarks", "num_frames")  # columns of a prepared set that its features go without
+WINDOW_FIELDS = [
+    pa.field("start_seconds", pa.float64()),
+    pa.field("end_seconds", pa.float64()),
+    pa.field("num_frames", pa.int64()),
+]
+
+# A row without its feature, and the window that it describes.
+Described = tuple[dict[str, Any], Window]
+# The name of a source, and its windows.
+Unit = tuple[str, Iterator[Described]]
+
+
+@dataclass
+class Corpus:
+    """The files to take features of, as paths below `root`; `prepared` where they are shards of a prepared set."""
+
+    root: Path
+    files: list[str]
+    prepared: bool
+
+
+def open_corpus(src: Path) -> Corpus:
+    """What `src`, a video, a folder of videos or a prepared set, holds; raises `ValueError` where it is nothing."""
+    shards = [f"data/{file.name}" for file in (src / "data").glob("*.parquet")]
+    if shards:
+        return Corpus(src, sorted(shards, key=lambda name: (split_of(name) != "train", name)), prepared=True)
+    from preface_hf.recipes import folder
+
+    listing = folder(src, media="auto")
+    return Corpus(src if src.is_dir() else src.parent, [item.source for item in listing.items], prepared=False)
+
+
+def split_of(shard: str) -> str:
+    """The split that a shard `data/<split>-00000-of-00001.parquet` belongs to."""
+    return Path(shard).name.rsplit("-", 3)[0]
+
+
+def row_schema(corpus: Corpus) -> pa.Schema:
+    """The columns of a row without its feature."""
+    if not corpus.prepared:
+        return pa.schema([pa.field("source", pa.string()), pa.field("track", pa.int64()), *WINDOW_FIELDS])
+    columns = [field for field in pq.read_schema(corpus.root / corpus.files[0]) if field.name not in DROPPED]
+    kept = [field for field in columns if field.name != "start_seconds"]
+    return pa.schema([*kept, pa.field("split", pa.string()), *WINDOW_FIELDS])
+
+
+def units(corpus: Corpus, file: str, encoder: Encoder, finder: Landmarker | None) -> Iterator[Unit]:
+    """What can fail by itself: the rows of a shard, or a video as a whole."""
+    if not corpus.prepared:
+        yield file, video_windows(corpus.root, file, encoder, finder)
+        return
+    for row in read_rows(corpus.root / file):
+        yield row["source"], row_windows({**row, "split": split_of(file)}, encoder)
+
+
+def row_windows(row: dict[str, Any], encoder: Encoder) -> Iterator[Described]:
+    """Windows of a row of a prepared set, with the row's own columns."""
+    kept = {key: value for key, value in row.items() if key not in DROPPED}
+    for window in windows(open_video(row["video"]["bytes"], "pyav"), *encoder.clip):
+        yield describe(kept, window, row["fps"], row["start_seconds"]), window
+
+
+def video_windows(root: Path, source: str, encoder: Encoder, finder: Landmarker | None) -> Iterator[Described]:
+    """Windows of a video, or of every face in it where there is a `finder`."""
+    video = open_video(root / source, "pyav")
+    tracks = [(0, iter(video))] if finder is None else face_tracks(video, finder, encoder)
+    for number, (start, frames) in enumerate(tracks):
+        for window in windows(frames, *encoder.clip):
+            yield describe({"source": source, "track": number}, window, video.fps, start / video.fps), window
+
+
+def face_tracks(video: Video, finder: Landmarker, encoder: Encoder) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """For each face track its first frame and its crops at the encoder's size; `ValueError` where there is none.
+
+    Half a minute of crops is held at a time: a longer track goes on as another.
+    """
+    again, size, found = iter(video), encoder.model.config.image_size, False
+    faces = detect_faces(video, finder)
+    for segment in segments(faces, video.fps, max(1, round(SEGMENT_SECONDS * video.fps)), MIN_IOU):
+        boxes = [crop_boxes(track, video.fps) for track in segment.tracks]
+        crops: list[list[np.ndarray]] = [[] for _ in boxes]
+        for index, frame in enumerate(islice(again, segment.stop - segment.start), start=segment.start):
+            for track, places, cut in zip(segment.tracks, boxes, crops, strict=True):
+                if track.start <= index < track.stop:
+                    cut.append(cut_square(frame, places[index - track.start], size))
+        for track, cut in zip(segment.tracks, crops, strict=True):
+            found = True
+            yield track.start, cut
+    if not found:
+        raise ValueError("no face stays in sight")
+
+
+def describe(row: dict[str, Any], window: Window, fps: float, offset: float) -> dict[str, Any]:
+    """`row` with the place of the window in its video, in seconds."""
+    return {
+        **row,
+        "start_seconds": offset + window.start / fps,
+        "end_seconds": offset + window.stop / fps,
+        "num_frames": window.stop - window.start,
+    }

@@ -1,0 +1,90 @@
+"""Pictures to look at: a contact sheet of a prepared set, with landmarks and part boxes; the tubes of a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from preface_hf.data.shards import read_rows
+from preface_hf.data.views import Views, photometric
+from preface_hf.faces.landmarks import PARTS, part_boxes
+from preface_hf.video.decoding import open_video
+
+
+PART_COLOURS = dict(zip(PARTS, ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a"), strict=True))
+SHEET_TRACKS, SHEET_FRAMES, TILE = 12, 4, 192
+TRACKS_PER_LINE, LEGEND_HEIGHT, CAPTION_HEIGHT = 2, 24, 16
+
+
+def contact_sheet(folder: str | Path, tracks: int = SHEET_TRACKS, frames: int = SHEET_FRAMES) -> Image.Image:
+    """A picture of tracks spread evenly over a prepared set, each with frames spread evenly over its time."""
+    files = sorted((Path(folder) / "data").glob("*.parquet"))
+    shown = _spread_rows(files, tracks)
+    lines = -(-len(shown) // TRACKS_PER_LINE)
+    size = (TRACKS_PER_LINE * frames * TILE, LEGEND_HEIGHT + lines * (TILE + CAPTION_HEIGHT))
+    sheet = Image.new("RGB", size, "white")
+    _draw_legend(sheet)
+    for number, row in enumerate(shown):
+        left = (number % TRACKS_PER_LINE) * frames * TILE
+        top = LEGEND_HEIGHT + (number // TRACKS_PER_LINE) * (TILE + CAPTION_HEIGHT)
+        caption = f"{row['instance_id']}  {row['source'][-60:]}  {row['num_frames']} frames"
+        ImageDraw.Draw(sheet).text((left + 2, top + 1), caption, fill="black")
+        for column, tile in enumerate(track_tiles(row, frames)):
+            sheet.paste(tile, (left + column * TILE, top + CAPTION_HEIGHT))
+    return sheet
+
+
+def track_tiles(row: dict[str, Any], frames: int) -> list[Image.Image]:
+    """Some frames of one row of a prepared set, `TILE` pixels wide, with landmarks and part boxes drawn in."""
+    landmarks = np.asarray(row["landmarks"], np.float32)
+    indices = np.linspace(0, len(landmarks) - 1, min(frames, len(landmarks))).round().astype(int)
+    pictures = open_video(row["video"]["bytes"]).frames(indices)
+    boxes = {part: part_boxes(landmarks, part)[indices] for part in PARTS}
+    return [
+        draw_face(picture, landmarks[index], {part: box[number] for part, box in boxes.items()})
+        for number, (index, picture) in enumerate(zip(indices, pictures, strict=True))
+    ]
+
+
+def draw_face(picture: np.ndarray, landmarks: np.ndarray, boxes: dict[str, np.ndarray]) -> Image.Image:
+    """A crop, uint8 `(side, side, 3)`, resized to `TILE` with landmarks `(68, 2)` as dots and boxes `(4,)` by part."""
+    tile = Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(tile)
+    factor = TILE / picture.shape[1]
+    for part, box in boxes.items():
+        draw.rectangle([float(value) for value in (box + 0.5) * factor], outline=PART_COLOURS[part])
+    for x, y in (landmarks + 0.5) * factor:
+        draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill="#ffffff", outline="#202020")
+    return tile
+
+
+def tube_strips(views: Views, frames: int = 8) -> list[tuple[str, Image.Image]]:
+    """The tubes of a clip as a model sees them, photometric change included: for each its name, and a strip of
+    `frames` squares (or all there are) spread evenly over its time."""
+    strips = []
+    for name, tube, colour in zip(views.names, [*views.global_tubes, *views.small_tubes], views.colours, strict=True):
+        shown = np.linspace(0, len(tube) - 1, min(frames, len(tube))).round().astype(int)
+        seen = photometric(tube[None, shown].float() / 255, colour[None])[0]  # (frames, 3, S, S)
+        strip = (seen * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2)  # (S, frames * S, 3)
+        strips.append((name, Image.fromarray(strip.numpy())))
+    return strips
+
+
+def _draw_legend(sheet: Image.Image) -> None:
+    draw = ImageDraw.Draw(sheet)
+    left = 4
+    for part, colour in PART_COLOURS.items():
+        draw.rectangle((left, 6, left + 12, 18), fill=colour)
+        draw.text((left + 18, 6), part.replace("_", " "), fill="black")
+        left += 110
+
+
+def _spread_rows(files: list[Path], count: int) -> list[dict[str, Any]]:
+    """`count` rows spread evenly over the files' rows (all where there are fewer)."""
+    total = sum(1 for file in files for _ in read_rows(file))
+    wanted = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
+    rows = (row for file in files for row in read_rows(file))
+    return [row for index, row in enumerate(rows) if index in wanted]

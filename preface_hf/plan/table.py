@@ -1,0 +1,106 @@
+"""A plan as a table: every number with its unit, and whether it is exact, computed or assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from preface_hf.data.opening import open_mixture
+from preface_hf.plan.footprint import KEPT
+from preface_hf.plan.machines import Machine, load_machine
+from preface_hf.plan.plan import Plan, achieved, loaded_per_second, loading_processes, plan
+from preface_hf.training.arguments import PretrainArguments
+
+
+Row = tuple[str, str, str]  # what, how much, how it is known
+
+
+def show_plan(arguments: PretrainArguments, machine: str, instances: int | None) -> None:
+    """Print what a run on `machine` (see `load_machine`) costs with `instances` rows, else with those of its data.
+
+    Raises `ValueError` where neither says how many, and for settings and machines that do not fit.
+    """
+    lent = load_machine(machine)
+    if instances is None:
+        if not arguments.data:
+            raise ValueError("the plan needs a number of instances: add --instances N, or --data with a prepared set.")
+        instances = open_mixture(arguments.data).num_rows
+    made = plan(arguments, lent, instances)
+    where = f"{lent.accelerators} x {size(lent.memory_gib * 2**30)} ({machine})"
+    table = Table(title=f"{arguments.size}, {instances:,} instances, {where}")
+    table.add_column("what")
+    table.add_column("how much", justify="right")
+    table.add_column("known how")
+    for section in (sizes(made), work(made, arguments, lent), held(made, lent), time(made, arguments, lent)):
+        for row in section:
+            table.add_row(*row)
+        table.add_section()
+    Console(width=110).print(table)
+
+
+def sizes(made: Plan) -> Iterator[Row]:
+    """Parameters and tokens."""
+    yield "parameters (student; the teacher's likewise)", f"{sum(made.parameters.values()):,}", "exact"
+    for name, count in made.parameters.items():
+        yield f"  {name}", f"{count:,}", "exact"
+    for name, count in made.tokens.items():
+        yield f"tokens of {name}", f"{count:,}", "exact"
+    yield "clips of a step, epochs", f"{made.global_batch:,}, {made.epochs:,.1f}", "exact"
+
+
+def work(made: Plan, arguments: PretrainArguments, machine: Machine) -> Iterator[Row]:
+    """FLOPs of a step by part."""
+    total = sum(made.flops.values())
+    yield "FLOPs of a step", flops(total), "computed (matrix products)"
+    for name, count in made.flops.items():
+        yield f"  {name}", f"{flops(count)} ({100 * count / total:.1f} %)", "computed"
+    known = f"assumed: {machine.share:.0%} of {flops(machine.peak(arguments.mixed_precision))}/s"
+    yield "FLOP/s of an accelerator", flops(achieved(arguments, machine)), known
+
+
+def held(made: Plan, machine: Machine) -> Iterator[Row]:
+    """Memory of an accelerator and disk."""
+    total, room = sum(made.memory.values()), machine.memory_gib * 2**30
+    fits = "computed; no room for more" if total > room else f"computed; of {size(room)}"
+    yield "memory of an accelerator", size(total), "DOES NOT FIT: " + fits if total > room else fits
+    for name, count in made.memory.items():
+        yield f"  {name}", size(count), "computed" if name in KEPT else "exact"
+    for name, count in made.disk.items():
+        yield f"disk: {name}", size(count), "computed"  # files have some kB of their own
+
+
+def time(made: Plan, arguments: PretrainArguments, machine: Machine) -> Iterator[Row]:
+    """Seconds of a step by what takes them, hours and dollars."""
+    known = {
+        "computing": "computed from the assumed share",
+        "loading": f"assumed: {loaded_per_second(arguments, machine):.0f} clips/s, "
+        f"{loading_processes(arguments, machine)} processes",
+        "exchanging": f"assumed: {machine.exchange_gb_per_second:g} GB/s",
+        "gathering": f"{size(made.gathered)} on each",
+    }
+    for name, seconds in made.seconds.items():
+        limit = "  <- limits" if name == made.limit else ""
+        yield f"seconds of a step: {name}{limit}", f"{seconds:.3g}", known[name]
+    yield "hours to fill the FaceFeat Cache", f"{made.fill_seconds / 3600:.3g}", "computed from the above"
+    yield f"hours for {made.max_steps:,} steps and the fill", f"{made.hours:.3g}", "computed from the above"
+    yield "dollars", f"{made.dollars:.2f}", f"assumed: {machine.dollars_per_hour:g} an hour"
+
+
+def flops(count: float) -> str:
+    """With the prefix that leaves 1 to 1000."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if count < 1000:
+            return f"{count:.3g} {prefix}FLOP"
+        count /= 1000
+    return f"{count:.3g} EFLOP"
+
+
+def size(count: float) -> str:
+    """Bytes in binary units."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.4g} TiB"

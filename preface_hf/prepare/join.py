@@ -1,0 +1,121 @@
+"""The last step of `prepare`: from the rows that the tasks left to the shards of the prepared set.
+
+Rows keep the order of the files and are packed anew, so that the bytes do not depend on how many tasks there were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from datasets import Features
+
+from preface_hf.data.shards import TRACK_FEATURES, group_end, prepared_features, write_tables
+from preface_hf.prepare.card import readme
+from preface_hf.prepare.folder import README_FILE, REPORT_FILE, SPLITS_LINE, WORK_FOLDER
+from preface_hf.prepare.tasks import PrepareFiles, replacing, writing
+from preface_hf.recipes import Item, Listing, split_hash
+
+
+@dataclass
+class Labelled:
+    """What a recipe says of a file: its split and its labels."""
+
+    split: str
+    labels: dict[str, Any]
+
+
+def write_set(out: Path, listing: Listing, step: PrepareFiles, tasks: int, options: dict[str, Any]) -> None:
+    """From the tasks' files to the finished set; README.md comes last and says that it is finished."""
+    about = {item.source: Labelled(_split(item, options), item.labels) for item in listing.items}
+    features = prepared_features(listing.columns)
+    folder = out / WORK_FOLDER / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with writing(folder):
+        counts = join_rows([step.rows_file(rank) for rank in range(tasks)], folder, about, features)
+    with replacing(out / REPORT_FILE) as temporary, temporary.open("w", encoding="utf-8") as report:
+        report.writelines(json.dumps(line) + "\n" for line in (*step.report(tasks), *listing.aside))
+    if not counts:
+        raise ValueError(f"no face could be prepared from {options['src']}: see the reasons in {out / REPORT_FILE}")
+    shutil.rmtree(out / "data", ignore_errors=True)
+    folder.rename(out / "data")
+    text = readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
+    splits = Listing([Item(source, labelled.split) for source, labelled in about.items()], {}, [])
+    text += f"\n{SPLITS_LINE}{split_hash(splits)}\n"
+    with replacing(out / README_FILE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _split(item: Item, options: dict[str, Any]) -> str:
+    if item.split is not None:
+        return item.split
+    digest = hashlib.sha256(f"{options['seed']}:{item.source}".encode()).digest()
+    return "test" if int.from_bytes(digest[:8], "big") / 2**64 < options["test_fraction"] else "train"
+
+
+def join_rows(files: list[Path], folder: Path, about: dict[str, Labelled], features: Features) -> dict[str, int]:
+    """Write the rows of `files` as shards into `folder`, `train` first; returns the rows of each split.
+
+    `about` says which split and labels a source has. `instance_id` counts from 0 through all splits. A few row groups
+    are in memory at a time.
+    """
+    made = {about[source].split for file in files for source in _sources(file)}
+    counts: dict[str, int] = {}
+    for split in sorted(made, key=lambda split: (split != "train", split)):
+        tables = _numbered(_regrouped(files, split, about), about, features, sum(counts.values()))
+        counts[split] = write_tables(folder, split, tables, features)
+    return counts
+
+
+def _sources(file: Path) -> list[str]:
+    return pq.read_table(file, columns=["source"])["source"].to_pylist()
+
+
+def _regrouped(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:
+    """The rows of a split in full groups (`prepared.group_end`), the last of what is left."""
+    waiting = TRACK_FEATURES.arrow_schema.empty_table()
+    for table in _rows_of(files, split, about):
+        waiting = pa.concat_tables([waiting, table])
+        while (end := group_end(_video_sizes(waiting))) is not None:
+            yield waiting.slice(0, end)
+            waiting = waiting.slice(end)
+    if len(waiting):
+        yield waiting
+
+
+def _video_sizes(table: pa.Table) -> list[int]:
+    return pc.binary_length(pc.struct_field(table["video"], "bytes")).to_pylist()
+
+
+def _rows_of(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:
+    for file in files:
+        with pq.ParquetFile(file) as reader:
+            for group in range(reader.num_row_groups):
+                sources = reader.read_row_group(group, columns=["source"])["source"].to_pylist()
+                wanted = [about[source].split == split for source in sources]
+                if any(wanted):
+                    yield reader.read_row_group(group).filter(pa.array(wanted))
+
+
+def _numbered(
+    tables: Iterator[pa.Table], about: dict[str, Labelled], features: Features, first_id: int
+) -> Iterator[pa.Table]:
+    """The tables with instance ids and labels, in the columns of `features`."""
+    for table in tables:
+        labels = [about[source].labels for source in table["source"].to_pylist()]
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        columns["instance_id"] = pa.array(range(first_id, first_id + len(table)), pa.int64())
+        for name in features:
+            if name not in columns:
+                columns[name] = pa.array([row.get(name) for row in labels], features[name].pa_type)
+        yield pa.Table.from_arrays([columns[name] for name in features], schema=features.arrow_schema)
+        first_id += len(table)

@@ -1,0 +1,163 @@
+"""`prepare`: from a folder of videos or images to a prepared set, restartable, the same bytes whatever the workers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from preface_hf.executors import check_executor, run_tasks
+from preface_hf.faces.landmarkers import load_landmarker
+from preface_hf.prepare.folder import (
+    ITEMS_FILE,
+    REPORT_FILE,
+    WORK_FOLDER,
+    PrepareSummary,
+    check_out,
+    read_summary,
+    stored_listing,
+    tidy,
+)
+from preface_hf.prepare.join import write_set
+from preface_hf.prepare.tasks import PrepareFiles, replacing
+from preface_hf.prepare.tracks import TrackOptions
+from preface_hf.recipes import RECIPES, Listing, media_root
+
+
+# A file is a task of its own until there are so many; then tasks take several, and leave about a shard each.
+MOST_TASKS = 1000
+
+
+def prepare(
+    src: str | Path,
+    out: str | Path,
+    *,
+    recipe: str = "folder",
+    landmarker: str = "onnx",
+    weights: str | Path | None = None,
+    crop_size: int = 224,
+    crop: str = "smooth",
+    detect_every: int = 1,
+    max_seconds: float = 60.0,
+    min_quality: float = 0.0,
+    max_pixels: int = 50_000_000,
+    workers: int = 1,
+    preview: bool = False,
+    media: str = "auto",
+    test_fraction: float = 0.0,
+    seed: int = 0,
+    executor: str = "local",
+    tasks: int | None = None,
+    cluster: dict[str, Any] | None = None,
+) -> PrepareSummary:
+    """Turn the videos or images of `src` into a data set in `out` that `datasets.load_dataset(out)` opens.
+
+    Args:
+        recipe: how `src` is read; see `preface_hf.recipes` and docs/recipes.md.
+        landmarker: `onnx` (reads `weights`), `face-alignment`, or `given` (a `.npy` or `.pts` beside each file).
+        weights: folder of the onnx landmarker's networks, or a Hub repository.
+        crop_size: side of the face crops in pixels, even.
+        crop: `smooth` (glides with the face), `fixed` (one box a track) or `per-frame` (jitters).
+        detect_every: the detector sees every so many frames; between them a face's box is interpolated.
+        max_seconds: a longer track goes on in another row, so that no video is too long for the memory.
+        min_quality: tracks of a lower quality, in [0, 1], are left out (`preface_hf.faces.quality`).
+        max_pixels: a file with larger frames is left out.
+        workers: processes, or jobs that run at a time; the result does not depend on it.
+        preview: also draw `preview.png`, a contact sheet of crops with landmarks and tubes.
+        media: `auto` (videos if there is any, else images), `video`, `image` or `all`.
+        test_fraction: share of files that go to the split `test`, drawn by a hash of `seed` and path, where the
+            recipe states no split.
+        executor: who runs the tasks: `local`, `ray` or `slurm` (datatrove's; docs/cluster.md).
+        tasks: parts that the files are cut into; the result does not depend on it. None: a file is a task, up to
+            a thousand tasks.
+        cluster: further settings of datatrove's executor, such as `partition` and `time` for SLURM.
+
+    A killed run goes on where it stopped when started again with the same options. Where SLURM is given the
+    work, its last job finishes the set. Raises `ValueError` for options that make no sense, for an `out` that
+    holds anything else, and where not one face could be prepared.
+    """
+    call = {**locals(), "executor": "local", "workers": 1, "cluster": None}  # how the last job of SLURM goes on
+    if recipe not in RECIPES:
+        raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
+    tracking = TrackOptions(crop_size, crop, detect_every, float(max_seconds), float(min_quality), max_pixels)
+    check_executor(executor, workers, tasks, cluster)
+    if not 0 <= test_fraction < 1:
+        raise ValueError(f"test fraction {test_fraction} is not within [0, 1)")
+    src, out = Path(src).resolve(), Path(out).resolve()
+    options = {
+        "src": str(src),
+        "recipe": recipe,
+        "landmarker": landmarker,
+        "weights": None if weights is None else str(weights),
+        **asdict(tracking),
+        "media": media,
+        "test_fraction": test_fraction,
+        "seed": seed,
+    }
+    finished = check_out(out, options)
+    if not finished:
+        load_landmarker(landmarker, weights)  # a user's mistake shows before any work is done
+        listing = stored_listing(src, out, recipe, media, options)
+        count = tasks or min(len(listing.items), MOST_TASKS)
+        step = _step(out, src, listing, tracking, landmarker, weights, count)
+        done = run_tasks(
+            step,
+            count,
+            step.work,
+            executor=executor,
+            workers=workers,
+            cluster=cluster,
+            finish=Finish({**call, "tasks": count}),
+            label="preparing",
+        )
+        if not done:
+            return PrepareSummary(0, {}, 0, out / REPORT_FILE, submitted=True)
+        write_set(out, listing, step, count, options)
+    tidy(out)
+    if preview and not (out / "preview.png").exists():
+        from preface_hf.pictures.sheets import contact_sheet
+
+        with replacing(out / "preview.png") as temporary:
+            contact_sheet(out).save(temporary, format="PNG")
+    return read_summary(out, finished)
+
+
+@dataclass
+class Finish:
+    """The step after all others: `prepare` again, which finds all tasks done and makes the set of them."""
+
+    call: dict[str, Any]
+
+    def __call__(self, _: Any, rank: int, tasks: int) -> None:
+        """As datatrove calls it."""
+        prepare(**self.call)
+
+
+def _step(
+    out: Path,
+    src: Path,
+    listing: Listing,
+    options: TrackOptions,
+    landmarker: str,
+    weights: str | Path | None,
+    tasks: int,
+) -> PrepareFiles:
+    """What every task does; another number of tasks works in another folder, so that none is taken for another."""
+    work = out / WORK_FOLDER
+    (work / f"tasks-{tasks}").mkdir(exist_ok=True)
+    return PrepareFiles(
+        items=work / ITEMS_FILE,
+        count=len(listing.items),
+        root=media_root(src, listing),
+        work=work / f"tasks-{tasks}",
+        options=options,
+        landmarker=landmarker,
+        weights=_absolute(weights),
+    )
+
+
+def _absolute(weights: str | Path | None) -> str | None:
+    """A folder as seen from everywhere, a Hub repository as it is."""
+    if weights is None or not Path(weights).is_dir():
+        return None if weights is None else str(weights)
+    return str(Path(weights).resolve())

@@ -1,0 +1,116 @@
+"""The work of `prepare` on some of the files: it leaves their rows and their report, or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from preface_hf.data import shards
+from preface_hf.faces.landmarkers import Landmarker, load_landmarker
+from preface_hf.prepare.tracks import FileReport, TrackOptions, file_rows
+
+
+@dataclass
+class PrepareFiles:
+    """The step that every task runs: of the `count` files below `root` that the lines of `items` name, each prepares
+    a part, in order, and leaves it in the folder `work`. `weights` is for the landmarker.
+    """
+
+    items: Path
+    count: int
+    root: Path
+    work: Path
+    options: TrackOptions
+    landmarker: str
+    weights: str | None
+
+    def __call__(self, _: Any, rank: int, tasks: int) -> None:
+        """Prepare the files of task `rank` of `tasks`."""
+        lines: list[dict[str, Any]] = []
+        with one_opencv_thread(), replacing(self.rows_file(rank)) as temporary:
+            shards.write_rows(temporary, self._rows(rank, tasks, lines), shards.TRACK_FEATURES)
+        with replacing(self.report_file(rank)) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+    def rows_file(self, rank: int) -> Path:
+        """Where the rows of a task are kept until all are done."""
+        return self.work / f"rows-{rank:06d}.parquet"
+
+    def report_file(self, rank: int) -> Path:
+        """What became of each file of a task, a line for each."""
+        return self.work / f"report-{rank:06d}.jsonl"
+
+    def sources(self, rank: int, tasks: int) -> Iterator[str]:
+        """The files of a task, as paths below `root`."""
+        first, after = rank * self.count // tasks, (rank + 1) * self.count // tasks
+        with self.items.open(encoding="utf-8") as lines:
+            yield from (json.loads(line)["source"] for line in islice(lines, first, after))
+
+    def report(self, tasks: int) -> Iterator[dict[str, Any]]:
+        """The lines of all tasks' reports, in the order of the files."""
+        for rank in range(tasks):
+            with self.report_file(rank).open(encoding="utf-8") as lines:
+                yield from map(json.loads, lines)
+
+    def _rows(self, rank: int, tasks: int, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows of all files of a task as they come; each file's line of the report goes into `lines`."""
+        landmarker = _landmarker(self.landmarker, self.weights)
+        for source in self.sources(rank, tasks):
+            report = FileReport(source)
+            try:
+                yield from file_rows(self.root / source, landmarker, self.options, report)
+                line = report.line()
+            except Exception as error:  # whatever is wrong with one file, the others go on
+                reason = " ".join(str(error).replace(f"{self.root}/", "").split()) or type(error).__name__
+                line = {"source": source, "status": "left out", "reason": reason}
+            lines.append(line)
+
+
+@lru_cache(1)
+def _landmarker(name: str, weights: str | None) -> Landmarker | None:
+    """The landmarker of this process: its networks are loaded once for all tasks."""
+    return load_landmarker(name, weights)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV on one thread: tasks are processes, and share the cores."""
+    try:
+        import cv2
+    except ImportError:  # whoever needs it says so
+        yield
+        return
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A path to write to, put in the place of `file` in one step when the block ends well, else deleted."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with writing(file):
+            yield temporary
+            os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Say what could not be written, and what to do, where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write {place} ({error.strerror or error}): make room and run the same again") from error

@@ -1,0 +1,164 @@
+"""What every recipe uses: items, listings, the files of a folder, splits by subject, and rows of the report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from preface_hf.video.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+
+MEDIA = ("auto", "video", "image", "all")
+# The first seed that puts women and men of RAVDESS (24 actors) and MEAD into every split.
+SPLIT_SEED = 175
+Label = str | int | float | None
+
+
+@dataclass
+class Item:
+    """One media file: its path relative to the source (forward slashes), its split if stated, its labels."""
+
+    source: str
+    split: str | None = None
+    labels: dict[str, Label] = field(default_factory=dict)
+
+
+@dataclass
+class Listing:
+    """What a recipe found: the media to prepare, the label columns with their types, what it sets aside and why.
+
+    `columns` maps a label's name to `string`, `int64` or `float64`; `aside` holds finished rows of the report;
+    `root` is the folder of the media where that is not the source itself (a recipe that writes media out).
+    """
+
+    items: list[Item]
+    columns: dict[str, str]
+    aside: list[dict[str, str]]
+    root: str | None = None
+
+
+def media_root(src: Path, listing: Listing | None = None) -> Path:
+    """The folder that the items' paths are relative to."""
+    if listing is not None and listing.root is not None:
+        return Path(listing.root)
+    return src.parent if src.is_file() else src
+
+
+def walk(src: Path, unreadable: list[str] | None = None) -> Iterator[str]:
+    """Paths of all visible files below `src`, each real folder visited once however symlinks loop; folders that may
+    not be read are added to `unreadable`."""
+    seen = set()
+    closed: list[str] = [] if unreadable is None else unreadable
+
+    def note_folder(error: OSError) -> None:
+        closed.append(Path(str(error.filename)).relative_to(src).as_posix())
+
+    for place, folders, files in os.walk(src, onerror=note_folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name).relative_to(src).as_posix() for name in files if not name.startswith("."))
+
+
+def kind_of(name: str) -> str:
+    """`video`, `image` or `other`, by the file's ending."""
+    suffix = Path(name).suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    return "image" if suffix in IMAGE_SUFFIXES else "other"
+
+
+def gather(src: Path, media: str, kinds: tuple[str, ...], recipe: str) -> list[str]:
+    """All files below the folder `src`, sorted; ValueError where `media` asks for what the data set does not hold."""
+    if media not in MEDIA:
+        raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
+    if media in ("video", "image") and media not in kinds:
+        raise ValueError(f"recipe {recipe!r} finds {kinds[0]}s only: leave media {media!r} out")
+    if not src.is_dir():
+        raise ValueError(f"{src} is not a folder: pass the folder of the data set to recipe {recipe!r}")
+    return sorted(walk(src))
+
+
+def refuse(src: Path, recipe: str, layout: str, fix: str = "pass the folder that holds it") -> ValueError:
+    """The error for a folder in which nothing of the layout was found."""
+    return ValueError(f"recipe {recipe!r} expects {layout} in {src} and found none: {fix}")
+
+
+def aside(source: str, status: str, reason: str) -> dict[str, str]:
+    """A row of the report for what is not prepared."""
+    return {"source": source, "status": status, "reason": reason}
+
+
+def note(reason: str) -> dict[str, str]:
+    """A row of the report about the whole data set."""
+    return aside("*", "note", reason)
+
+
+def expect(found: dict[str, int], wanted: dict[str, int]) -> list[dict[str, str]]:
+    """A note for every count that differs from what the owners state."""
+    return [
+        note(f"{found.get(name, 0)} {name} found, the owners state {count} for the whole set: is the copy partial?")
+        for name, count in wanted.items()
+        if found.get(name, 0) != count
+    ]
+
+
+def strings(*names: str) -> dict[str, str]:
+    """Columns of type `string`."""
+    return dict.fromkeys(names, "string")
+
+
+def join(names: Iterable[str], table: Iterable[Item], columns: dict[str, str], where: str) -> Listing:
+    """The media `names` with the labels and splits of `table`; what only one of the two has goes to the report.
+
+    Raises `ValueError` where there is no media file at all.
+    """
+    labelled = {item.source: item for item in table}
+    present = sorted(set(names))
+    if not present:
+        raise ValueError(f"{where} names {len(labelled)} media and none of them is there: put them beside it")
+    rows = [aside(name, "left out", f"named in {where} but not found") for name in sorted(set(labelled) - {*present})]
+    if unnamed := len({*present} - set(labelled)):
+        rows.append(note(f"{unnamed} media are not named in {where}: their labels are empty"))
+    items = [labelled.get(name) or Item(name) for name in present]
+    for item in items:
+        item.labels = {name: item.labels.get(name) for name in columns}
+    return Listing(items, columns, rows)
+
+
+def parse_names(names: Iterable[str], parse: Callable[[str], Item | None], form: str) -> tuple[list[Item], list]:
+    """Items whose labels are coded in their names, and rows for names that do not follow the `form`."""
+    items, rows = [], []
+    for name in names:
+        item = parse(name)
+        if item is None:
+            rows.append(aside(name, "ignored", f"its name does not follow {form}"))
+        else:
+            items.append(item)
+    return items, rows
+
+
+def subject_split(subject: str, seed: int = SPLIT_SEED) -> str:
+    """`train` (8 in 10), `validation` (1) or `test` (1), by a hash: who else is in the set does not matter."""
+    part = int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode()).digest()[:8], "big") / 2**64
+    return "train" if part < 0.8 else "validation" if part < 0.9 else "test"
+
+
+def split_by(items: Iterable[Item], subject: str | Callable[[Item], Label]) -> None:
+    """Give the items that have no split one by their subject: a label's name, or a function of the item."""
+    for item in items:
+        key = item.labels.get(subject) if isinstance(subject, str) else subject(item)
+        if item.split is None and key is not None:
+            item.split = subject_split(str(key))
+
+
+def split_hash(listing: Listing) -> str:
+    """16 hex digits that change when any item enters, leaves or changes its split."""
+    lines = sorted(f"{item.split or ''}\t{item.source}" for item in listing.items)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

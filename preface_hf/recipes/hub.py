@@ -1,0 +1,103 @@
+"""The recipe `hub`: any data set that `datasets` opens and that has a column of videos or images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from preface_hf.recipes.base import MEDIA, Item, Label, Listing, note
+from preface_hf.recipes.writing import cache_folder, write_media
+
+
+def hub(src: Path, media: str = "auto") -> Listing:
+    """A data set of the Hugging Face Hub (`org/name`) or a local folder that `datasets.load_dataset` opens.
+
+    Layout: a column of type Video or Image (the first one; videos before images); its bytes are written out once into
+    the cache. Who may use the data is for its card to say. Labels: columns of numbers, texts and class labels (by
+    their names); others are named in the report; a name of the prepared set's own gets `original_` before it.
+    Split: the data set's own.
+    """
+    from datasets import Image, Video, load_dataset
+
+    if media not in MEDIA:
+        raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
+    try:
+        data = load_dataset(str(src))
+    except Exception as error:  # whatever a builder raises, the user needs one sentence
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"datasets cannot open {src} ({reason}): pass a name on the Hub or a local data set"
+        ) from error
+    features = next(iter(data.values())).features
+    kinds = {"video": Video, "image": Image}
+    wanted = [media] if media in kinds else list(kinds)
+    column = next((name for kind in wanted for name, f in features.items() if isinstance(f, kinds[kind])), None)
+    if column is None:
+        raise ValueError(f"{src} has no column of {' or '.join(wanted)}s, only {', '.join(features)}: choose another")
+    is_video = isinstance(features[column], Video)
+    data = data.cast_column(column, (Video if is_video else Image)(decode=False))
+    names, columns = _label_columns({name: f for name, f in features.items() if name != column})
+    folder = cache_folder("hub", [str(src), *(f"{split} {rows._fingerprint}" for split, rows in data.items())])
+    pairs = _pairs(data, column, names, ".mp4" if is_video else ".jpg")
+    items, rows = write_media(folder, pairs, sum(len(part) for part in data.values()))
+    unused = sorted(set(features) - set(names) - {column})
+    if unused:
+        rows.append(note(f"columns {', '.join(unused)} are neither numbers nor texts and are not taken"))
+    return Listing(items, columns, rows, str(folder))
+
+
+def _label_columns(features: dict[str, Any]) -> tuple[dict[str, tuple[str, Any]], dict[str, str]]:
+    """New name and class names of each column taken, and the types by new name."""
+    from datasets import ClassLabel, Value
+
+    from preface_hf.data import shards
+
+    names: dict[str, tuple[str, Any]] = {}
+    columns = {}
+    for name, feature in features.items():
+        kind = _kind(feature.dtype) if isinstance(feature, Value) else None
+        if isinstance(feature, ClassLabel):
+            kind = "string"
+        if kind is not None:
+            new = f"original_{name}" if name in {"instance_id", *shards.TRACK_FEATURES} else name
+            names[name] = (new, feature.int2str if isinstance(feature, ClassLabel) else None)
+            columns[new] = kind
+    return names, columns
+
+
+def _kind(dtype: str) -> str | None:
+    if dtype in ("string", "large_string"):
+        return "string"
+    if dtype.startswith(("int", "uint", "bool")):
+        return "int64"
+    return "float64" if dtype.startswith("float") else None
+
+
+def _pairs(
+    data: Any, column: str, names: dict[str, tuple[str, Any]], suffix: str
+) -> Iterator[tuple[Item, Callable[[], bytes]]]:
+    for split, rows in data.items():
+        for number, row in enumerate(rows):
+            medium = row[column] or {"path": None, "bytes": None}
+            ending = Path((medium["path"] or "").split("::")[0]).suffix or suffix
+            labels = {new: _label(row[name], to_text) for name, (new, to_text) in names.items()}
+            yield Item(f"{split}/{number:07d}{ending}", split, labels), partial(_content, medium)
+
+
+def _label(value: Any, to_text: Any) -> Label:
+    if value is None or (to_text and value < 0):
+        return None
+    return to_text(value) if to_text else int(value) if isinstance(value, bool) else value
+
+
+def _content(medium: dict[str, Any]) -> bytes:
+    if medium["bytes"]:
+        return medium["bytes"]
+    if not medium["path"]:
+        raise ValueError("the row holds no media")
+    from fsspec import open as open_any
+
+    with open_any(medium["path"], "rb") as file:
+        return file.read()

@@ -1,0 +1,153 @@
+"""Recipes of large sets of face videos: YouTube Faces, VoxCeleb2, CelebV-HQ."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from preface_hf.recipes.base import (
+    Item,
+    Label,
+    Listing,
+    expect,
+    gather,
+    join,
+    note,
+    parse_names,
+    refuse,
+    split_by,
+    strings,
+)
+from preface_hf.recipes.reading import by_stem, find, read_csv, read_lines
+from preface_hf.recipes.writing import cache_folder, describe, frames_to_video, write_media
+
+
+def youtube_faces(src: Path, media: str = "auto") -> Listing:
+    """YouTube Faces: https://www.cs.tau.ac.il/~wolf/ytfaces (a form asks who you are).
+
+    Layout: `frame_images_DB/<person>/<video>/<video>.<frame>.jpg` (or `aligned_images_DB`), frames cut at 24 a second.
+    They are written out once as videos into the cache; `media` image lists the single frames instead.
+    Labels: identity, video (its number within the person). Split: the owners' ten folds are pairs for verification
+    and not a split of videos, so it is ours, by a hash of the person.
+    """
+    names = gather(src, media, ("video", "image"), "youtube-faces")
+    frames: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for name in names:
+        if hit := re.search(r"(?:^|/)([^/]+)/(\d+)/(?:aligned_detect_)?\d+\.(\d+)\.jpg$", name):
+            frames.setdefault((hit[1], hit[2]), []).append((int(hit[3]), name))
+    if not frames:
+        raise refuse(src, "youtube-faces", "frame_images_DB/<person>/<video>/<video>.<frame>.jpg")
+    columns = strings("identity", "video_number")
+    pairs: list[tuple[Item, Callable[[], bytes]]] = []
+    root = None
+    for (person, video), numbered in sorted(frames.items()):
+        files = [name for _, name in sorted(numbered)]
+        labels: dict[str, Label] = {"identity": person, "video_number": video}
+        if media == "image":
+            pairs += [(Item(name, None, dict(labels)), bytes) for name in files]
+        else:
+            content = partial(frames_to_video, [src / name for name in files], 24)
+            pairs.append((Item(f"{person}/{video}.mp4", None, labels), content))
+    rows = expect({"videos": len(frames), "people": len({p for p, _ in frames})}, {"videos": 3425, "people": 1595})
+    items = sorted((item for item, _ in pairs), key=lambda item: item.source)
+    if media != "image":
+        root = cache_folder("youtube-faces", describe(src, sorted(n for f in frames.values() for _, n in f)))
+        items, written = write_media(root, pairs, len(pairs))
+        rows += written
+    split_by(items, "identity")
+    return Listing(items, columns, rows, str(root) if root else None)
+
+
+def voxceleb2(src: Path, media: str = "auto") -> Listing:
+    """VoxCeleb2: https://www.robots.ox.ac.uk/~vgg/data/voxceleb (the owners' form; many videos are on request only).
+
+    Layout: `dev/mp4/<speaker>/<YouTube id>/<number>.mp4` and `test/...`; `vox2_meta.csv` beside them is optional.
+    Labels: identity (id00012), youtube_id, gender (m or f, from the table). Split: the owners', dev is `train` and
+    test is `test`; speakers do not overlap.
+    """
+    names = [name for name in gather(src, media, ("video",), "voxceleb2") if name.endswith(".mp4")]
+    meta = _vox_meta(src)
+
+    def parse(name: str) -> Item | None:
+        hit = re.search(r"(?:^|/)(?:(dev|test)/)?(?:mp4/)?(id\d{5})/([^/]+)/\d+\.mp4$", f"{src.resolve().name}/{name}")
+        if not hit:
+            return None
+        row = meta.get(hit[2], {})
+        split = {"dev": "train", "test": "test"}.get(hit[1] or row.get("Set", ""))
+        return Item(name, split, {"identity": hit[2], "youtube_id": hit[3], "gender": row.get("Gender")})
+
+    items, rows = parse_names(names, parse, "<speaker>/<YouTube id>/<number>.mp4")
+    if not items:
+        raise refuse(src, "voxceleb2", "dev/mp4/<speaker>/<YouTube id>/<number>.mp4")
+    if absent := len(set(meta) - {item.labels["identity"] for item in items}):
+        rows.append(note(f"{absent} speakers of vox2_meta.csv have no clip here"))
+    found = {f"clips in {split}": sum(i.split == split for i in items) for split in ("train", "test")}
+    rows += expect(found, {"clips in train": 1092009, "clips in test": 36237})
+    return Listing(items, strings("identity", "youtube_id", "gender"), rows)
+
+
+def _vox_meta(src: Path) -> dict[str, dict[str, str]]:
+    file = next((f for f in (src / "vox2_meta.csv", src.parent / "vox2_meta.csv") if f.is_file()), None)
+    if file is None:
+        return {}
+    rows = [{key: value.strip() for key, value in row.items()} for row in read_csv(file)[1]]
+    return {row["VoxCeleb2 ID"]: row for row in rows if "VoxCeleb2 ID" in row}
+
+
+def celebv_hq(src: Path, media: str = "auto") -> Listing:
+    """CelebV-HQ: https://github.com/CelebV-HQ/CelebV-HQ (non-commercial research; videos by its script).
+
+    Layout: `celebvhq_info.json`, and clips named `<clip>.mp4` anywhere below (the owners' script writes
+    `processed/`); whole downloads, which no clip is named after, are not prepared.
+    Labels: 40 appearance and 35 action attributes (1 present, 0 not), emotion (the longest where several follow each
+    other), youtube_id. Split: the owners give none; `train.txt`, `val.txt` and `test.txt` with clip names beside the
+    json (as MARLIN has them) are taken, else it is ours, by a hash of the YouTube video.
+    """
+    names = gather(src, media, ("video",), "celebv-hq")
+    file = find(names, "celebvhq_info.json")
+    if file is None:
+        raise refuse(src, "celebv-hq", "celebvhq_info.json", "take it from the owners' repository")
+    info = json.loads((src / file).read_text(encoding="utf-8"))
+    titles = [[_title(n) for n in info["meta_info"][f"{kind}_mapping"]] for kind in ("appearance", "action")]
+    columns = dict.fromkeys([*titles[0], *titles[1]], "int64") | strings("emotion", "youtube_id")
+    places = by_stem([name for name in names if name.endswith(".mp4")])
+    splits = _listed_splits((src / file).parent)
+    items, rows = [], []
+    for clip, data in info["clips"].items():
+        values = data["attributes"]
+        labels = dict(zip(titles[0], values["appearance"], strict=False))
+        labels |= dict(zip(titles[1], values["action"], strict=False))
+        labels |= {"emotion": _emotion(values["emotion"]), "youtube_id": data["ytb_id"]}
+        items.append(Item(places.get(clip, [f"{clip}.mp4"])[0], splits.get(clip), labels))
+    whole = sum(len(files) for stem, files in places.items() if stem not in info["clips"])
+    if whole:
+        rows.append(note(f"{whole} videos are not named after a clip and are not prepared (whole downloads?)"))
+    if not splits:
+        split_by(items, "youtube_id")
+    present = {item.source for item in items} & set(names)
+    listing = join(present, items, columns, "celebvhq_info.json")
+    listing.aside += rows + expect({"clips": len(info["clips"])}, {"clips": 35666})
+    return listing
+
+
+def _title(name: str) -> str:
+    return re.sub(r"\W+", "_", name.strip().lower())
+
+
+def _emotion(data: dict[str, Any]) -> str | None:
+    if not data.get("sep_flag"):
+        return data.get("labels")
+    seconds: dict[str, float] = {}
+    for part in data["labels"]:
+        seconds[part["emotion"]] = seconds.get(part["emotion"], 0) + part["end_sec"] - part["start_sec"]
+    return max(seconds, key=lambda name: seconds[name], default=None)
+
+
+def _listed_splits(folder: Path) -> dict[str, str]:
+    files = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
+    lists = {split: folder / name for split, name in files.items() if (folder / name).is_file()}
+    return {words[0].removesuffix(".mp4"): split for split, file in lists.items() for words in read_lines(file)}

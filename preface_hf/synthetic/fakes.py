@@ -1,0 +1,126 @@
+"""Fakes of the blend type: the inner face of somebody else, put onto the target's landmarks and blended in.
+
+The donor acts what the target acts (a face swap keeps expression, speech and pose) before a camera, background and
+light of their own; each frame is warped onto the target's landmarks and blended through the feathered convex hull of
+them, matched in colour or not. Beyond its soft edge a fake is the real clip of the same arguments, to the bit. Real
+and fake frames are encoded once, by the same encoder and settings, and a fake is made of drawn frames, not of
+decoded ones: what tells them apart is the blend, not the compression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from preface_hf.faces.landmarks import face_height
+from preface_hf.synthetic.brush import hull
+from preface_hf.synthetic.clip import Shot, SyntheticClip, finish, rehearse
+from preface_hf.synthetic.expressions import EXPRESSIONS
+from preface_hf.synthetic.warp import sample, warp_places
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How a face is blended in. feather: deviation of the hull's soft edge in face heights, by which it is drawn in
+    too; shrink: how far it is drawn in to its middle beyond that (0 to 1); strength: share of the donor in the middle;
+    matched: whether colours are matched.
+    """
+
+    shrink: float = 0.03
+    feather: float = 0.05
+    strength: float = 1.0
+    matched: bool = True
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Blend:
+        """A blend as good or bad as they come."""
+        shrink, feather, strength = rng.uniform(0, 0.08), rng.uniform(0.015, 0.06), rng.uniform(0.85, 1)
+        return cls(shrink, feather, strength, bool(rng.random() < 0.6))
+
+
+def draw_fake(
+    identity: int,
+    donor: int,
+    expression: str,
+    seed: int,
+    num_frames: int = 32,
+    size: int = 128,
+    fps: float = 25.0,
+    *,
+    sound: bool = False,
+    parsing: bool = False,
+    blend: Blend | None = None,
+) -> SyntheticClip:
+    """Draw the clip of `draw_clip` with the donor's inner face: the same arguments give the same bytes.
+
+    Landmarks, pose and sound are the target's; the parsing map shows what the frames show. blend None draws one from
+    the seed. Raises ValueError where donor is the identity itself or negative, else as `draw_clip`.
+    """
+    if donor == identity or donor < 0:
+        raise ValueError(f"donor {donor} must be an integer from 0 and not the identity {identity} itself")
+    rng, performance = rehearse(identity, expression, seed, num_frames, size, fps)
+    shot = Shot.take(rng, identity, performance, size)
+    own = np.random.default_rng([seed, identity, EXPRESSIONS.index(expression), 6, donor])
+    blend = blend or Blend.draw(own)
+    other = Shot.take(own, donor, performance, size)
+    frames, maps = blended(shot, other, blend, parsing)
+    return finish(shot, performance, frames, maps, (identity, expression, seed), fps, sound, donor)
+
+
+def blended(shot: Shot, other: Shot, blend: Blend, parsing: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The frames of a shot with the face of another of equal length and size, and their parsing maps if asked for."""
+    (frames, maps), (faces, face_maps) = shot.develop(parsing), other.develop(parsing)
+    size = frames.shape[1]
+    masks = face_masks(shot.landmarks, size, blend)
+    inside = masks > 0.004  # less changes a pixel by one step at most
+    pairs = zip(shot.landmarks, other.landmarks, inside, strict=True)
+    places = [warp_places(mine, theirs, np.argwhere(where)[:, ::-1]) for mine, theirs, where in pairs]
+    pixels = [sample(face, place) for face, place in zip(faces, places, strict=True)]
+    if blend.matched:
+        pixels = _matched(pixels, [frame[where] for frame, where in zip(frames, inside, strict=True)])
+    for frame, where, mask, new in zip(frames, inside, masks, pixels, strict=True):
+        share = mask[where][:, None]
+        frame[where] = (frame[where] * (1 - share) + new * share + 0.5).clip(0, 255).astype(np.uint8)
+    if maps is not None and face_maps is not None:
+        for labels, face_labels, where, mask, place in zip(maps, face_maps, inside, masks, places, strict=True):
+            _put_labels(labels, face_labels, where, mask, place)
+    return frames, maps
+
+
+def _put_labels(
+    labels: np.ndarray, face_labels: np.ndarray, where: np.ndarray, mask: np.ndarray, place: np.ndarray
+) -> None:
+    """The donor's labels, from `place` `(n, 2)`, into the pixels `where` of a map that show more donor than target."""
+    x, y = np.rint(place).astype(int).clip(0, len(labels) - 1).T
+    labels[where] = np.where(mask[where] > 0.5, face_labels[y, x], labels[where])
+
+
+def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
+    """Share of the donor's face in each pixel, float32 `(frames, size, size)` from 0 to the blend's strength: the
+    convex hull of landmarks `(frames, 68, 2)`, drawn in and feathered."""
+    radius = blend.feather * face_height(landmarks)
+    masks = []
+    for points in landmarks:
+        inward = points.mean(axis=0) - points
+        far = np.linalg.norm(inward, axis=1, keepdims=True).clip(1e-6)
+        inner = points + inward * (blend.shrink + radius / far).clip(0, 0.9)
+        outline = hull(inner) * 2 + 0.5  # drawn at twice the size
+        mask = Image.new("L", (2 * size, 2 * size))
+        ImageDraw.Draw(mask).polygon(outline.ravel().tolist(), fill=255)
+        masks.append(np.asarray(mask.reduce(2).filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32))
+    return np.stack(masks) * (blend.strength / 255)
+
+
+def _matched(pixels: list[np.ndarray], target: list[np.ndarray]) -> list[np.ndarray]:
+    """Pixels `(n, 3)` of each frame, each channel on a curve that takes the clip's mean to the target's, or near.
+
+    A power where the target is brighter, then a gain, both of the whole clip: black stays, nothing flickers, and
+    neither goes so far that eyes glow or noise shows.
+    """
+    mine, theirs = (np.concatenate(frames).mean(axis=0).clip(4, 251) / 255 for frames in (pixels, target))
+    gamma = (np.log(theirs) / np.log(mine)).clip(0.45, 1).astype(np.float32)
+    toned = [255 * (frame / 255) ** gamma for frame in pixels]
+    gain = (255 * theirs / np.concatenate(toned).mean(axis=0).clip(1)).clip(0, 1.4).astype(np.float32)
+    return [frame * gain for frame in toned]

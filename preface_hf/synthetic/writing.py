@@ -1,0 +1,103 @@
+"""Synthetic clips as files: a Hugging Face videofolder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from preface_hf.synthetic.clip import SyntheticClip, draw_clip
+from preface_hf.synthetic.fakes import draw_fake
+from preface_hf.synthetic.muxing import add_sound
+from preface_hf.video.decoding import encode_video
+
+
+_COLUMNS = ["file_name", "split", "identity", "expression"]
+_COLUMNS += ["mean_mouth_opening", "mean_yaw", "mean_pitch", "mean_roll"]
+_FAKE_COLUMNS = ["fake", "donor"]
+
+
+class ClipSpec(NamedTuple):
+    """Which clip `write_synthetic` shall draw, and the split that it belongs to.
+
+    sound: with the voice in the mp4. parsing: with parsing maps beside it. donor: a fake with this person's face.
+    """
+
+    identity: int
+    expression: str
+    seed: int
+    split: str = "train"
+    num_frames: int = 32
+    size: int = 128
+    fps: float = 25.0
+    sound: bool = False
+    parsing: bool = False
+    donor: int | None = None
+
+    @property
+    def name(self) -> str:
+        """File name without ending."""
+        name = f"id_{self.identity:04d}_{self.expression}_{self.seed:06d}"
+        return name if self.donor is None else f"{name}_fake_{self.donor:04d}"
+
+    def draw(self) -> SyntheticClip:
+        """The clip; errors as in `draw_clip` and `draw_fake`."""
+        how = (self.expression, self.seed, self.num_frames, self.size, self.fps)
+        if self.donor is None:
+            return draw_clip(self.identity, *how, sound=self.sound, parsing=self.parsing)
+        return draw_fake(self.identity, self.donor, *how, sound=self.sound, parsing=self.parsing)
+
+
+def write_synthetic(out: Path, clips: Iterable[ClipSpec | tuple], workers: int = 1) -> None:
+    """Write clips as a Hugging Face videofolder: `NAME.mp4`, its landmarks `NAME.npy`, and one `metadata.csv`.
+
+    clips: specs, or tuples of their fields. workers: processes to draw with. Parsing maps that a spec asks for go to
+    `NAME.parsing.npz`, as `parsing` (see `read_parsing`). Where a clip is a fake, metadata.csv has the columns `fake`
+    (0 or 1) and `donor` (as `identity`, empty for real clips).
+    Raises ValueError when two specs have the same name (identity, expression, seed and donor), or for an odd size.
+    """
+    specs = [ClipSpec(*clip) for clip in clips]
+    if len({spec.name for spec in specs}) < len(specs):
+        raise ValueError("two clips have the same identity, expression and seed: give each clip its own seed")
+    out.mkdir(parents=True, exist_ok=True)
+    outs = [out] * len(specs)
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            rows = list(pool.map(_write_clip, outs, specs))
+    else:
+        rows = list(map(_write_clip, outs, specs))
+    columns = _COLUMNS + (_FAKE_COLUMNS if any(spec.donor is not None for spec in specs) else [])
+    with (out / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_parsing(file: Path) -> np.ndarray:
+    """The parsing maps in a `.parsing.npz`, uint8 `(frames, size, size)`, indices into `PARSING_CLASSES`."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return arrays["parsing"]
+
+
+def _write_clip(out: Path, spec: ClipSpec) -> dict[str, str]:
+    clip = spec.draw()
+    video = encode_video(clip.frames, clip.fps)
+    if clip.audio is not None and clip.sample_rate is not None:
+        video = add_sound(video, clip.audio, clip.sample_rate)
+    (out / f"{spec.name}.mp4").write_bytes(video)
+    np.save(out / f"{spec.name}.npy", clip.landmarks)
+    if clip.parsing is not None:
+        np.savez_compressed(out / f"{spec.name}.parsing.npz", parsing=clip.parsing)
+    return _labels(spec, clip)
+
+
+def _labels(spec: ClipSpec, clip: SyntheticClip) -> dict[str, str]:
+    means = [clip.mouth_opening.mean(), *clip.pose.mean(axis=0)]
+    labels = [f"{spec.name}.mp4", spec.split, f"id_{spec.identity:04d}", spec.expression]
+    donor = "" if spec.donor is None else f"id_{spec.donor:04d}"
+    values = [*labels, *(f"{value:.4f}" for value in means), str(int(clip.fake)), donor]
+    return dict(zip(_COLUMNS + _FAKE_COLUMNS, values, strict=True))

@@ -1,0 +1,84 @@
+"""Bytes by formula beside what torch keeps for a backward pass, and what a checkpoint takes on disk."""
+
+import pytest
+import torch
+
+from preface_hf.modeling import PrefAceForPreTraining
+from preface_hf.plan.footprint import (
+    checkpoint_bytes,
+    count_parameters,
+    disk,
+    encoder_bytes,
+    head_bytes,
+    layer_bytes,
+    memory,
+    pixel_bytes,
+)
+from preface_hf.training.arguments import PretrainArguments, load_arguments
+from preface_hf.training.loop import pretrain
+
+
+SMALL = {"image_size": 64, "num_frames": 4, "num_hidden_layers": 4, "num_prototypes": 2048}
+
+
+def kept_bytes(objective, batch) -> int:
+    """Bytes of what the forward pass keeps for the backward pass, each storage once, weights and cache left out."""
+    own = [*objective.heads.parameters(), *objective.teacher.parameters(), objective.cache.entries]
+    addresses = {tensor.untyped_storage().data_ptr() for tensor in own}
+    storages = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in addresses:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = objective(batch, 0)
+    assert output.loss.requires_grad
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "instances"),
+    [
+        ({"size": "vit-t", "batch_size": 4}, 600),
+        ({"size": "vit-t", "batch_size": 3, "model": SMALL, "views": {"num_local": 0, "parts": []}}, 600),
+        ({"size": "vit-s", "batch_size": 2, "model": SMALL}, 9000),
+        ({"size": "vit-t", "batch_size": 4, "attn_implementation": "eager"}, 600),
+    ],
+)
+def test_what_a_step_keeps(settings, instances, noise_step):
+    arguments = PretrainArguments(**settings)
+    predicted = encoder_bytes(arguments) + head_bytes(arguments, instances) + pixel_bytes(arguments) * 4 // 5
+    assert predicted == pytest.approx(kept_bytes(*noise_step(arguments, instances)), rel=0.03)
+
+
+def test_what_a_step_keeps_with_gradient_checkpointing(noise_step):
+    arguments = PretrainArguments(size="vit-t", batch_size=4, gradient_checkpointing=True)
+    predicted = encoder_bytes(arguments) + head_bytes(arguments, 600) + pixel_bytes(arguments) * 4 // 5
+    one_layer = 4 * 2 * 256 * layer_bytes(arguments.model_config(), False)  # alive during the backward pass only
+    assert predicted - one_layer == pytest.approx(kept_bytes(*noise_step(arguments, 600)), rel=0.03)
+
+
+def test_parameters_are_those_of_the_model():
+    config = PretrainArguments(size="vit-t").model_config()
+    assert sum(count_parameters(config).values()) == PrefAceForPreTraining(config).num_parameters()
+
+
+def test_a_checkpoint_on_disk(tiny_settings, tmp_path):
+    settings = {**tiny_settings, "model": {**tiny_settings["model"], "projector_hidden_size": 512}, "max_steps": 1}
+    arguments = load_arguments(None, {**settings, "output_dir": str(tmp_path / "run")})
+    pretrain(arguments)
+    (folder,) = (tmp_path / "run/checkpoints").iterdir()
+    code = sum(file.stat().st_size for file in folder.glob("*.py"))
+    found = sum(file.stat().st_size for file in folder.iterdir()) - code
+    assert found == pytest.approx(checkpoint_bytes(arguments.model_config(), 12), rel=0.02)
+    assert disk(arguments, 12)["1 kept and one in the making"] == checkpoint_bytes(arguments.model_config(), 12)
+
+
+def test_several_processes_hold_gradients_twice():
+    arguments = PretrainArguments(size="vit-t", model=SMALL)
+    alone, several = memory(arguments, 100, 1), memory(arguments, 100, 8)
+    assert several["gradients"] == 2 * alone["gradients"]
+    assert {name for name in alone if alone[name] != several[name]} == {"gradients"}

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value, Video, load_dataset
+
+from preface_hf.prepare.run import prepare
+from tests.media import as_bytes, given_clip, pattern
+from tests.recipes.trees import aside, labels, listing, notes, splits
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> Path:
+    place = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("PREFACE_HF_CACHE", str(place))
+    return place
+
+
+@pytest.fixture
+def stills(tmp_path: Path) -> Path:
+    features = Features(
+        {
+            "image": Image(), "mood": ClassLabel(names=["sad", "glad"]), "age": Value("int32"), "ok": Value("bool"),
+            "fps": Value("float32"), "box": Sequence(Value("float32")),
+        }
+    )  # fmt: skip
+    picture = {"bytes": as_bytes(pattern(1)[0], "png"), "path": "a.png"}
+    rows = [
+        {"image": picture, "mood": 1, "age": 30, "ok": True, "fps": 2.5, "box": [1.0]},
+        {"image": None, "mood": 0, "age": None, "ok": None, "fps": None, "box": []},
+    ]
+    parts = {"train": rows, "test": rows[:1]}
+    data = DatasetDict({split: Dataset.from_list(part, features=features) for split, part in parts.items()})
+    for split, part in data.items():
+        part.to_parquet(tmp_path / f"set/data/{split}-00000-of-00001.parquet")
+    return tmp_path / "set"
+
+
+def test_hub_stills_of_parquet_files(stills: Path, cache: Path):
+    found = listing("hub", stills)
+    assert splits(found) == {"test/0000000.png": "test", "train/0000000.png": "train"}
+    assert found.columns == {"mood": "string", "age": "int64", "ok": "int64", "original_fps": "float64"}
+    assert labels(found, "train/0000000.png") == {"mood": "glad", "age": 30, "ok": 1, "original_fps": 2.5}
+    file = Path(found.root, "train/0000000.png")
+    assert file.read_bytes() == as_bytes(pattern(1)[0], "png") and cache in file.parents
+    assert "holds no media" in aside(found, "left out")["train/0000001.jpg"] and "columns box" in notes(found)
+    before = file.stat().st_mtime_ns
+    assert listing("hub", stills).root == found.root and file.stat().st_mtime_ns == before, "written once"
+    with pytest.raises(ValueError, match="no column of videos"):
+        listing("hub", stills, "video")
+
+
+def test_hub_video_folder_through_prepare(tmp_path: Path):
+    points = {name: given_clip(tmp_path / "all", f"{name}.mp4", frames=6, seed=n) for n, name in enumerate("abc")}
+    for split, names in {"train": "ab", "test": "c"}.items():
+        (tmp_path / "src" / split).mkdir(parents=True)
+        for name in names:
+            (tmp_path / f"all/{name}.mp4").rename(tmp_path / f"src/{split}/{name}.mp4")
+    assert isinstance(load_dataset(str(tmp_path / "src"))["train"].features["video"], Video)
+    options = {"recipe": "hub", "landmarker": "given", "crop_size": 32}
+    with pytest.raises(ValueError, match="no face could be prepared"):
+        prepare(tmp_path / "src", tmp_path / "bare", **options)
+    assert "no landmarks beside it" in (tmp_path / "bare/report.jsonl").read_text()
+    found = listing("hub", tmp_path / "src")
+    assert splits(found) == {"test/0000000.mp4": "test", "train/0000000.mp4": "train", "train/0000001.mp4": "train"}
+    for source, name in zip(splits(found), "cab", strict=True):
+        np.save(Path(found.root, source).with_suffix(".npy"), points[name])
+    done = prepare(tmp_path / "src", tmp_path / "out", **options)
+    assert done.splits == {"train": 2, "test": 1}
+    assert load_dataset(str(tmp_path / "out"), split="test")[0]["source"] == "test/0000000.mp4"
+
+
+def test_hub_refuses_what_datasets_cannot_open(tmp_path: Path):
+    with pytest.raises(ValueError, match="datasets cannot open"):
+        listing("hub", tmp_path / "nowhere" / "at" / "all")
