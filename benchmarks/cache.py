@@ -4,7 +4,7 @@
 
 PLACE is `host` (memory) or `disk` (a mapped file in FOLDER, deleted afterwards). Prints milliseconds, the median of 20
 with quartiles, and of them the CPU's; the loss is that of 9 views of 32 clips with its gradient. Of a file
-nothing is in memory at first. What would leave less than 20 GB of the disk free is left out, and neighbours are asked
+nothing is in memory at first. What would leave less than 20 GB of the disk free is left out, and neighbors are asked
 of 10 million instances at most.
 """
 
@@ -144,7 +144,7 @@ def measure(place: str, instances: int, width: int, folder: Path) -> None:
     save_and_restore(cache, folder)
     if instances <= MOST_QUERIED:
         queries = cache.lookup(torch.from_numpy(rng.integers(instances, size=16)))
-        once("10 neighbours of 16", lambda: cache.neighbours(queries, 10))
+        once("10 neighbors of 16", lambda: cache.neighbors(queries, 10))
 
 
 def main(folder: str, *cases: str) -> None:

@@ -1,4 +1,4 @@
-"""How steady are the crops? Acceleration of the crop's centre, smooth and fixed crops beside per-frame ones.
+"""How steady are the crops? Acceleration of the crop's center, smooth and fixed crops beside per-frame ones.
 
     python benchmarks/jitter.py FOLDER WEIGHTS [FRAMES]
 

@@ -19,7 +19,7 @@ import av
 import numpy as np
 
 from preface_hf.synthetic import draw_clip
-from preface_hf.video.decoding import encode_video
+from preface_hf.video.encoding import encode_video
 
 
 FPS, SECONDS = 25, 10

@@ -25,7 +25,7 @@ from preface_hf.synthetic import EXPRESSIONS, draw_clip
 from preface_hf.training.arguments import PretrainArguments, load_arguments
 from preface_hf.training.build import build_model
 from preface_hf.training.optimizer import build_optimizer
-from preface_hf.video.decoding import encode_video
+from preface_hf.video.encoding import encode_video
 
 
 SETS = (("default", 224, 100, "vit-b"), ("vit-t", 64, 100, "vit-t"))  # name, crop, frames, size
@@ -69,8 +69,8 @@ def step(name: str, arguments: PretrainArguments) -> None:
     small = views.num_local + len(views.parts)
     shapes = ((views.num_global, views.global_size), (small, views.local_size))
     tubes = [torch.randint(0, 255, (clips, n, views.num_frames, 3, s, s), dtype=torch.uint8) for n, s in shapes]
-    colours = torch.eye(3, 4).expand(clips, views.num_global + small, 3, 4)
-    batch = Batch(torch.arange(clips), *tubes, colours)
+    colors = torch.eye(3, 4).expand(clips, views.num_global + small, 3, 4)
+    batch = Batch(torch.arange(clips), *tubes, colors)
 
     def once() -> None:
         objective(batch, 0).loss.backward()

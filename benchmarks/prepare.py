@@ -23,8 +23,8 @@ import numpy as np
 from datasets import load_dataset
 
 from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.prepare.run import prepare
-from preface_hf.prepare.tasks import one_opencv_thread
 from preface_hf.recipes import folder
 from preface_hf.video.decoding import open_video
 

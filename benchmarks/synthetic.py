@@ -15,7 +15,8 @@ from collections.abc import Callable
 import numpy as np
 
 from preface_hf.synthetic import EXPRESSIONS, draw_clip, draw_fake
-from preface_hf.video.decoding import encode_video, open_video
+from preface_hf.video.decoding import open_video
+from preface_hf.video.encoding import encode_video
 
 
 NUM_FRAMES, ROUNDS = 32, 15

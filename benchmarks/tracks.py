@@ -18,14 +18,14 @@ from PIL import Image, ImageDraw
 from preface_hf.faces.crops import crop_boxes
 from preface_hf.faces.detection import detect_faces
 from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.faces.tracking import Track, segments
-from preface_hf.prepare.tasks import one_opencv_thread
 from preface_hf.recipes import folder
 from preface_hf.video.decoding import open_video
 
 
 SHOWN, HEIGHT, WIDTH, CAPTION, PER_LINE, PER_SHEET = 4, 180, 190, 14, 2, 20
-COLOURS = ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a", "#b070ff")
+COLORS = ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a", "#b070ff")
 
 
 def find_tracks(file: Path, landmarker: OnnxLandmarker, detect_every: int) -> tuple[list[Track], int, float]:
@@ -52,11 +52,11 @@ def draw(frame: np.ndarray, index: int, tracks: list[Track], crops: list[np.ndar
     pen = ImageDraw.Draw(tile)
     for number, (track, boxes) in enumerate(zip(tracks, crops, strict=True)):
         if track.start <= index < track.stop:
-            colour, at = COLOURS[number % len(COLOURS)], index - track.start
-            pen.rectangle([float(value) for value in track.boxes[at] * factor], outline=colour)
+            color, at = COLORS[number % len(COLORS)], index - track.start
+            pen.rectangle([float(value) for value in track.boxes[at] * factor], outline=color)
             pen.rectangle([float(value) for value in boxes[at] * factor], outline="#808080")
             pen.point([tuple(point) for point in (track.landmarks[at] * factor).tolist()], fill="#ffffff")
-            pen.text((float(track.boxes[at][0] * factor) + 2, float(track.boxes[at][1] * factor)), str(number), colour)
+            pen.text((float(track.boxes[at][0] * factor) + 2, float(track.boxes[at][1] * factor)), str(number), color)
     return tile
 
 

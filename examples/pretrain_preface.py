@@ -16,8 +16,7 @@ from preface_hf.data.opening import open_prepared
 from preface_hf.data.streams import PlainClips, ViewStream
 from preface_hf.data.views import ViewConfig
 from preface_hf.data.workers import loader
-from preface_hf.features.probe import probe
-from preface_hf.features.tables import print_probes
+from preface_hf.features.probe import print_probes, probe
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
 from preface_hf.objectives.schedules import cosine, warmup_cosine
@@ -63,7 +62,7 @@ def main(steps: int = 30, batch_size: int = 16) -> None:
             student.prototypes.weight.grad = None
         optimizer.step()
         optimizer.zero_grad()
-        objective.after_step(step)  # teacher, centre, statistics and FaceFeat Cache move on
+        objective.after_step(step)  # teacher, center, statistics and FaceFeat Cache move on
         terms = {name: round(float(value), 3) for name, value in output.logs.items()}
         print(step, f"loss {output.loss.item():.3f}", terms)
 

@@ -38,7 +38,7 @@ class PrefAceConfig(PreTrainedConfig):
         image_size (`int`, defaults to 224): height and width of the training clips in pixels; other sizes divisible by
             `patch_size` are accepted, positions are interpolated.
         patch_size (`int`, defaults to 16): height and width of a patch in pixels.
-        num_channels (`int`, defaults to 3): colour channels.
+        num_channels (`int`, defaults to 3): color channels.
         num_frames (`int`, defaults to 16): frames of the training clips; other counts divisible by `tubelet_size` are
             accepted, positions are interpolated.
         tubelet_size (`int`, defaults to 2): frames of a patch.

@@ -68,7 +68,7 @@ def check_finite(pixels: torch.Tensor) -> None:
     clip, frame = (~pixels.isfinite()).flatten(2).any(dim=2).nonzero()[0].tolist()
     raise ValueError(
         f"pixel_values_videos holds NaN or infinity, first in clip {clip}, frame {frame}: look at that video, "
-        f"and divide by no zero where you normalise."
+        f"and divide by no zero where you normalize."
     )
 
 
@@ -412,7 +412,7 @@ class PrefAceLandmarkDetectionOutput(ModelOutput):
         loss (`torch.FloatTensor` of shape `()`, *optional*, with `labels`):
             Mean absolute error, in widths (x) and heights (y) of the clip.
         landmarks (`torch.FloatTensor` of shape `(batch_size, num_frames, num_landmarks, 2)`):
-            x then y in pixels of the input clip, float32; the centre of the top left pixel is (0, 0).
+            x then y in pixels of the input clip, float32; the center of the top left pixel is (0, 0).
         hidden_states, attentions (`tuple(torch.FloatTensor)`, *optional*): As in [`PrefAceModel`].
     """
 
@@ -443,8 +443,8 @@ class PrefAceLandmarkHead(nn.Module):
         offsets = self.offsets(tokens).float().unflatten(-1, (*per_frame, 2))  # in patches
         x = torch.arange(columns, device=tokens.device).repeat(rows)
         y = torch.arange(rows, device=tokens.device).repeat_interleave(columns)
-        centres = torch.stack([x, y], dim=-1)[:, None, None] + 0.5  # (h*w, 1, 1, 2)
-        points = ((centres + offsets) * weights[..., None]).sum(dim=2)  # (B, t, T/t, points, 2)
+        centers = torch.stack([x, y], dim=-1)[:, None, None] + 0.5  # (h*w, 1, 1, 2)
+        points = ((centers + offsets) * weights[..., None]).sum(dim=2)  # (B, t, T/t, points, 2)
         return points.flatten(1, 2) * config.patch_size - 0.5
 
 

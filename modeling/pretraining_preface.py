@@ -1,4 +1,4 @@
-"""The student of PrefAce pretraining: the backbone with its two heads. Teacher, centre and FaceFeat Cache live in the
+"""The student of PrefAce pretraining: the backbone with its two heads. Teacher, center and FaceFeat Cache live in the
 objective (preface_hf/objectives), never in a checkpoint that is published."""
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class PrefAceProjector(nn.Module):
 class PrefAceForPreTraining(PrefAcePreTrainedModel):
     """The encoder with a projector onto prototypes (self-distillation) and one into the FaceFeat Cache (identity).
 
-    The heads see standardised features: the pooled features of an untrained video transformer are nearly alike, and
+    The heads see standardized features: the pooled features of an untrained video transformer are nearly alike, and
     heads that see them so take thousands of steps more to tell clips apart (not stated by PrefAce, chosen). Mean and
     deviation are running statistics, moved by the objective, so that a clip's output never depends on its batch.
     """
@@ -80,7 +80,7 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
             init.zeros_(module.feature_mean)
             init.ones_(module.feature_std)
 
-    def standardise(self, pooler_output: torch.Tensor) -> torch.Tensor:
+    def standardize(self, pooler_output: torch.Tensor) -> torch.Tensor:
         """Pooled features `(batch_size, hidden_size)` as the heads see them."""
         return ((pooler_output - self.feature_mean) / (self.feature_std + 1e-4)).to(pooler_output.dtype)
 
@@ -96,7 +96,7 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
                 `True` leaves the token out.
         """
         encoded = self.preface(pixel_values_videos, bool_masked_pos, **kwargs)
-        features = self.standardise(encoded.pooler_output)
+        features = self.standardize(encoded.pooler_output)
         prototypes = nn.functional.normalize(self.prototypes.weight, dim=-1)
         return PrefAceForPreTrainingOutput(
             prototype_logits=nn.functional.linear(self.projector(features), prototypes),

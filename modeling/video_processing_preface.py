@@ -37,7 +37,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
     of these returns `pixel_values_videos` of shape `(batch_size, num_frames, 3, height, width)`. The clip is
     `num_frames` frames at every `sampling_rate`-th frame from the middle of the video; a video too short for that is
     sampled evenly, and one of fewer than `num_frames` frames repeats its last frame. The shorter edge is resized
-    (antialiased) to `size`, the middle is cropped, values are scaled to [0, 1] and normalised.
+    (antialiased) to `size`, the middle is cropped, values are scaled to [0, 1] and normalized.
 
     It does not look for faces: give it face crops, or let `preface-hf prepare` / `preface-hf extract` make them.
     """
@@ -102,7 +102,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         return prepared
 
     def convert_to_rgb(self, video: torch.Tensor) -> torch.Tensor:
-        """Grey (1 channel) is repeated, alpha (4th channel) is dropped: `(frames, 3, height, width)`."""
+        """Gray (1 channel) is repeated, alpha (4th channel) is dropped: `(frames, 3, height, width)`."""
         return video.expand(-1, 3, -1, -1) if video.shape[1] == 1 else video[:, :3]
 
     def _preprocess(
@@ -136,7 +136,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
 
 
 def channel_axis(shape, layout: str | None, number: int) -> int:
-    """Which axis of a video holds its 1 (grey), 3 or 4 (alpha) channels: 1 or 3; `layout` as in transformers."""
+    """Which axis of a video holds its 1 (gray), 3 or 4 (alpha) channels: 1 or 3; `layout` as in transformers."""
     found = {axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in (1, 3, 4)}
     axis = {"channels_first": 1, "channels_last": 3}.get(str(getattr(layout, "value", layout)), min(found, default=0))
     if axis not in found:

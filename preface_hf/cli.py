@@ -82,10 +82,10 @@ def curate(
     model: Annotated[str | None, typer.Option(help="checkpoint that makes the features")] = None,
     features: Annotated[Path | None, typer.Option(help="or: features of POOL, by `preface-hf extract`")] = None,
     query: Annotated[str | None, typer.Option(help="faces to retrieve by: prepared set (or features)")] = None,
-    neighbours: Annotated[int, typer.Option(help="rows of POOL that each row of the query brings")] = 32,
+    neighbors: Annotated[int, typer.Option(help="rows of POOL that each row of the query brings")] = 32,
     max_similarity: Annotated[float, typer.Option(help="cosine above which a row is a duplicate; 1: none is")] = 0.95,
     min_coverage: Annotated[float, typer.Option(help="least share of the crop that the landmarks cover")] = 0.1,
-    centre: Annotated[bool, typer.Option(help="take the pool's mean from the features")] = True,
+    center: Annotated[bool, typer.Option(help="take the pool's mean from the features")] = True,
     batch_size: Annotated[int, typer.Option(help="windows per forward pass")] = 8,
     backend: Annotated[str, typer.Option(help="numpy or faiss (exact), faiss-ivf (approximate)")] = "numpy",
 ) -> None:
@@ -96,8 +96,8 @@ def curate(
     from preface_hf.curation.curate import curate
 
     done = curate(
-        pool, out, model=model, features=features, query=query, neighbours=neighbours, max_similarity=max_similarity,
-        min_coverage=min_coverage, centre=centre, batch_size=batch_size, backend=backend,  # type: ignore[arg-type]
+        pool, out, model=model, features=features, query=query, neighbors=neighbors, max_similarity=max_similarity,
+        min_coverage=min_coverage, center=center, batch_size=batch_size, backend=backend,  # type: ignore[arg-type]
     )  # fmt: skip
     rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(done.dropped.items())) or "none"
@@ -195,8 +195,7 @@ def probe(
 
     Example: `preface-hf probe run/final --data prepared/ --label expression --group identity`
     """
-    from preface_hf.features.probe import probe
-    from preface_hf.features.tables import print_probes
+    from preface_hf.features.probe import print_probes, probe
 
     print_probes([probe(model, data, label, split=split, group=group, folds=folds, seed=seed)])
 
@@ -208,7 +207,7 @@ def report(
         list[str] | None, typer.Option(help="the set it was trained on, if it was moved; of several, each in order")
     ] = None,
 ) -> None:
-    """Write RUN/report.html: settings, curves, tubes and nearest neighbours. It shows faces of the data set.
+    """Write RUN/report.html: settings, curves, tubes and nearest neighbors. It shows faces of the data set.
 
     Example: `preface-hf report run/`
     """

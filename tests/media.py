@@ -55,7 +55,7 @@ def remux(source: Path, target: Path, pts: Callable[[int], int] = int, options: 
     return target
 
 
-def face_points(centre: tuple[float, float], height: float) -> np.ndarray:
+def face_points(center: tuple[float, float], height: float) -> np.ndarray:
     """68 points laid out like a face whose brow line is `height` pixels above the chin: float32 `(68, 2)`."""
     angles = np.linspace(np.pi, 0, 17)
     jaw = np.stack([0.5 * np.cos(angles), 0.6 * np.sin(angles) - 0.1], axis=1)
@@ -68,7 +68,7 @@ def face_points(centre: tuple[float, float], height: float) -> np.ndarray:
     lips = np.stack([0.2 * np.cos(around), 0.25 - 0.08 * np.sin(around)], axis=1)
     inner = np.stack([0.14 * np.cos(turn.repeat(2)[:8]), 0.25 - 0.04 * np.sin(turn.repeat(2)[:8])], axis=1)
     parts = [jaw, right_brow, left_brow[::-1], nose, eye + [-0.25, -0.35], eye + [0.25, -0.35], lips, inner]
-    return (np.concatenate(parts) * height + centre).astype(np.float32)
+    return (np.concatenate(parts) * height + center).astype(np.float32)
 
 
 def given_clip(folder: Path, name: str, frames: int = 12, fps: float = 25, seed: int = 0) -> np.ndarray:
@@ -76,7 +76,7 @@ def given_clip(folder: Path, name: str, frames: int = 12, fps: float = 25, seed:
 
     Returns the landmarks, float32 `(frames, 68, 2)`.
     """
-    from preface_hf.video.decoding import encode_video
+    from preface_hf.video.encoding import encode_video
 
     times = np.arange(frames)
     points = np.stack([face_points((100 + seed + 0.7 * t, 90 + 0.3 * t), 70) for t in times])

@@ -59,7 +59,7 @@ class ModelTests:
         assert torch.equal(first, self.output(model, self.clips())), "in one model"
         assert torch.equal(first, self.output(again, self.clips())), "in two of one seed"
 
-    def test_a_clip_does_not_see_its_neighbours(self, model):
+    def test_a_clip_does_not_see_its_neighbors(self, model):
         together, alone = self.output(model, self.clips()), self.output(model, self.clips()[1:2])
         torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-4)
         assert not torch.allclose(together[:1], together[1:2], atol=1e-3), "but clips differ"
@@ -122,7 +122,7 @@ class ModelTests:
         assert list(buffers) == [name for name, _ in model.named_buffers()] != []
         assert all(torch.equal(buffers[name], buffer) for name, buffer in model.named_buffers())
 
-    def test_no_weight_is_left_uninitialised(self, model, tmp_path):
+    def test_no_weight_is_left_uninitialized(self, model, tmp_path):
         """All weights are missing from the checkpoint, and new memory is filled with NaN."""
         model.save_pretrained(tmp_path)
         save_file({"nothing": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"format": "pt"})

@@ -77,7 +77,7 @@ def test_prepare_refuses(capsys, tmp_path):
 def test_a_video_without_a_face(capsys, tmp_path, shared):
     import numpy as np
 
-    from preface_hf.video.decoding import encode_video
+    from preface_hf.video.encoding import encode_video
 
     noise = np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), dtype=np.uint8)
     (tmp_path / "noise.mp4").write_bytes(encode_video(noise, 25))

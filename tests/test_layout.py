@@ -14,6 +14,7 @@ from preface_hf.modeling.configuration_preface import AUTO_MAP
 
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "preface_hf"
 ALLOWED = {"torch", "transformers", "huggingface_hub", "numpy", "decord", "av", *sys.stdlib_module_names}
 
 
@@ -103,3 +104,64 @@ def test_the_full_map_names_real_classes(checkpoint):
     for reference in AUTO_MAP.values():
         file, name = reference.split(".")
         assert f"class {name}" in (checkpoint / f"{file}.py").read_text(encoding="utf-8")
+
+
+# A room imports itself and rooms before it; `data flows one way` is this order.
+ROOMS = (
+    "modeling", "files", "video", "faces", "metrics", "executors", "convert", "adapters", "registration", "synthetic",
+    "data", "recipes", "objectives", "pictures", "prepare", "features", "training", "curation", "tasks", "plan", "hub",
+    "demo", "cli", "__main__",
+)  # fmt: skip
+
+
+def room_of(file: Path) -> str:
+    """The room of a file of the package: its folder, or the file itself."""
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_rooms(file: Path) -> set[str]:
+    """The rooms that a file imports anywhere in it; `import preface_hf` alone is the package's door, not a room."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("preface_hf.")} & set(ROOMS)
+
+
+def test_no_room_imports_a_later_one() -> None:
+    back = [
+        f"{file.relative_to(PACKAGE)} imports {room}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if file.name != "__init__.py" or file.parent != PACKAGE
+        for room in imported_rooms(file)
+        if ROOMS.index(room) > ROOMS.index(room_of(file))
+    ]
+    assert not back, back
+
+
+def test_every_room_is_in_the_order_and_none_is_crowded() -> None:
+    rooms = {room_of(file) for file in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert rooms <= set(ROOMS), f"say where these stand: {rooms - set(ROOMS)}"
+    folders = [folder for folder in PACKAGE.rglob("*") if folder.is_dir() and folder.name != "__pycache__"]
+    assert all(len(list(folder.glob("*.py"))) <= 14 for folder in folders)
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    paths = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" and path.parent.name != "modeling"]
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+    arrows = {name: imported_files(path) & set(files) - {name} for name, path in files.items()}
+    while leaves := [name for name, targets in arrows.items() if not targets]:
+        arrows = {name: targets - set(leaves) for name, targets in arrows.items() if name not in leaves}
+    assert not arrows, f"these import each other: {arrows}"
+
+
+def imported_files(path: Path) -> set[str]:
+    """Dotted names that a file imports, modules and what is in them alike."""
+    nodes = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
+    ]
+    return {str(node.module) for node in nodes} | {
+        f"{node.module}.{alias.name}" for node in nodes for alias in node.names
+    }

@@ -35,9 +35,9 @@ def ridge() -> Any:
     return make_pipeline(StandardScaler(), RidgeCV(ALPHAS, alpha_per_target=True))
 
 
-def nearest(neighbours: int, kind: type = KNeighborsClassifier) -> Any:
-    """Neighbours by cosine of standardised features."""
-    return make_pipeline(StandardScaler(), kind(n_neighbors=neighbours, metric="cosine"))
+def nearest(neighbors: int, kind: type = KNeighborsClassifier) -> Any:
+    """Neighbors by cosine of standardized features."""
+    return make_pipeline(StandardScaler(), kind(n_neighbors=neighbors, metric="cosine"))
 
 
 def expression(features: np.ndarray, columns: Columns, linear: bool) -> float:

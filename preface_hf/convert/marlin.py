@@ -53,7 +53,7 @@ def from_marlin(source: str | Path | Mapping[str, torch.Tensor]) -> PrefAceModel
 
 
 def marlin_processor(config: PrefAceConfig) -> PrefAceVideoProcessor:
-    """MARLIN's pixels: in [0, 1], not normalised; every second frame."""
+    """MARLIN's pixels: in [0, 1], not normalized; every second frame."""
     side = config.image_size
     return PrefAceVideoProcessor(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}, do_normalize=False,

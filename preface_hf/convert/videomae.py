@@ -75,7 +75,7 @@ def load_videomae(src: str | Path) -> VideoMAEModel:
 
 
 def videomae_processor(src: str | Path, config: PrefAceConfig) -> PrefAceVideoProcessor:
-    """A processor that resizes, crops and normalises as the one saved with the checkpoint, else as VideoMAE's default.
+    """A processor that resizes, crops and normalizes as the one saved with the checkpoint, else as VideoMAE's default.
 
     Frames: `config.num_frames` at every 4th of the video (VideoMAE on Kinetics).
     """

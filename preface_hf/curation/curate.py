@@ -13,7 +13,7 @@ import numpy as np
 from rich.progress import track as progress
 
 from preface_hf.curation.feature_files import features_of, read_features
-from preface_hf.curation.neighbours import Backend, check_backend
+from preface_hf.curation.neighbors import Backend, check_backend
 from preface_hf.curation.rules import LOW_COVERAGE, FeatureTable, PoolRow, choose, face_coverage
 from preface_hf.curation.writing import write_curated
 from preface_hf.data.opening import PreparedSet, open_splits, read_rows
@@ -41,10 +41,10 @@ def curate(
     model: str | Path | None = None,
     features: str | Path | None = None,
     query: str | Path | None = None,
-    neighbours: int = 32,
+    neighbors: int = 32,
     max_similarity: float = 0.95,
     min_coverage: float = 0.1,
-    centre: bool = True,
+    center: bool = True,
     batch_size: int = 8,
     backend: Backend = "numpy",
 ) -> CurateSummary:
@@ -57,10 +57,10 @@ def curate(
         features: instead, a parquet file of the pool's features: `preface-hf extract MODEL POOL features.parquet`, or
             of any other encoder in the columns `instance_id` and `feature`.
         query: faces to retrieve by: a prepared set, or with `features` a parquet file like that. Without it all stay.
-        neighbours: how many of the pool's rows each row of the query brings.
+        neighbors: how many of the pool's rows each row of the query brings.
         max_similarity: of two rows whose cosine is above this, in [-1, 1], the first in the pool is kept; 1 keeps all.
         min_coverage: least share of the crop that the landmarks' hull covers, in [0, 1].
-        centre: take the pool's mean from all features before the cosine.
+        center: take the pool's mean from all features before the cosine.
         batch_size: windows a forward pass.
         backend: `numpy` or `faiss`, exact and the same, or `faiss-ivf`, approximate and quick for large pools.
 
@@ -68,7 +68,7 @@ def curate(
     set, an `out` that exists, an encoder that fails, and where nothing would be kept; then nothing is written.
     """
     target = Path(out)
-    _check(target, model, features, neighbours, max_similarity, min_coverage, batch_size)
+    _check(target, model, features, neighbors, max_similarity, min_coverage, batch_size)
     check_backend(backend)
     sets = open_splits(pool)
     encoder = load_encoder(model) if model is not None else None
@@ -83,18 +83,18 @@ def curate(
         widths = f"{values.shape[1]} and {asked.features.shape[1]}"
         raise ValueError(f"features of pool and query are {widths} wide: take both from one encoder.")
     choose(
-        rows, values, asked, neighbours=neighbours, max_similarity=max_similarity, centre=centre, backend=backend
+        rows, values, asked, neighbors=neighbors, max_similarity=max_similarity, center=center, backend=backend
     )  # fmt: skip
     dropped = Counter(row.reason.split(":")[0] for row in rows if row.reason)
     paths = {"pool": pool, "model": model, "features": features, "query": query}
     options: dict[str, Any] = {name: None if path is None else str(path) for name, path in paths.items()}
-    options |= {"neighbours": neighbours, "max_similarity": max_similarity, "min_coverage": min_coverage}
-    options |= {"centre": centre, "backend": backend}
+    options |= {"neighbors": neighbors, "max_similarity": max_similarity, "min_coverage": min_coverage}
+    options |= {"center": center, "backend": backend}
     return CurateSummary(write_curated(target, sets, rows, options), dict(dropped), target / "report.jsonl")
 
 
 def _check(
-    out: Path, model: object, features: object, neighbours: int, similarity: float, coverage: float, batch_size: int
+    out: Path, model: object, features: object, neighbors: int, similarity: float, coverage: float, batch_size: int
 ) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{str(out)!r} exists: choose a new or empty folder.")
@@ -104,8 +104,8 @@ def _check(
         raise ValueError(f"max_similarity {similarity} is no cosine: choose one within [-1, 1], for example 0.95.")
     if not 0 <= coverage <= 1:
         raise ValueError(f"min_coverage {coverage} is no share: choose one within [0, 1], for example 0.1.")
-    if neighbours < 1 or batch_size < 1:
-        raise ValueError(f"neighbours {neighbours} and batch_size {batch_size} must be at least 1.")
+    if neighbors < 1 or batch_size < 1:
+        raise ValueError(f"neighbors {neighbors} and batch_size {batch_size} must be at least 1.")
 
 
 def embed(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from preface_hf.curation.neighbours import Backend, near_duplicates, nearest, unit_rows
+from preface_hf.curation.neighbors import Backend, near_duplicates, nearest, unit_rows
 from preface_hf.faces.landmarks import hull_areas
 
 
@@ -23,7 +23,7 @@ LOW_COVERAGE, NEAR_DUPLICATE, FAR = "low face coverage", "near-duplicate", "far 
 class PoolRow:
     """A row of the pool and what became of it: a line of the report.
 
-    `coverage` is a share of the crop's area. `similarity` is the cosine to `neighbour`: for a near-duplicate the
+    `coverage` is a share of the crop's area. `similarity` is the cosine to `neighbor`: for a near-duplicate the
     instance id, in the pool, of the row that was kept instead; else that of the nearest row of the query, if there
     is one, and if not of the most similar row kept before it. `instance_id` is the id in the curated set, None where
     the row was dropped for `reason`.
@@ -35,7 +35,7 @@ class PoolRow:
     coverage: float | None = None
     reason: str | None = None
     similarity: float | None = None
-    neighbour: int | None = None
+    neighbor: int | None = None
     instance_id: int | None = None
 
     def line(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def face_coverage(landmarks: np.ndarray, height: int, width: int) -> float:
     return float(np.median(hull_areas(inside))) / (height * width)
 
 
-def common_centre(features: np.ndarray) -> np.ndarray | None:
+def common_center(features: np.ndarray) -> np.ndarray | None:
     """The mean `(d,)` of `features` `(n, d)`, float64; None where they differ by no more than rounding does."""
     mean = features.mean(axis=0, dtype=np.float64)
     return mean if np.abs(features - mean).max() > 1e-5 * np.abs(mean).max() else None
@@ -78,39 +78,39 @@ def choose(
     features: np.ndarray,
     query: FeatureTable | None = None,
     *,
-    neighbours: int = 32,
+    neighbors: int = 32,
     max_similarity: float = 0.95,
-    centre: bool = True,
+    center: bool = True,
     backend: Backend = "numpy",
 ) -> None:
     """Write into `rows` of the pool, `features` `(rows, d)`, why each is dropped, after those that have a reason yet.
 
     First, in their order, near-duplicates go: rows whose cosine with one kept before is above `max_similarity`. Then
-    stays what is among the `neighbours` nearest of what is left to at least one row of the query.
+    stays what is among the `neighbors` nearest of what is left to at least one row of the query.
 
     Args:
-        centre: take the pool's mean from all features before the cosine.
-        backend: of the search, see [`preface_hf.curation.neighbours`].
+        center: take the pool's mean from all features before the cosine.
+        backend: of the search, see [`preface_hf.curation.neighbors`].
     """
     asked = [row for row in rows if row.reason is None]
     if not asked:
         return
     left = features[[row.reason is None for row in rows]]
-    mean = common_centre(left) if centre else None
+    mean = common_center(left) if center else None
     units = unit_rows(left, mean)
     dropped, similarities, indices = near_duplicates(units, max_similarity, backend)
     for position in range(1, len(asked)):
         asked[position].similarity = float(similarities[position])
-        asked[position].neighbour = asked[indices[position]].pool_id
+        asked[position].neighbor = asked[indices[position]].pool_id
         asked[position].reason = NEAR_DUPLICATE if dropped[position] else None
     if query is None:
         return
     queries, keys = unit_rows(query.features, mean), units[~dropped]
-    near = np.unique(nearest(queries, keys, neighbours, backend)[1])
+    near = np.unique(nearest(queries, keys, neighbors, backend)[1])
     similarities, indices = nearest(keys, queries, 1, backend)
     for position, row in enumerate(compress(asked, ~dropped)):
         row.similarity = float(similarities[position, 0])
-        row.neighbour = int(query.instance_ids[indices[position, 0]])
+        row.neighbor = int(query.instance_ids[indices[position, 0]])
         row.reason = FAR
     kept = list(compress(asked, ~dropped))
     for position in near:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +16,10 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from preface_hf.curation.rules import PoolRow
 from preface_hf.data.opening import PreparedSet
 from preface_hf.data.shards import ROWS_PER_GROUP, describe_files, write_tables
+from preface_hf.files import building
 
 
 POOL_ID = "pool_id"  # the column that holds a row's instance id in the pool
-
-
-@contextmanager
-def building(out: Path) -> Iterator[Path]:
-    """A folder to write to that becomes `out` when the block ends well, and is gone when it does not."""
-    folder = out.with_name(f".curating-{out.name}")
-    shutil.rmtree(folder, ignore_errors=True)  # of a killed run
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        folder.replace(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_curated(
@@ -73,13 +59,13 @@ def _kept_tables(data: PreparedSet, lines: Iterator[PoolRow], features: Features
 
 
 def _readme(data: Path, features: Features, counts: dict[str, int], pool: str, rows: list[PoolRow]) -> str:
-    """A README that says what was kept, and goes on with the pool's: its licence and consent hold here too."""
+    """A README that says what was kept, and goes on with the pool's: its license and consent hold here too."""
     try:
         local = Path(pool) / "README.md"
         card = DatasetCard.load(local if Path(pool).exists() else pool)
         header, text = card.data, card.text.strip()
     except Exception:  # no README, not a valid one, or no network
-        header, text = DatasetCardData(), "It has no README that could be read: ask its owner for licence and consent."
+        header, text = DatasetCardData(), "It has no README that could be read: ask its owner for license and consent."
     described = describe_files(features, counts, data, header)
     held = ", ".join(f"{kept} in `{split}`" for split, kept in counts.items())
     dropped = Counter(row.reason.split(":")[0] for row in rows if row.reason)

@@ -1,7 +1,7 @@
 """The order of a stream: which row of which row group comes n-th, as a pure function of seed and position.
 
 A unit is a row group of a parquet file, the least that is read at once. Every epoch of a set permutes its units;
-windows of neighbouring units follow each other, and within a window rows come in random order, but any run of them is
+windows of neighboring units follow each other, and within a window rows come in random order, but any run of them is
 spread evenly over the window. So the rows of a global batch, sorted by their place in the window, can be cut into
 equal parts for the training processes: each reads a part of every window, which hardly overlaps with the others'.
 """

@@ -46,13 +46,13 @@ class Batch:
 
     instance_ids: int64 `(batch_size,)`
     global_tubes: uint8 `(batch_size, num_global, T, 3, S, S)`; small_tubes likewise, see [`Views`]
-    colours: float32 `(batch_size, views, 3, 4)`
+    colors: float32 `(batch_size, views, 3, 4)`
     """
 
     instance_ids: torch.Tensor
     global_tubes: torch.Tensor
     small_tubes: torch.Tensor
-    colours: torch.Tensor
+    colors: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -114,7 +114,7 @@ class ViewStream(IterableDataset):
             instance_ids=torch.tensor([int(row["instance_id"]) for _, row in block]),
             global_tubes=torch.stack([view.global_tubes for view in views]),
             small_tubes=torch.stack([view.small_tubes for view in views]),
-            colours=torch.stack([view.colours for view in views]),
+            colors=torch.stack([view.colors for view in views]),
         )
 
 

@@ -1,7 +1,7 @@
 """Views of one clip: global tubes, local tubes that follow a facial region, landmark tubes that follow a part.
 
 PrefAce's "multi-scale, landmark-guided views". A tube is `(frames, 3, size, size)` uint8. Every random number comes
-from the generator that is passed in; geometry and colour are drawn once per tube and held fixed over its frames.
+from the generator that is passed in; geometry and color are drawn once per tube and held fixed over its frames.
 Shapes at line ends: F frames of the video, T of a tube, H, W pixels of the face crop, V views, S pixels of the tube.
 """
 
@@ -19,14 +19,14 @@ from preface_hf.faces.landmarks import (
     face_height,
     flip_landmarks,
     part_boxes,
-    region_centres,
+    region_centers,
     square_boxes,
 )
 
 
 LUMA = np.array([0.299, 0.587, 0.114])
 IDENTITY = np.eye(3)
-GREY_AXIS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # its cross product, as a matrix
+GRAY_AXIS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # its cross product, as a matrix
 
 
 @dataclass
@@ -43,15 +43,15 @@ class ViewConfig:
     num_local: int = 6
     local_size: int = 96  # pixels, of local and landmark tubes
     local_scale: tuple[float, float] = (0.4, 0.9)  # side in face heights
-    local_shift: float = 0.15  # largest distance from the region's centre, in face heights
+    local_shift: float = 0.15  # largest distance from the region's center, in face heights
     parts: tuple[str, ...] = PARTS  # one landmark tube each
     tracking: bool = True  # local and landmark tubes follow the face; else each rests at its mean place over the clip
     flip_probability: float = 0.5
     brightness: float = 0.4  # factor within 1 ± this
     contrast: float = 0.4
     saturation: float = 0.2
-    hue: float = 0.1  # turn of the colour wheel, within ± this
-    grey_probability: float = 0.2
+    hue: float = 0.1  # turn of the color wheel, within ± this
+    gray_probability: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("global_scale", "local_scale", "parts", "global_rates", "local_rates"):
@@ -73,13 +73,13 @@ class Views:
 
     global_tubes: uint8 `(num_global, frames, 3, global_size, global_size)`
     small_tubes: uint8 `(num_local + parts, frames, 3, local_size, local_size)`, the local tubes first
-    colours: float32 `(views, 3, 4)`, the photometric change of each tube (globals first), see [`photometric`]
+    colors: float32 `(views, 3, 4)`, the photometric change of each tube (globals first), see [`photometric`]
     names: what each tube shows, globals first
     """
 
     global_tubes: torch.Tensor
     small_tubes: torch.Tensor
-    colours: torch.Tensor
+    colors: torch.Tensor
     names: list[str] = field(default_factory=list)
 
 
@@ -147,32 +147,32 @@ def global_boxes(frames: np.ndarray, config: ViewConfig, rng: np.random.Generato
     height, width = frames.shape[1:3]
     side = np.sqrt(rng.uniform(*config.global_scale)) * min(height, width)
     half = (side - 1) / 2
-    centre = rng.uniform([half, half], [width - 1 - half, height - 1 - half])
-    return square_boxes(centre[None], side)
+    center = rng.uniform([half, half], [width - 1 - half, height - 1 - half])
+    return square_boxes(center[None], side)
 
 
 def local_boxes(landmarks: np.ndarray, region: str, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
-    """A box `(T, 4)` of random size that follows `region`, a little off its centre."""
+    """A box `(T, 4)` of random size that follows `region`, a little off its center."""
     height = face_height(landmarks)
     side = rng.uniform(*config.local_scale) * height
     shift = rng.uniform(-config.local_shift, config.local_shift, size=2) * height
-    return square_boxes(region_centres(landmarks, region) + shift, side)
+    return square_boxes(region_centers(landmarks, region) + shift, side)
 
 
-def draw_colour(config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
+def draw_color(config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
     """A photometric change as an affine map of RGB in [0, 1], `(3, 4)`: hue, saturation, contrast, brightness."""
     spread = lambda amount: 1 + rng.uniform(-amount, amount)  # noqa: E731
     brightness, contrast = spread(config.brightness), spread(config.contrast)
-    saturation = 0.0 if rng.uniform() < config.grey_probability else spread(config.saturation)
+    saturation = 0.0 if rng.uniform() < config.gray_probability else spread(config.saturation)
     change = saturation * IDENTITY + (1 - saturation) * LUMA  # every row of the second term is the luma
     change = change @ turn_hue(2 * np.pi * rng.uniform(-config.hue, config.hue))
-    offset = np.full((3, 1), 0.5 * (1 - contrast) * brightness)  # contrast turns about mid-grey
+    offset = np.full((3, 1), 0.5 * (1 - contrast) * brightness)  # contrast turns about mid-gray
     return np.concatenate([brightness * contrast * change, offset], axis=1).astype(np.float32)
 
 
 def turn_hue(angle: float) -> np.ndarray:
-    """Rotation `(3, 3)` of RGB about its grey axis, `angle` in radians."""
-    return IDENTITY + np.sin(angle) * GREY_AXIS + (1 - np.cos(angle)) * GREY_AXIS @ GREY_AXIS
+    """Rotation `(3, 3)` of RGB about its gray axis, `angle` in radians."""
+    return IDENTITY + np.sin(angle) * GRAY_AXIS + (1 - np.cos(angle)) * GRAY_AXIS @ GRAY_AXIS
 
 
 def make_views(
@@ -206,18 +206,18 @@ def make_views(
         pixels, points, time = draw()
         small.append(cut_tube(pixels, follow(part_boxes(points, part)), config.local_size, time))
     names = ["global"] * config.num_global + [f"local {region}" for region in regions] + list(config.parts)
-    colours = np.stack([draw_colour(config, rng) for _ in names])
+    colors = np.stack([draw_color(config, rng) for _ in names])
     nothing = torch.empty(0, config.num_frames, 3, config.local_size, config.local_size, dtype=torch.uint8)
-    return Views(torch.stack(large), torch.stack(small) if small else nothing, torch.from_numpy(colours), names)
+    return Views(torch.stack(large), torch.stack(small) if small else nothing, torch.from_numpy(colors), names)
 
 
 def plain_view(frames: np.ndarray, size: int) -> torch.Tensor:
     """The whole clip without augmentation, `(T, 3, size, size)` uint8: what fills the FaceFeat Cache."""
-    centre = np.array([[(frames.shape[2] - 1) / 2, (frames.shape[1] - 1) / 2]])
-    return cut_tube(frames, square_boxes(centre, min(frames.shape[1:3])), size)
+    center = np.array([[(frames.shape[2] - 1) / 2, (frames.shape[1] - 1) / 2]])
+    return cut_tube(frames, square_boxes(center, min(frames.shape[1:3])), size)
 
 
-def photometric(tubes: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
-    """Apply `colours` `(V, 3, 4)` to tubes `(V, T, 3, S, S)` in [0, 1], a tube's frames alike; clamped to [0, 1]."""
-    changed = torch.einsum("vij,vtjhw->vtihw", colours[:, :, :3], tubes) + colours[:, None, :, 3, None, None]
+def photometric(tubes: torch.Tensor, colors: torch.Tensor) -> torch.Tensor:
+    """Apply `colors` `(V, 3, 4)` to tubes `(V, T, 3, S, S)` in [0, 1], a tube's frames alike; clamped to [0, 1]."""
+    changed = torch.einsum("vij,vtjhw->vtihw", colors[:, :, :3], tubes) + colors[:, None, :, 3, None, None]
     return changed.clamp(0, 1)

@@ -10,8 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from preface_hf.features.extract import extract
-from preface_hf.features.probe import probe
-from preface_hf.features.tables import print_probes
+from preface_hf.features.probe import print_probes, probe
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import ClipSpec, write_synthetic
 from preface_hf.training.arguments import CONFIGS, load_arguments

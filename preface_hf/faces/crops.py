@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from preface_hf.faces.landmarks import CHIN, region_centres, square_boxes
+from preface_hf.faces.landmarks import CHIN, region_centers, square_boxes
 from preface_hf.faces.squares import to_square
 from preface_hf.faces.tracking import Track
 
 
 CROPS = ("smooth", "fixed", "per-frame")
-# The crop: side in face extents (the longer side of the landmarks' bounding box), centre raised to take in the hair,
-# room kept about the hair and about the landmarks, and the width in time of the smoothing of its centre.
+# The crop: side in face extents (the longer side of the landmarks' bounding box), center raised to take in the hair,
+# room kept about the hair and about the landmarks, and the width in time of the smoothing of its center.
 CROP_SIDE, CROP_RAISE, HAIR_ROOM, FACE_ROOM, SMOOTH_SECONDS = 2.0, 0.33, 1.1, 1.03, 0.3
 
 
 def crop_boxes(track: Track, fps: float, crop: str = "smooth") -> np.ndarray:
     """Square boxes `(frames, 4)` in pixels of the video that hold the face, hair included.
 
-    `smooth`: one side through the track, the centre smoothed over time, so the crop glides and never jitters.
+    `smooth`: one side through the track, the center smoothed over time, so the crop glides and never jitters.
     `fixed`: one box for the whole track. `per-frame`: each frame by itself, as most published crops are; it jitters.
     """
-    hair = region_centres(track.landmarks, "hair")
+    hair = region_centers(track.landmarks, "hair")
     low, high = track.landmarks.min(axis=1), track.landmarks.max(axis=1)
     extents = (high - low).max(axis=1)
     up = hair - track.landmarks[:, CHIN]
     up /= np.linalg.norm(up, axis=1, keepdims=True) + 1e-6
-    centres = (low + high) / 2 + CROP_RAISE * extents[:, None] * up
+    centers = (low + high) / 2 + CROP_RAISE * extents[:, None] * up
     if crop == "per-frame":
-        return square_boxes(centres, CROP_SIDE * extents)
+        return square_boxes(centers, CROP_SIDE * extents)
     if crop == "fixed":
         middle = (np.minimum(low, hair).min(axis=0) + np.maximum(high, hair).max(axis=0)) / 2
-        centres = np.repeat(middle[None], len(low), axis=0)
+        centers = np.repeat(middle[None], len(low), axis=0)
     else:
-        centres = smooth(centres, SMOOTH_SECONDS * fps)
-    with_hair = np.maximum(centres - np.minimum(low, hair), np.maximum(high, hair) - centres).max(axis=1)
-    face = np.maximum(centres - low, high - centres).max()
+        centers = smooth(centers, SMOOTH_SECONDS * fps)
+    with_hair = np.maximum(centers - np.minimum(low, hair), np.maximum(high, hair) - centers).max(axis=1)
+    face = np.maximum(centers - low, high - centers).max()
     side = max(CROP_SIDE * np.median(extents), 2 * HAIR_ROOM * np.percentile(with_hair, 98), 2 * FACE_ROOM * face)
-    return square_boxes(centres, float(side))
+    return square_boxes(centers, float(side))
 
 
 def smooth(values: np.ndarray, sigma: float) -> np.ndarray:

@@ -10,8 +10,8 @@ from preface_hf.faces.squares import import_cv2
 
 
 # A cut changes the small picture by more than this (mean over pixels and channels, of 255), by several times what the
-# frames before it changed, and its colours by this share (not stated by a paper; chosen on joined and on whole clips).
-MIN_CHANGE, MIN_RATIO, MIN_COLOURS = 15.0, 4.0, 0.2
+# frames before it changed, and its colors by this share (not stated by a paper; chosen on joined and on whole clips).
+MIN_CHANGE, MIN_RATIO, MIN_COLORS = 15.0, 4.0, 0.2
 SIDE, BINS, MEMORY = 32, 6, 12
 
 
@@ -26,14 +26,14 @@ class CutFinder:
         """Whether `frame`, RGB uint8, is the first of a new shot; the first frame of all is not."""
         picture = small_picture(frame)
         codes = (picture.reshape(-1, 3).astype(int) * BINS // 256) @ [BINS * BINS, BINS, 1]
-        colours = np.bincount(codes, minlength=BINS**3) / len(codes)
-        last, self._last = self._last, (picture.astype(np.float32), colours)
+        colors = np.bincount(codes, minlength=BINS**3) / len(codes)
+        last, self._last = self._last, (picture.astype(np.float32), colors)
         if last is None:
             return False
         change = float(np.abs(self._last[0] - last[0]).mean())
         usual = max(1.0, float(np.median(self._changes))) if self._changes else 1.0
-        other_colours = float(np.abs(colours - last[1]).sum() / 2)
-        cut = change > MIN_CHANGE and change > MIN_RATIO * usual and other_colours > MIN_COLOURS
+        other_colors = float(np.abs(colors - last[1]).sum() / 2)
+        cut = change > MIN_CHANGE and change > MIN_RATIO * usual and other_colors > MIN_COLORS
         self._changes.append(usual if cut else change)
         return cut
 

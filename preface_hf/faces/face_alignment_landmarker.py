@@ -73,12 +73,12 @@ class FaceAlignmentLandmarker:
         return np.concatenate([points for _, points, _ in found]).astype(np.float32)
 
     def _place(self, box: np.ndarray) -> tuple[np.ndarray, float]:
-        """Centre in pixels and scale of the crop that the package makes of a box."""
+        """Center in pixels and scale of the crop that the package makes of a box."""
         from face_alignment.utils import CENTER_Y_OFFSET
 
         x0, y0, x1, y1 = (float(value) for value in box[:4])
-        centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2 - CENTER_Y_OFFSET * (y1 - y0)])
-        return centre, (x1 - x0 + y1 - y0) / self._aligner.face_detector.reference_scale
+        center = np.array([(x0 + x1) / 2, (y0 + y1) / 2 - CENTER_Y_OFFSET * (y1 - y0)])
+        return center, (x1 - x0 + y1 - y0) / self._aligner.face_detector.reference_scale
 
     def _heat_maps(self, pixels: np.ndarray) -> np.ndarray:
         """From crops, uint8 `(n, 256, 256, 3)`, to a map for every point, float32 `(n, 68, 64, 64)`."""

@@ -102,8 +102,8 @@ class OnnxLandmarker:
 
     def _points(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
         side = max(box[2] - box[0], box[3] - box[1])
-        centre = (box[:2] + box[2:4]) / 2 + np.array([0, BOX_DOWN * side])
-        square = np.concatenate([centre - BOX_SIZE * side / 2, centre + BOX_SIZE * side / 2])
+        center = (box[:2] + box[2:4]) / 2 + np.array([0, BOX_DOWN * side])
+        square = np.concatenate([center - BOX_SIZE * side / 2, center + BOX_SIZE * side / 2])
         pixels = cut_square(frame, square, NETWORK_SIDE).transpose(2, 0, 1)[None].astype(np.float32) / 255
         self._network.setInput(pixels)
         points = self._network.forward(self._output)
@@ -113,7 +113,7 @@ class OnnxLandmarker:
 def _weights_folder(weights: str | Path | None) -> Path:
     if weights is None:
         raise ValueError(
-            "the onnx landmarker needs weights, and no 68-point network with a stated licence is known to download: "
+            "the onnx landmarker needs weights, and no 68-point network with a stated license is known to download: "
             "pass --weights DIR (or a Hub repo id), or --landmarker face-alignment"
         )
     if Path(weights).is_dir():

@@ -47,7 +47,7 @@ MIRRORED = np.array(
 def flip_landmarks(landmarks: np.ndarray, width: int) -> np.ndarray:
     """Landmarks `(..., 68, 2)` of a picture `width` pixels wide, mirrored: x reflected, left and right swapped.
 
-    Pixel centres are at integers, as in array indexing: column 0 becomes column `width - 1`.
+    Pixel centers are at integers, as in array indexing: column 0 becomes column `width - 1`.
     """
     flipped = landmarks[..., MIRRORED, :].copy()
     flipped[..., 0] = (width - 1) - flipped[..., 0]
@@ -78,8 +78,8 @@ def hull_areas(landmarks: np.ndarray, directions: int = 128) -> np.ndarray:
     return (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1) / 2
 
 
-def region_centres(landmarks: np.ndarray, region: str) -> np.ndarray:
-    """Centre of a region per frame in pixels, `(frames, 2)`.
+def region_centers(landmarks: np.ndarray, region: str) -> np.ndarray:
+    """Center of a region per frame in pixels, `(frames, 2)`.
 
     `hair` has no landmark: it is extrapolated above the brow line, along the line from chin to brows (so it follows
     the roll of the head) by half the face's own height (method not stated, chosen).
@@ -94,12 +94,12 @@ def region_centres(landmarks: np.ndarray, region: str) -> np.ndarray:
 
 
 def part_boxes(landmarks: np.ndarray, part: str) -> np.ndarray:
-    """Boxes `(frames, 4)` of a landmark tube: centred on the part in every frame, one size through the clip."""
+    """Boxes `(frames, 4)` of a landmark tube: centered on the part in every frame, one size through the clip."""
     side = PART_SIDES[part] * face_height(landmarks)
-    return square_boxes(region_centres(landmarks, part), side)
+    return square_boxes(region_centers(landmarks, part), side)
 
 
-def square_boxes(centres: np.ndarray, side: float | np.ndarray) -> np.ndarray:
-    """Boxes `(frames, 4)` of side `side` (pixels; one number, or one a frame) about `centres` `(frames, 2)`."""
+def square_boxes(centers: np.ndarray, side: float | np.ndarray) -> np.ndarray:
+    """Boxes `(frames, 4)` of side `side` (pixels; one number, or one a frame) about `centers` `(frames, 2)`."""
     half = np.asarray(side, dtype=np.float32)[..., None] / 2
-    return np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)
+    return np.concatenate([centers - half, centers + half], axis=1).astype(np.float32)

@@ -35,7 +35,7 @@ def region_boxes(landmarks: np.ndarray, region: str, height: int, width: int) ->
 
 
 def region_map(landmarks: np.ndarray, height: int, width: int, grid: int = 14) -> np.ndarray:
-    """The region at the centre of each cell, uint8 `(frames, grid, grid)`, codes as in `REGIONS`.
+    """The region at the center of each cell, uint8 `(frames, grid, grid)`, codes as in `REGIONS`.
 
     landmarks: float32 `(frames, 68, 2)` in pixels of a picture of `height` x `width`. Where the boxes of
     eyes, nose and mouth meet, the nearer counts; they lie over skin, skin over hair, hair over background.

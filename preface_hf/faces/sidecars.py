@@ -13,7 +13,7 @@ from preface_hf.faces.landmarks import NUM_LANDMARKS
 def read_landmarks(media: Path, num_frames: int) -> np.ndarray:
     """Landmarks stored beside a video or image: float32 `(num_frames, 68, 2)` in its pixels, NaN where no face is.
 
-    `<stem>.npy` holds `(frames, 68, 2)` with pixel centres at integers, counted from 0; `<stem>.pts`, for images, is
+    `<stem>.npy` holds `(frames, 68, 2)` with pixel centers at integers, counted from 0; `<stem>.pts`, for images, is
     an iBUG file (see `read_pts`). Raises `ValueError` where neither exists or the shape is wrong.
     """
     array_file, points_file = media.with_suffix(".npy"), media.with_suffix(".pts")

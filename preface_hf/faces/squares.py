@@ -1,7 +1,9 @@
-"""Cutting squares out of frames, and carrying points there and back. Pixel centres are at integers."""
+"""Cutting squares out of frames, and carrying points there and back. Pixel centers are at integers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,22 @@ def import_cv2() -> Any:
     except ImportError as error:
         raise ValueError("OpenCV is not installed: pip install 'preface-hf[faces]'") from error
     return cv2
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV on one thread: tasks are processes, and share the cores."""
+    try:
+        import cv2
+    except ImportError:  # whoever needs it says so
+        yield
+        return
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def cut_square(frame: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:

@@ -54,7 +54,7 @@ class _OpenTrack:
 def segments(faces: Iterable[FrameFaces], fps: float, max_frames: int, min_iou: float = MIN_IOU) -> Iterator[Segment]:
     """The tracks of a video, `max_frames` frames at a time, so that memory does not grow with its length.
 
-    Faces of neighbouring frames are linked where they overlap most; gaps of up to half a second are bridged; a cut
+    Faces of neighboring frames are linked where they overlap most; gaps of up to half a second are bridged; a cut
     ends all tracks, and so does the end of a segment. A face seen for less than 0.2 seconds is a glimpse.
     """
     linker, start, stop = _Linker(fps, min_iou), 0, 0

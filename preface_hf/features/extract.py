@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 
 from preface_hf.executors import check_executor, run_tasks
 from preface_hf.faces.landmarkers import Landmarker, load_landmarker
+from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.features.encoders import Encoder, load_encoder
 from preface_hf.features.sources import Corpus, Described, open_corpus, row_schema, units
-from preface_hf.prepare.tasks import one_opencv_thread, replacing
+from preface_hf.files import replacing
 
 
 FILES_PER_TASK = 16

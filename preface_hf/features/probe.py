@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from preface_hf.features.encoders import Encode, load_encoder, pixel_encoder, random_encoder
-from preface_hf.features.labelled import labelled_rows, usable_folds
+from preface_hf.features.labeled import labeled_rows, usable_folds
 
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def probe(
     Raises `ValueError` for an unknown column or split, or if there are fewer than two classes of two groups each.
     """
     encoder = load_encoder(model)
-    rows = labelled_rows(data, label, split=split, group=group or "source")
+    rows = labeled_rows(data, label, split=split, group=group or "source")
     folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group)
     encoders: dict[str, Encode] = {"pixels": pixel_encoder, "random encoder": random_encoder(encoder, seed)}
     encoders = {**(encoders if baselines else {}), "pretrained encoder": encoder}
@@ -95,7 +97,7 @@ def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: in
 
 
 def classifiers() -> dict[str, ClassifierMixin]:
-    """The probes by name, on standardised features: 5 nearest neighbours by cosine, logistic regression."""
+    """The probes by name, on standardized features: 5 nearest neighbors by cosine, logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
@@ -127,3 +129,20 @@ def cross_validate(
             ]
             results[name] = float(np.mean(accuracies)), float(np.std(accuracies))
     return results
+
+
+def print_probes(results: list[ProbeResult]) -> None:
+    """One row per encoder and classifier, one column per label: accuracy in percent, mean ± spread over the folds."""
+    table = Table(title="probe accuracy, % (mean ± standard deviation over folds)")
+    table.add_column("encoder")
+    table.add_column("probe")
+    for result in results:
+        table.add_column(
+            f"{result.label}\n{result.num_classes} classes, {result.num_rows} clips\nfolds by {result.group}",
+            justify="right",
+        )
+    for row in zip(*(result.scores for result in results), strict=True):
+        cells = [f"{100 * score.mean:.1f} ± {100 * score.spread:.1f}" for score in row]
+        table.add_row(row[0].encoder, row[0].classifier, *cells)
+    table.add_row("chance", "", *[f"{100 * result.chance:.1f}" for result in results])
+    Console(width=110).print(table)

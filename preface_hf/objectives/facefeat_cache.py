@@ -78,13 +78,13 @@ class FaceFeatCache(nn.Module):
         return self.entries[ids].to(device)
 
     def write(self, instance_ids: torch.Tensor, vectors: torch.Tensor) -> None:
-        """Set the entries of ids `(n,)`, each once, to `vectors` `(n, size)`, normalised."""
+        """Set the entries of ids `(n,)`, each once, to `vectors` `(n, size)`, normalized."""
         stored = normalize(vectors, dim=-1).to(self.entries.dtype)
         self.entries[instance_ids.to(self.entries.device)] = stored.to(self.entries.device)
 
     @torch.no_grad()
     def fill(self, instance_ids: torch.Tensor, features: torch.Tensor) -> None:
-        """Set the entries of `instance_ids` `(batch,)`, each once, to `features` `(batch, size)`, normalised."""
+        """Set the entries of `instance_ids` `(batch,)`, each once, to `features` `(batch, size)`, normalized."""
         self.check(instance_ids)
         self.write(instance_ids, features.float())
 
@@ -113,7 +113,7 @@ class FaceFeatCache(nn.Module):
 
     @torch.no_grad()
     def update(self, instance_ids: torch.Tensor, features: torch.Tensor) -> None:
-        """M_i <- normalise(momentum * M_i + (1 - momentum) * feature), one row after the other.
+        """M_i <- normalize(momentum * M_i + (1 - momentum) * feature), one row after the other.
 
         Args:
             instance_ids: `(batch,)`. An instance that occurs twice is updated twice, in this order.
@@ -127,7 +127,7 @@ class FaceFeatCache(nn.Module):
             self.write(ids, self.momentum * old + (1 - self.momentum) * new)
 
     @torch.no_grad()
-    def neighbours(self, vectors: torch.Tensor, k: int, block: int = 65_536) -> tuple[torch.Tensor, torch.Tensor]:
+    def neighbors(self, vectors: torch.Tensor, k: int, block: int = 65_536) -> tuple[torch.Tensor, torch.Tensor]:
         """The `k` entries most similar to `vectors` `(n, size)`, see [`nearest_entries`]."""
         return nearest_entries(self.entries, vectors, k, block, self.mapped.expect if self.mapped else None)
 
@@ -146,7 +146,7 @@ def nearest_entries(
     similarity is the cosine, up to the rounding of the stored entry (below 0.01 in bfloat16).
     """
     if k < 1:
-        raise ValueError(f"k={k} neighbours cannot be found: ask for 1 or more.")
+        raise ValueError(f"k={k} neighbors cannot be found: ask for 1 or more.")
     queries = normalize(vectors.float(), dim=-1)
     best = queries.new_empty(len(queries), 0)
     ids = torch.empty(len(queries), 0, dtype=torch.long, device=queries.device)

@@ -11,9 +11,9 @@ import torch
 from torch.nn.functional import log_softmax, normalize
 
 
-def teacher_distribution(logits: torch.Tensor, centre: torch.Tensor, temperature: float) -> torch.Tensor:
-    """softmax((logits - centre) / temperature) over the last axis, float32, without gradient (DINO's centring)."""
-    return ((logits.detach().float() - centre) / temperature).softmax(dim=-1)
+def teacher_distribution(logits: torch.Tensor, center: torch.Tensor, temperature: float) -> torch.Tensor:
+    """softmax((logits - center) / temperature) over the last axis, float32, without gradient (DINO's centering)."""
+    return ((logits.detach().float() - center) / temperature).softmax(dim=-1)
 
 
 def sinkhorn_distribution(
@@ -24,7 +24,7 @@ def sinkhorn_distribution(
 ) -> torch.Tensor:
     """exp(logits / temperature), scaled by Sinkhorn and Knopp's steps until every prototype is used about as much.
 
-    Not stated by PrefAce, an alternative to centring (SwAV, DINOv2): all teacher views are scaled together, as in
+    Not stated by PrefAce, an alternative to centering (SwAV, DINOv2): all teacher views are scaled together, as in
     DINOv2. Each step divides by the sum over all views and clips, then by the sum over prototypes, here as logarithms.
 
     Args:
@@ -105,7 +105,7 @@ def instance_loss(
 
 
 def koleo_loss(features: torch.Tensor) -> torch.Tensor:
-    """KoLeo: -log of the distance of each clip's unit vector to its nearest neighbour, which spreads the clips.
+    """KoLeo: -log of the distance of each clip's unit vector to its nearest neighbor, which spreads the clips.
 
     Not stated by PrefAce, an option (Sablayrolles et al. 2019; DINOv2: on the features before the head, view by view,
     so that the views of one clip are not pushed apart, among the clips of one process).
@@ -114,7 +114,7 @@ def koleo_loss(features: torch.Tensor) -> torch.Tensor:
         features: `(views, batch, hidden_size)`.
 
     Returns:
-        `(views,)`: the mean over the batch; 0 for a single clip, which has no neighbour.
+        `(views,)`: the mean over the batch; 0 for a single clip, which has no neighbor.
     """
     if features.shape[1] < 2:
         return features.new_zeros(len(features))

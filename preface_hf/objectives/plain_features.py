@@ -22,18 +22,18 @@ def start(
 ) -> None:
     """On clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): fill the FaceFeat Cache by the teacher (PrefAce);
     and before that, unless they are there already (`statistics` false), set the statistics that the heads are
-    standardised by, from the first 16,384 clips."""
+    standardized by, from the first 16,384 clips."""
     teacher = objective.teacher.model
     for ids, features in plain_features(objective, clips):
         if statistics:
             for model in (teacher, objective.heads):
                 move_statistics(model, features, 1.0)
-        facefeat = teacher.facefeat_projector(teacher.standardise(features)).float()
+        facefeat = teacher.facefeat_projector(teacher.standardize(features)).float()
         if statistics:
-            objective.facefeat_centre.copy_(facefeat.mean(dim=0))
+            objective.facefeat_center.copy_(facefeat.mean(dim=0))
         if not objective.config.instance_weight:
             return
-        objective.cache.fill(ids, facefeat - objective.facefeat_centre)
+        objective.cache.fill(ids, facefeat - objective.facefeat_center)
         statistics = False
 
 
@@ -42,7 +42,7 @@ def plain_features(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Ids `(n,)` and the teacher's pooled features `(n, D)` of the clips of all processes, some at a time; every
     process has as many batches, of as many clips."""
-    device = objective.centre.device
+    device = objective.center.device
     processes = len(objective.gather(torch.zeros(1, device=device)))
     rows: list[tuple[torch.Tensor, torch.Tensor]] = []
     for ids, tubes in clips:

@@ -68,8 +68,8 @@ class PrefAceObjective:
         self.teacher = Teacher(student)
         device = next(student.parameters()).device
         self.pixel_mean, self.pixel_std = (torch.tensor(values, device=device)[:, None, None] for values in pixels)
-        self.centre = torch.zeros(student.config.num_prototypes, device=device)  # (K,)
-        self.facefeat_centre = torch.zeros(student.config.facefeat_size, device=device)  # (d,)
+        self.center = torch.zeros(student.config.num_prototypes, device=device)  # (K,)
+        self.facefeat_center = torch.zeros(student.config.facefeat_size, device=device)  # (d,)
         self.cache = FaceFeatCache(
             num_instances,
             student.config.facefeat_size,
@@ -80,11 +80,11 @@ class PrefAceObjective:
         self.watching = True  # whether the coming steps are logged: what only the log needs is left out of others
         self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
 
-    def pixel_values(self, tubes: torch.Tensor, colours: torch.Tensor | None = None) -> torch.Tensor:
+    def pixel_values(self, tubes: torch.Tensor, colors: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 tubes `(V, T, 3, S, S)` as the model's input, after the photometric change `(V, 3, 4)`."""
         values = tubes.float() / 255
-        if colours is not None:
-            values = photometric(values, colours)
+        if colors is not None:
+            values = photometric(values, colors)
         return (values - self.pixel_mean) / self.pixel_std
 
     def __call__(self, batch: Batch, step: int) -> ObjectiveOutput:
@@ -138,8 +138,8 @@ class PrefAceObjective:
     def view_pixels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Global and small tubes of all clips as rows, clip by clip: `(B*G, T, 3, S, S)`, `(B*(V-G), T, 3, s, s)`."""
         num_global = batch.global_tubes.shape[1]
-        large = self.pixel_values(batch.global_tubes.flatten(0, 1), batch.colours[:, :num_global].flatten(0, 1))
-        small = self.pixel_values(batch.small_tubes.flatten(0, 1), batch.colours[:, num_global:].flatten(0, 1))
+        large = self.pixel_values(batch.global_tubes.flatten(0, 1), batch.colors[:, :num_global].flatten(0, 1))
+        small = self.pixel_values(batch.small_tubes.flatten(0, 1), batch.colors[:, num_global:].flatten(0, 1))
         return large, small
 
     @torch.no_grad()
@@ -160,7 +160,7 @@ class PrefAceObjective:
         )
         if self.config.targets == "sinkhorn":
             return sinkhorn_distribution(logits, temperature, self.gather), means
-        return teacher_distribution(logits, self.centre, temperature), means
+        return teacher_distribution(logits, self.center, temperature), means
 
     def student_views(
         self, large: torch.Tensor, small: torch.Tensor, clips: int
@@ -195,7 +195,7 @@ class PrefAceObjective:
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Teacher, centre and cache move on, alike on every process."""
+        """Teacher, center and cache move on, alike on every process."""
         momentum = cosine(step, self.max_steps, self.config.teacher_momentum, 1.0)
         self.teacher.follow(self.student, momentum)
         seen = {
@@ -204,10 +204,10 @@ class PrefAceObjective:
         }
         self.pending.clear()
         if self.config.instance_weight:
-            self.cache.update(seen["ids"], seen["facefeat"] - self.facefeat_centre)
-        pace = 1 - self.config.centre_momentum
-        self.centre.lerp_(seen["logits"].mean(dim=0), pace)
-        self.facefeat_centre.lerp_(seen["facefeat"].mean(dim=0), pace)
+            self.cache.update(seen["ids"], seen["facefeat"] - self.facefeat_center)
+        pace = 1 - self.config.center_momentum
+        self.center.lerp_(seen["logits"].mean(dim=0), pace)
+        self.facefeat_center.lerp_(seen["facefeat"].mean(dim=0), pace)
         for model, features in ((self.teacher.model, seen["teacher"]), (self.heads, seen["student"])):
             move_statistics(model, features, pace)
 
@@ -224,18 +224,18 @@ class PrefAceObjective:
         return [weight for weight in self.student.parameters() if weight.requires_grad]
 
     def state_dict(self) -> dict[str, Any]:
-        """Teacher, centres and FaceFeat Cache (but for the file of one on disk)."""
+        """Teacher, centers and FaceFeat Cache (but for the file of one on disk)."""
         return {
             "teacher": self.teacher.state_dict(),
-            "centre": self.centre,
-            "facefeat_centre": self.facefeat_centre,
+            "center": self.center,
+            "facefeat_center": self.facefeat_center,
             "cache": self.cache.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`; without its `cache`, teacher and centres only."""
+        """Go on from `state_dict()`; without its `cache`, teacher and centers only."""
         self.teacher.load_state_dict(state["teacher"])
-        self.centre.copy_(state["centre"])
-        self.facefeat_centre.copy_(state["facefeat_centre"])
+        self.center.copy_(state["center"])
+        self.facefeat_center.copy_(state["facefeat_center"])
         if "cache" in state:
             self.cache.load_state_dict(state["cache"])

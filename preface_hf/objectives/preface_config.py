@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-TARGETS = ("centring", "sinkhorn")
+TARGETS = ("centering", "sinkhorn")
 CACHE_DEVICES = ("accelerator", "host", "disk")
 
 
@@ -19,12 +19,12 @@ class PrefAceObjectiveConfig:
     landmark_weight: float = 1.0
     instance_weight: float = 1.0  # of L_ID; 0 leaves the FaceFeat Cache out
     koleo_weight: float = 0.0  # of KoLeo on the student's pooled global tubes, summed over them (DINOv2: 0.1)
-    targets: str = "centring"  # what keeps the teacher from collapse: centring or sinkhorn
+    targets: str = "centering"  # what keeps the teacher from collapse: centering or sinkhorn
     student_temperature: float = 0.1
     teacher_temperature: float = 0.07
     teacher_temperature_start: float = 0.04
     teacher_temperature_warmup: float = 0.3  # share of the run in which it rises
-    centre_momentum: float = 0.9
+    center_momentum: float = 0.9
     teacher_momentum: float = 0.996  # rises to 1 along a cosine
     instance_temperature: float = 0.07
     cache_momentum: float = 0.5

@@ -32,11 +32,11 @@ NOTES = {
     "feature_std": "of unit features: 1/√width where they point all ways, 0 where all point one way",
     "effective_rank": "RankMe of the student's features: 1 after a collapse",
     "used_prototypes": "prototypes that are some target's highest, in a global batch",
-    "probe_knn": "accuracy of 5 nearest neighbours on the labelled set",
+    "probe_knn": "accuracy of 5 nearest neighbors on the labeled set",
     "grad_norm": "before clipping",
     "seconds": "per optimizer step",
 }
-COLOURS = ("#1f6fb4", "#c4512d", "#3b8a57")
+COLORS = ("#1f6fb4", "#c4512d", "#3b8a57")
 
 
 @dataclass
@@ -89,10 +89,10 @@ def draw(series: dict[str, list[tuple[float, float]]], mark: tuple[str, float] |
 
     figure = Figure(figsize=(3.3, 2.0), dpi=170)
     axes = figure.add_axes((0.15, 0.19, 0.82, 0.77))
-    for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
+    for color, (name, points) in zip(COLORS, series.items(), strict=False):
         style: dict[str, Any] = {"linestyle": "--"} if name.endswith("chance") else {}
         style["marker"] = "." if len(points) < 20 else None
-        axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=name, **style)
+        axes.plot(*zip(*points, strict=True), color=color, linewidth=1.2, label=name, **style)
     if mark:
         axes.axhline(mark[1], color="#777777", linewidth=1, linestyle="--", label=mark[0])
     if mark or len(series) > 1:

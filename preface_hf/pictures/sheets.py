@@ -14,7 +14,7 @@ from preface_hf.faces.landmarks import PARTS, part_boxes
 from preface_hf.video.decoding import open_video
 
 
-PART_COLOURS = dict(zip(PARTS, ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a"), strict=True))
+PART_COLORS = dict(zip(PARTS, ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a"), strict=True))
 SHEET_TRACKS, SHEET_FRAMES, TILE = 12, 4, 192
 TRACKS_PER_LINE, LEGEND_HEIGHT, CAPTION_HEIGHT = 2, 24, 16
 
@@ -55,7 +55,7 @@ def draw_face(picture: np.ndarray, landmarks: np.ndarray, boxes: dict[str, np.nd
     draw = ImageDraw.Draw(tile)
     factor = TILE / picture.shape[1]
     for part, box in boxes.items():
-        draw.rectangle([float(value) for value in (box + 0.5) * factor], outline=PART_COLOURS[part])
+        draw.rectangle([float(value) for value in (box + 0.5) * factor], outline=PART_COLORS[part])
     for x, y in (landmarks + 0.5) * factor:
         draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill="#ffffff", outline="#202020")
     return tile
@@ -65,9 +65,9 @@ def tube_strips(views: Views, frames: int = 8) -> list[tuple[str, Image.Image]]:
     """The tubes of a clip as a model sees them, photometric change included: for each its name, and a strip of
     `frames` squares (or all there are) spread evenly over its time."""
     strips = []
-    for name, tube, colour in zip(views.names, [*views.global_tubes, *views.small_tubes], views.colours, strict=True):
+    for name, tube, color in zip(views.names, [*views.global_tubes, *views.small_tubes], views.colors, strict=True):
         shown = np.linspace(0, len(tube) - 1, min(frames, len(tube))).round().astype(int)
-        seen = photometric(tube[None, shown].float() / 255, colour[None])[0]  # (frames, 3, S, S)
+        seen = photometric(tube[None, shown].float() / 255, color[None])[0]  # (frames, 3, S, S)
         strip = (seen * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2)  # (S, frames * S, 3)
         strips.append((name, Image.fromarray(strip.numpy())))
     return strips
@@ -76,8 +76,8 @@ def tube_strips(views: Views, frames: int = 8) -> list[tuple[str, Image.Image]]:
 def _draw_legend(sheet: Image.Image) -> None:
     draw = ImageDraw.Draw(sheet)
     left = 4
-    for part, colour in PART_COLOURS.items():
-        draw.rectangle((left, 6, left + 12, 18), fill=colour)
+    for part, color in PART_COLORS.items():
+        draw.rectangle((left, 6, left + 12, 18), fill=color)
         draw.text((left + 18, 6), part.replace("_", " "), fill="black")
         left += 110
 

@@ -59,8 +59,8 @@ def loss_flops(arguments: PretrainArguments, instances: int) -> int:
     return 4 * tubes * (entries * model.facefeat_size + views.num_global * model.num_prototypes)
 
 
-def colour_flops(views: ViewConfig) -> int:
-    """18 for every pixel of every tube: its colours times a 3 x 3 matrix."""
+def color_flops(views: ViewConfig) -> int:
+    """18 for every pixel of every tube: its colors times a 3 x 3 matrix."""
     pixels = views.num_global * views.global_size**2 + num_small(views) * views.local_size**2
     return 18 * views.num_frames * pixels
 
@@ -78,7 +78,7 @@ def clip_flops(arguments: PretrainArguments, instances: int) -> dict[str, int]:
         "student, heads": (few + many) * (3 * head_flops(model) - unused),
         "teacher": few * teacher_flops(model, large),
         "losses and cache": loss_flops(arguments, instances),
-        "colours": colour_flops(views),
+        "colors": color_flops(views),
     }
     if arguments.gradient_checkpointing:
         parts["recomputing"] = few * recomputed_flops(model, large) + many * recomputed_flops(model, small)

@@ -64,7 +64,7 @@ def pixel_bytes(arguments: PretrainArguments) -> int:
 
 def head_bytes(arguments: PretrainArguments, instances: int) -> int:
     """Kept by heads and losses: four inner widths of each projector and V K log-probabilities a clip, its G K targets,
-    V (n + 1) comparisons; the entries compared with, and the normalised prototypes of both forward passes."""
+    V (n + 1) comparisons; the entries compared with, and the normalized prototypes of both forward passes."""
     model, views, objective = arguments.model_config(), arguments.view_config(), arguments.objective_config()
     size = 4 if arguments.mixed_precision == "no" else 2
     tubes = views.num_global + num_small(views)

@@ -30,11 +30,11 @@ and not checked by a person. What was left out, and why, is in `report.jsonl`.
 
 {numbers(folder)}
 
-## Consent and licence
+## Consent and license
 
 To be filled in by the owner, here and in the field `license` above: where the recordings come from, under which
-licence, whether the people shown agreed to this use, and what the set must not be used for. Crops, landmarks and
-features of faces are personal data, and biometric data where they serve to recognise someone: in many places (GDPR
+license, whether the people shown agreed to this use, and what the set must not be used for. Crops, landmarks and
+features of faces are personal data, and biometric data where they serve to recognize someone: in many places (GDPR
 article 9, Illinois BIPA) that needs explicit consent. This file claims nothing about anyone's rights.
 """
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from preface_hf.data.shards import TRACK_FEATURES
-from preface_hf.prepare.tasks import replacing
+from preface_hf.files import replacing
 from preface_hf.recipes import RECIPES, Item, Listing
 
 

@@ -19,14 +19,15 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from preface_hf.data.shards import TRACK_FEATURES, group_end, prepared_features, write_tables
+from preface_hf.files import replacing, writing
 from preface_hf.prepare.card import readme
 from preface_hf.prepare.folder import README_FILE, REPORT_FILE, SPLITS_LINE, WORK_FOLDER
-from preface_hf.prepare.tasks import PrepareFiles, replacing, writing
+from preface_hf.prepare.tasks import PrepareFiles
 from preface_hf.recipes import Item, Listing, split_hash
 
 
 @dataclass
-class Labelled:
+class Labeled:
     """What a recipe says of a file: its split and its labels."""
 
     split: str
@@ -35,7 +36,7 @@ class Labelled:
 
 def write_set(out: Path, listing: Listing, step: PrepareFiles, tasks: int, options: dict[str, Any]) -> None:
     """From the tasks' files to the finished set; README.md comes last and says that it is finished."""
-    about = {item.source: Labelled(_split(item, options), item.labels) for item in listing.items}
+    about = {item.source: Labeled(_split(item, options), item.labels) for item in listing.items}
     features = prepared_features(listing.columns)
     folder = out / WORK_FOLDER / "data"
     shutil.rmtree(folder, ignore_errors=True)
@@ -49,7 +50,7 @@ def write_set(out: Path, listing: Listing, step: PrepareFiles, tasks: int, optio
     shutil.rmtree(out / "data", ignore_errors=True)
     folder.rename(out / "data")
     text = readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
-    splits = Listing([Item(source, labelled.split) for source, labelled in about.items()], {}, [])
+    splits = Listing([Item(source, labeled.split) for source, labeled in about.items()], {}, [])
     text += f"\n{SPLITS_LINE}{split_hash(splits)}\n"
     with replacing(out / README_FILE) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -62,7 +63,7 @@ def _split(item: Item, options: dict[str, Any]) -> str:
     return "test" if int.from_bytes(digest[:8], "big") / 2**64 < options["test_fraction"] else "train"
 
 
-def join_rows(files: list[Path], folder: Path, about: dict[str, Labelled], features: Features) -> dict[str, int]:
+def join_rows(files: list[Path], folder: Path, about: dict[str, Labeled], features: Features) -> dict[str, int]:
     """Write the rows of `files` as shards into `folder`, `train` first; returns the rows of each split.
 
     `about` says which split and labels a source has. `instance_id` counts from 0 through all splits. A few row groups
@@ -80,7 +81,7 @@ def _sources(file: Path) -> list[str]:
     return pq.read_table(file, columns=["source"])["source"].to_pylist()
 
 
-def _regrouped(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:
+def _regrouped(files: list[Path], split: str, about: dict[str, Labeled]) -> Iterator[pa.Table]:
     """The rows of a split in full groups (`prepared.group_end`), the last of what is left."""
     waiting = TRACK_FEATURES.arrow_schema.empty_table()
     for table in _rows_of(files, split, about):
@@ -96,7 +97,7 @@ def _video_sizes(table: pa.Table) -> list[int]:
     return pc.binary_length(pc.struct_field(table["video"], "bytes")).to_pylist()
 
 
-def _rows_of(files: list[Path], split: str, about: dict[str, Labelled]) -> Iterator[pa.Table]:
+def _rows_of(files: list[Path], split: str, about: dict[str, Labeled]) -> Iterator[pa.Table]:
     for file in files:
         with pq.ParquetFile(file) as reader:
             for group in range(reader.num_row_groups):
@@ -107,7 +108,7 @@ def _rows_of(files: list[Path], split: str, about: dict[str, Labelled]) -> Itera
 
 
 def _numbered(
-    tables: Iterator[pa.Table], about: dict[str, Labelled], features: Features, first_id: int
+    tables: Iterator[pa.Table], about: dict[str, Labeled], features: Features, first_id: int
 ) -> Iterator[pa.Table]:
     """The tables with instance ids and labels, in the columns of `features`."""
     for table in tables:

@@ -8,6 +8,7 @@ from typing import Any
 
 from preface_hf.executors import check_executor, run_tasks
 from preface_hf.faces.landmarkers import load_landmarker
+from preface_hf.files import replacing
 from preface_hf.prepare.folder import (
     ITEMS_FILE,
     REPORT_FILE,
@@ -19,7 +20,7 @@ from preface_hf.prepare.folder import (
     tidy,
 )
 from preface_hf.prepare.join import write_set
-from preface_hf.prepare.tasks import PrepareFiles, replacing
+from preface_hf.prepare.tasks import PrepareFiles
 from preface_hf.prepare.tracks import TrackOptions
 from preface_hf.recipes import RECIPES, Listing, media_root
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -14,6 +12,8 @@ from typing import Any
 
 from preface_hf.data import shards
 from preface_hf.faces.landmarkers import Landmarker, load_landmarker
+from preface_hf.faces.squares import one_opencv_thread
+from preface_hf.files import replacing
 from preface_hf.prepare.tracks import FileReport, TrackOptions, file_rows
 
 
@@ -77,40 +77,3 @@ class PrepareFiles:
 def _landmarker(name: str, weights: str | None) -> Landmarker | None:
     """The landmarker of this process: its networks are loaded once for all tasks."""
     return load_landmarker(name, weights)
-
-
-@contextmanager
-def one_opencv_thread() -> Iterator[None]:
-    """Keep OpenCV on one thread: tasks are processes, and share the cores."""
-    try:
-        import cv2
-    except ImportError:  # whoever needs it says so
-        yield
-        return
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A path to write to, put in the place of `file` in one step when the block ends well, else deleted."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with writing(file):
-            yield temporary
-            os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(place: Path) -> Iterator[None]:
-    """Say what could not be written, and what to do, where the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(f"cannot write {place} ({error.strerror or error}): make room and run the same again") from error

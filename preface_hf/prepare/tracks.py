@@ -18,7 +18,8 @@ from preface_hf.faces.quality import sharpness, track_quality, visibility
 from preface_hf.faces.sidecars import read_landmarks
 from preface_hf.faces.squares import cut_square
 from preface_hf.faces.tracking import MIN_IOU, MIN_SECONDS, Segment, Track, segments
-from preface_hf.video.decoding import Video, VideoEncoder, frame_size, open_video
+from preface_hf.video.decoding import Video, frame_size, open_video
+from preface_hf.video.encoding import VideoEncoder
 
 
 @dataclass(frozen=True)

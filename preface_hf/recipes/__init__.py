@@ -13,14 +13,12 @@ from preface_hf.recipes.attribute_sets import celeba, lfw, lfwa
 from preface_hf.recipes.base import MEDIA, Item, Label, Listing, media_root, split_hash, subject_split
 from preface_hf.recipes.csv_table import table
 from preface_hf.recipes.deepfake_sets import dfdc, faceforensics
-from preface_hf.recipes.expression_sets import ck_plus, fer2013
-from preface_hf.recipes.expression_stills import affectnet, raf_db
+from preface_hf.recipes.expression_sets import affectnet, ck_plus, fer2013, raf_db
 from preface_hf.recipes.folder import METADATA, SIDECARS, folder
 from preface_hf.recipes.hub import hub
 from preface_hf.recipes.landmark_sets import three_hundred_w, wflw
-from preface_hf.recipes.mosei import cmu_mosei
 from preface_hf.recipes.speech_sets import grid, lrs2
-from preface_hf.recipes.video_sets import celebv_hq, voxceleb2, youtube_faces
+from preface_hf.recipes.video_sets import celebv_hq, cmu_mosei, voxceleb2, youtube_faces
 
 
 RECIPES: dict[str, Callable[[Path, str], Listing]] = {

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preface_hf.recipes.base import Item, Label, Listing, expect, gather, join, note, refuse, split_by, strings
-from preface_hf.recipes.mosei import h5py_of
-from preface_hf.recipes.reading import find, read_lines
+from preface_hf.recipes.reading import find, h5py_of, read_lines
 
 
 CELEBA_SPLITS = {"0": "train", "1": "validation", "2": "test"}

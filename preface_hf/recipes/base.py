@@ -119,14 +119,14 @@ def join(names: Iterable[str], table: Iterable[Item], columns: dict[str, str], w
 
     Raises `ValueError` where there is no media file at all.
     """
-    labelled = {item.source: item for item in table}
+    labeled = {item.source: item for item in table}
     present = sorted(set(names))
     if not present:
-        raise ValueError(f"{where} names {len(labelled)} media and none of them is there: put them beside it")
-    rows = [aside(name, "left out", f"named in {where} but not found") for name in sorted(set(labelled) - {*present})]
-    if unnamed := len({*present} - set(labelled)):
+        raise ValueError(f"{where} names {len(labeled)} media and none of them is there: put them beside it")
+    rows = [aside(name, "left out", f"named in {where} but not found") for name in sorted(set(labeled) - {*present})]
+    if unnamed := len({*present} - set(labeled)):
         rows.append(note(f"{unnamed} media are not named in {where}: their labels are empty"))
-    items = [labelled.get(name) or Item(name) for name in present]
+    items = [labeled.get(name) or Item(name) for name in present]
     for item in items:
         item.labels = {name: item.labels.get(name) for name in columns}
     return Listing(items, columns, rows)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import math
 from pathlib import Path
+from typing import Any
 
 from preface_hf.recipes.base import Label
 
@@ -50,6 +52,16 @@ def parse(value: str, kind: str) -> Label:
     if value == "":
         return None
     return {"string": str, "int64": int, "float64": float}[kind](value)
+
+
+def h5py_of(recipe: str) -> Any:
+    """The optional module h5py; ValueError with the remedy where it is not installed."""
+    try:
+        return importlib.import_module("h5py")
+    except ImportError as error:
+        raise ValueError(
+            f"recipe {recipe!r} reads an HDF5 file with h5py, which is not installed: pip install h5py"
+        ) from error
 
 
 def _is_int(value: str) -> bool:

@@ -30,7 +30,7 @@ _WORDS = (
 def lrs2(src: Path, media: str = "auto") -> Listing:
     """LRS2-BBC: https://www.robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html (an agreement with BBC; research only).
 
-    Layout: `main/<programme>/<clip>.mp4` with `<clip>.txt`, `pretrain/...` alike, and the lists `pretrain.txt`,
+    Layout: `main/<program>/<clip>.mp4` with `<clip>.txt`, `pretrain/...` alike, and the lists `pretrain.txt`,
     `train.txt`, `val.txt`, `test.txt`, in the folder or in its `mvlrs_v1`. Labels: transcript, confidence (the number
     of the line `Conf:`). Split: the owners' lists; `pretrain` is a split of its own.
     """
@@ -40,7 +40,7 @@ def lrs2(src: Path, media: str = "auto") -> Listing:
     lists = {split: file for split, file in lists.items() if file.is_file()}
     clips = {name for name in names if re.search(r"(^|/)(main|pretrain)/[^/]+/[^/]+\.mp4$", name)}
     if not lists or not clips:
-        raise refuse(src, "lrs2", "train.txt, val.txt, test.txt, pretrain.txt and main/<programme>/<clip>.mp4")
+        raise refuse(src, "lrs2", "train.txt, val.txt, test.txt, pretrain.txt and main/<program>/<clip>.mp4")
     items = []
     for split, file in lists.items():
         part = "pretrain" if split == "pretrain" else "main"

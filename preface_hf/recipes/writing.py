@@ -12,7 +12,7 @@ from PIL import Image
 from rich.progress import track
 
 from preface_hf.recipes.base import Item, aside, note
-from preface_hf.video.decoding import encode_video
+from preface_hf.video.encoding import encode_video
 
 
 def cache_folder(recipe: str, key: Iterable[str]) -> Path:
@@ -29,7 +29,7 @@ def write_media(
     folder: Path, pairs: Iterable[tuple[Item, Callable[[], bytes]]], total: int
 ) -> tuple[list[Item], list[dict[str, str]]]:
     """Write each item's bytes below `folder` unless it is there; what cannot be read goes to the report."""
-    from preface_hf.prepare.tasks import replacing
+    from preface_hf.files import replacing
 
     kept, rows = (
         [],

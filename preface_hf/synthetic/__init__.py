@@ -8,10 +8,9 @@ On request a clip speaks, knows which part of the face each pixel shows, or is a
 """
 
 from preface_hf.synthetic.clip import SyntheticClip, draw_clip
-from preface_hf.synthetic.expressions import EXPRESSIONS
 from preface_hf.synthetic.fakes import Blend, draw_fake
 from preface_hf.synthetic.parsing import PARSING_CLASSES, flip_parsing
-from preface_hf.synthetic.shape import MEAN_FACE, identity_shape
+from preface_hf.synthetic.shape import EXPRESSIONS, MEAN_FACE, identity_shape
 from preface_hf.synthetic.sound import SAMPLE_RATE, energy_envelope
 from preface_hf.synthetic.writing import ClipSpec, read_parsing, write_synthetic
 

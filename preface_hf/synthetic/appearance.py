@@ -1,4 +1,4 @@
-"""What a person looks like beside the shape of the face: colours, hair, beard, marks and glasses."""
+"""What a person looks like beside the shape of the face: colors, hair, beard, marks and glasses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _SKINS = [(255, 224, 200), (244, 205, 172), (229, 184, 143), (205, 152, 108)]
 _SKINS += [(172, 118, 78), (132, 86, 56), (92, 58, 40)]
@@ -25,36 +25,36 @@ _PALETTES = (_SKINS, _HAIRS, _IRISES, _LIPS, _CLOTHES)
 
 
 @lru_cache(maxsize=4096)
-def mix(first: Colour, second: Colour, amount: float) -> Colour:
-    """A colour between two, `amount` (0 to 1) of the way to the second."""
+def mix(first: Color, second: Color, amount: float) -> Color:
+    """A color between two, `amount` (0 to 1) of the way to the second."""
     red, green, blue = (round(a + (b - a) * amount) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
-def dark(colour: Colour, amount: float) -> Colour:
-    """A colour darkened, 0 not at all to 1 (near black)."""
-    return mix(colour, (24, 10, 8), amount)
+def dark(color: Color, amount: float) -> Color:
+    """A color darkened, 0 not at all to 1 (near black)."""
+    return mix(color, (24, 10, 8), amount)
 
 
-def light(colour: Colour, amount: float) -> Colour:
-    """A colour lightened, 0 not at all to 1 (near white)."""
-    return mix(colour, (255, 246, 236), amount)
+def light(color: Color, amount: float) -> Color:
+    """A color lightened, 0 not at all to 1 (near white)."""
+    return mix(color, (255, 246, 236), amount)
 
 
 @dataclass(frozen=True)
 class Appearance:
     """What a person looks like beside the shape of the face: traits from small palettes, so that people share them."""
 
-    skin: Colour
-    hair: Colour
-    iris: Colour
-    lips: Colour
-    clothes: Colour
+    skin: Color
+    hair: Color
+    iris: Color
+    lips: Color
+    clothes: Color
     style: str
     beard: str
     marks: str
     brow: float
-    rims: Colour | None
+    rims: Color | None
 
 
 def appearance(identity: int) -> Appearance:
@@ -70,7 +70,7 @@ def appearance(identity: int) -> Appearance:
 class Person:
     """Somebody to draw. identity: who. rest: their face at rest, `(68, 3)` in face units.
 
-    look: their `Appearance`. skin: its colour, with their own tan. wide: width of the head beside the mean face's.
+    look: their `Appearance`. skin: its color, with their own tan. wide: width of the head beside the mean face's.
     freckles `(9, 3)`: places of one side in face units; strands `(13,)`: how uneven the hair's ends are.
     """
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from preface_hf.synthetic.appearance import Colour
+from preface_hf.synthetic.appearance import Color
 from preface_hf.synthetic.camera import Camera
 from preface_hf.synthetic.parsing import shrink
 
@@ -66,22 +66,22 @@ def _half_hull(ordered: list[list[float]]) -> list[list[float]]:
 class Brush:
     """Draws shapes given in face units on a canvas of twice the picture's size, and their outline on a mask.
 
-    background: the canvas to draw on a copy of. camera: from face units to pixels of the picture. labelled: keep a
+    background: the canvas to draw on a copy of. camera: from face units to pixels of the picture. labeled: keep a
     parsing map of the same shapes: a shape with a label covers what was there, one without leaves it.
     """
 
-    def __init__(self, background: Image.Image, camera: Camera, labelled: bool = False) -> None:
+    def __init__(self, background: Image.Image, camera: Camera, labeled: bool = False) -> None:
         self.canvas, self.mask = background.copy(), Image.new("L", background.size)
-        self.labels = Image.new("L", background.size) if labelled else None
-        self._colour, self._cover = ImageDraw.Draw(self.canvas), ImageDraw.Draw(self.mask)
+        self.labels = Image.new("L", background.size) if labeled else None
+        self._color, self._cover = ImageDraw.Draw(self.canvas), ImageDraw.Draw(self.mask)
         self._label = ImageDraw.Draw(self.labels) if self.labels else None
         self.camera = Camera(2 * camera.matrix, 2 * camera.offset + 0.5)
         self.scale = float(np.sqrt((self.camera.matrix**2).sum() / 2))
 
-    def fill(self, points: np.ndarray, colour: Colour, lit: bool = False, label: int | None = None) -> None:
+    def fill(self, points: np.ndarray, color: Color, lit: bool = False, label: int | None = None) -> None:
         """Fill the polygon of points `(n, 3)` in face units or `(n, 2)` in canvas pixels; lit: light falls on it."""
         flat = self._flat(points)
-        self._colour.polygon(flat, fill=colour)
+        self._color.polygon(flat, fill=color)
         if lit:
             self._cover.polygon(flat, fill=255)
         if self._label and label is not None:
@@ -92,28 +92,28 @@ class Brush:
         if self._label:
             self._label.polygon(self._flat(points), fill=label)
 
-    def line(self, points: np.ndarray, colour: Colour, width: float) -> None:
+    def line(self, points: np.ndarray, color: Color, width: float) -> None:
         """Draw a line through points `(n, 3)`, `width` face units wide."""
         flat = self._flat(points)
-        self._colour.line(flat, fill=colour, width=max(1, round(width * self.scale)), joint="curve")
+        self._color.line(flat, fill=color, width=max(1, round(width * self.scale)), joint="curve")
 
-    def dots(self, centres: np.ndarray, radius: float, colour: Colour, flat: float = 1.0) -> None:
+    def dots(self, centers: np.ndarray, radius: float, color: Color, flat: float = 1.0) -> None:
         """Draw a dot about each point `(n, 3)`, `flat` times as high as wide; radius in face units."""
         wide, high = radius * self.scale, radius * flat * self.scale
-        for x, y in self.camera(centres).tolist():
-            self._colour.ellipse((x - wide, y - high, x + wide, y + high), fill=colour)
+        for x, y in self.camera(centers).tolist():
+            self._color.ellipse((x - wide, y - high, x + wide, y + high), fill=color)
 
-    def ball(self, centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    def ball(self, center: np.ndarray, radii: np.ndarray) -> np.ndarray:
         """Outline `(32, 2)` in canvas pixels of an ellipsoid in face units."""
         across = self.camera.matrix * radii
         (a, b), (_, c) = (across @ across.T).tolist()
         high = b / a**0.5  # the lower row of the Cholesky factor
-        return self.camera(centre) + CIRCLE @ np.array([[a**0.5, high], [0, (c - high * high) ** 0.5]])
+        return self.camera(center) + CIRCLE @ np.array([[a**0.5, high], [0, (c - high * high) ** 0.5]])
 
     def parsing(self) -> np.ndarray:
         """The parsing map at the picture's size, uint8 `(size, size)`; ValueError for a brush without labels."""
         if self.labels is None:
-            raise ValueError("this brush keeps no labels: make it with labelled=True")
+            raise ValueError("this brush keeps no labels: make it with labeled=True")
         return shrink(np.asarray(self.labels))
 
     def _flat(self, points: np.ndarray) -> list[float]:

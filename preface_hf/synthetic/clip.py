@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from preface_hf.synthetic.camera import Camera, draw_cameras
-from preface_hf.synthetic.expressions import EXPRESSIONS
 from preface_hf.synthetic.motion import Performance
 from preface_hf.synthetic.painter import Painter
-from preface_hf.synthetic.shape import identity_shape, mouth_opening
+from preface_hf.synthetic.shape import EXPRESSIONS, identity_shape, mouth_opening
 from preface_hf.synthetic.sound import SAMPLE_RATE, speak
 
 

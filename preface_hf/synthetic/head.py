@@ -11,7 +11,7 @@ from preface_hf.synthetic.brush import Brush, between, both_sides, curve, hull
 from preface_hf.synthetic.parsing import BACKGROUND, HAIR, SKIN
 
 
-_SKULL_CENTRE, _SKULL_RADII = np.array([0, -0.35, -0.2]), np.array([0.76, 0.8, 0.78])
+_SKULL_CENTER, _SKULL_RADII = np.array([0, -0.35, -0.2]), np.array([0.76, 0.8, 0.78])
 _LOCK = np.array([[0.6, -0.8, -0.1], [0.8, -0.3, 0.0], [0.86, 0.7, 0.0], [0.74, 0.9, 0.1], [0.7, -0.2, 0.22]])
 _TAIL = np.array([[0.78, 0.3, -0.1], [0.9, 0.9, -0.25], [0.72, 1.35, -0.2]])
 # Half of the shoulders' outline, and the neck's, in face units from the neck, flat.
@@ -44,8 +44,8 @@ def draw_behind(brush: Brush, person: Person, points: np.ndarray) -> None:
 def draw_head(brush: Brush, person: Person, points: np.ndarray) -> None:
     """Skull, ears and the face's skin, whose lower edge is the jaw of the landmarks."""
     bald, grown = person.look.style == "bald", _GROWN.get(person.look.style, 1.09)
-    colour, label = (person.skin, SKIN) if bald else (person.look.hair, HAIR)
-    brush.fill(_skull(brush, person, grown), colour, lit=True, label=label)
+    color, label = (person.skin, SKIN) if bald else (person.look.hair, HAIR)
+    brush.fill(_skull(brush, person, grown), color, lit=True, label=label)
     if "long" not in person.look.style:
         _draw_ears(brush, person)
     outline = np.concatenate([curve(points[:17], 3), points[17:27], _upper_face(person.wide)])
@@ -57,7 +57,7 @@ def draw_head(brush: Brush, person: Person, points: np.ndarray) -> None:
 
 
 def _skull(brush: Brush, person: Person, grown: float) -> np.ndarray:
-    return brush.ball(_SKULL_CENTRE, _SKULL_RADII * [person.wide, 1, 1] * grown)
+    return brush.ball(_SKULL_CENTER, _SKULL_RADII * [person.wide, 1, 1] * grown)
 
 
 @lru_cache(maxsize=64)
@@ -70,8 +70,8 @@ def _upper_face(wide: float) -> np.ndarray:
 def _on_skull(wide: float, x: np.ndarray, y: np.ndarray, grown: float = 1.0) -> np.ndarray:
     """Points `(n, 3)` on the front of the skull at x and y, all in face units; grown: times the skull's size."""
     place = np.stack([x * wide, y, np.zeros_like(x)], axis=1)
-    around = (place - _SKULL_CENTRE)[:, :2] / (_SKULL_RADII[:2] * [wide, 1] * grown)
-    place[:, 2] = _SKULL_CENTRE[2] + _SKULL_RADII[2] * grown * np.sqrt((1 - (around**2).sum(axis=1)).clip(0))
+    around = (place - _SKULL_CENTER)[:, :2] / (_SKULL_RADII[:2] * [wide, 1] * grown)
+    place[:, 2] = _SKULL_CENTER[2] + _SKULL_RADII[2] * grown * np.sqrt((1 - (around**2).sum(axis=1)).clip(0))
     return place
 
 

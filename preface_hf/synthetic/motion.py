@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preface_hf.synthetic.expressions import MOVES, full_expression
+from preface_hf.synthetic.shape import MOVES, full_expression
 
 
 _UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]

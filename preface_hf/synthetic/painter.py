@@ -27,17 +27,17 @@ class Painter:
 
     def paint(self, points: np.ndarray, camera: Camera, gaze: np.ndarray) -> np.ndarray:
         """One frame, uint8 `(size, size, 3)`: points `(68, 3)` in face units, gaze `(2,)` moves the irises in them."""
-        return self._develop(self._draw(points, camera, gaze, labelled=False))
+        return self._develop(self._draw(points, camera, gaze, labeled=False))
 
     def paint_with_parsing(
         self, points: np.ndarray, camera: Camera, gaze: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The frame that `paint` gives, and its parsing map, uint8 `(size, size)` (see `PARSING_CLASSES`)."""
-        brush = self._draw(points, camera, gaze, labelled=True)
+        brush = self._draw(points, camera, gaze, labeled=True)
         return self._develop(brush), brush.parsing()
 
-    def _draw(self, points: np.ndarray, camera: Camera, gaze: np.ndarray, labelled: bool) -> Brush:
-        brush, person = Brush(self.background, camera, labelled), self.person
+    def _draw(self, points: np.ndarray, camera: Camera, gaze: np.ndarray, labeled: bool) -> Brush:
+        brush, person = Brush(self.background, camera, labeled), self.person
         head.draw_behind(brush, person, points)
         head.draw_head(brush, person, points)
         parts.draw_beard(brush, person, points)
@@ -50,7 +50,7 @@ class Painter:
         return brush
 
     def _develop(self, brush: Brush) -> np.ndarray:
-        """The picture at its own size, with light on the person, colour cast, blur and noise."""
+        """The picture at its own size, with light on the person, color cast, blur and noise."""
         picture = brush.canvas.reduce(2).filter(ImageFilter.BoxBlur(self.blur))
         frame = np.asarray(picture, dtype=np.float32).reshape(self.size, -1)  # rows of 3 x size: faster by far
         frame = frame * np.repeat(self._gain(brush), 3, axis=1)
@@ -60,10 +60,10 @@ class Painter:
         return frame.clip(0, 255, out=frame).astype(np.uint8).reshape(self.size, self.size, 3)
 
     def _gain(self, brush: Brush) -> np.ndarray:
-        """How bright each pixel is beside its own colour, float32 `(size, size)`: a lit ball where the person is."""
+        """How bright each pixel is beside its own color, float32 `(size, size)`: a lit ball where the person is."""
         cover = np.asarray(brush.mask.reduce(2), dtype=np.float32) / 255
-        centre, radius = brush.camera(np.array([0, 0, 0.1])) / 2, brush.scale / 2 * 1.25
-        x, y = ((np.arange(self.size, dtype=np.float32) - middle) / radius for middle in centre)
+        center, radius = brush.camera(np.array([0, 0, 0.1])) / 2, brush.scale / 2 * 1.25
+        x, y = ((np.arange(self.size, dtype=np.float32) - middle) / radius for middle in center)
         x, y = x[None].clip(-1, 1), y[:, None].clip(-1, 1)
         facing = np.sqrt((1 - x * x - y * y).clip(0))
         lit = self.light[0] * x + self.light[1] * y + self.light[2] * facing
@@ -75,7 +75,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _muted(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Random colours, uint8 `(*shape, 3)`, half way to grey."""
+    """Random colors, uint8 `(*shape, 3)`, half way to gray."""
     return (0.5 * rng.uniform(10, 245, (*shape, 1)) + 0.5 * rng.uniform(10, 245, (*shape, 3))).astype(np.uint8)
 
 

@@ -36,10 +36,10 @@ def draw_beard(brush: Brush, person: Person, points: np.ndarray) -> None:
 
 def _draw_full_beard(brush: Brush, person: Person, points: np.ndarray, top: np.ndarray) -> None:
     hair = person.look.hair
-    colour = hair if person.look.beard == "beard" else mix(person.skin, hair, 0.25)
-    brush.fill(between(curve(top), curve(points[2:15], 2)), colour, label=SKIN)
+    color = hair if person.look.beard == "beard" else mix(person.skin, hair, 0.25)
+    brush.fill(between(curve(top), curve(points[2:15], 2)), color, label=SKIN)
     for jaw, side in ((points[[2, 4]], -1), (points[[14, 12]], 1)):
-        brush.fill(np.vstack([jaw, CHEEKS[3] * [side * person.wide, 1, 1]]), colour, label=SKIN)
+        brush.fill(np.vstack([jaw, CHEEKS[3] * [side * person.wide, 1, 1]]), color, label=SKIN)
 
 
 def draw_nose(brush: Brush, person: Person, points: np.ndarray, light_from_right: bool) -> None:
@@ -61,7 +61,7 @@ def draw_nose(brush: Brush, person: Person, points: np.ndarray, light_from_right
 def _nose_outline(brush: Brush, points: np.ndarray, wings: np.ndarray) -> np.ndarray:
     """The convex hull `(n, 2)` in canvas pixels of all that is drawn of a nose."""
     balls = [(wings[0], 0.06), (wings[1], 0.06), ((points[30] + points[33]) / 2, 0.085), (points[30], 0.045)]
-    round_parts = [brush.camera(centre) + CIRCLE[::3] * radius * brush.scale for centre, radius in balls]
+    round_parts = [brush.camera(center) + CIRCLE[::3] * radius * brush.scale for center, radius in balls]
     bridge = brush.camera(points[27:31])
     ridge = [bridge + [side * 0.025 * brush.scale, 0] for side in (-1, 1)]
     return hull(np.concatenate([*round_parts, *ridge, brush.camera(points[31:36])]))
@@ -94,24 +94,24 @@ def draw_eyes(brush: Brush, person: Person, points: np.ndarray, gaze: np.ndarray
         brush.line(above, dark(person.skin, 0.85), 0.028)
 
 
-def _draw_iris(brush: Brush, person: Person, above: np.ndarray, below: np.ndarray, centre: np.ndarray) -> None:
+def _draw_iris(brush: Brush, person: Person, above: np.ndarray, below: np.ndarray, center: np.ndarray) -> None:
     """Iris, pupil and their glint, cut off by the lids."""
-    discs = centre + _DISCS
+    discs = center + _DISCS
     lids = [np.interp(discs[..., 0], lid[:, 0], lid[:, 1]) for lid in (above, below)]
     discs[..., 1] = np.minimum(np.maximum(discs[..., 1], lids[0]), lids[1])
     iris = person.look.iris
-    for disc, colour in zip(discs, (dark(iris, 0.35), iris, (14, 12, 12)), strict=True):
-        brush.fill(disc, colour)
+    for disc, color in zip(discs, (dark(iris, 0.35), iris, (14, 12, 12)), strict=True):
+        brush.fill(disc, color)
     if below[7, 1] - above[7, 1] > 0.06:
-        brush.dots(centre[None] + [0.024, -0.024, 0], 0.016, (250, 250, 250))
+        brush.dots(center[None] + [0.024, -0.024, 0], 0.016, (250, 250, 250))
 
 
 def draw_brows(brush: Brush, person: Person, points: np.ndarray) -> None:
     """Both brows."""
-    colour = mix(dark(person.look.hair, 0.3), person.skin, 0.1)
+    color = mix(dark(person.look.hair, 0.3), person.skin, 0.1)
     taper = np.array([0.3, 0.75, 1, 1, 0.8])[:, None] * [0, person.look.brow, 0]
     for brow in (points[17:22], points[26:21:-1]):
-        brush.fill(between(curve(brow - taper), curve(brow + taper)), colour)
+        brush.fill(between(curve(brow - taper), curve(brow + taper)), color)
 
 
 def draw_glasses(brush: Brush, person: Person) -> None:
@@ -119,12 +119,12 @@ def draw_glasses(brush: Brush, person: Person) -> None:
     rims = person.look.rims
     if rims is None:
         return
-    centres = [person.rest[36:42].mean(axis=0), person.rest[42:48].mean(axis=0)]
-    for centre, side in zip(centres, (-1, 1), strict=True):
-        centre = centre + [0, 0.02, 0.1]
-        ring = centre + np.column_stack([CIRCLE * [0.205, 0.17], np.zeros(32)])
+    centers = [person.rest[36:42].mean(axis=0), person.rest[42:48].mean(axis=0)]
+    for center, side in zip(centers, (-1, 1), strict=True):
+        center = center + [0, 0.02, 0.1]
+        ring = center + np.column_stack([CIRCLE * [0.205, 0.17], np.zeros(32)])
         brush.line(np.concatenate([ring, ring[:2]]), rims, 0.028)
-        temple = np.array([centre + [side * 0.205, 0, 0], [side * 0.76 * person.wide, -0.16, 0]])
+        temple = np.array([center + [side * 0.205, 0, 0], [side * 0.76 * person.wide, -0.16, 0]])
         brush.line(temple, rims, 0.028)
-    bridge = np.array([centres[0] + [0.2, 0, 0.1], [0, -0.22, 0.66], centres[1] + [-0.2, 0, 0.1]])
+    bridge = np.array([centers[0] + [0.2, 0, 0.1], [0, -0.22, 0.66], centers[1] + [-0.2, 0, 0.1]])
     brush.line(curve(bridge), rims, 0.028)

@@ -80,8 +80,8 @@ def _tract(who: Voice, opening: np.ndarray, pucker: np.ndarray, pitch: np.ndarra
     formants = np.tile(_FORMANTS, (len(opening), 1))
     formants[:, 0] += 330 * opening
     formants[:, 1] -= 700 * pucker
-    centres, widths = who.tract * formants[:, :, None], who.timbre * _BANDWIDTHS[None, :, None]
-    resonances = centres**2 / np.hypot(frequencies**2 - centres**2, frequencies * widths)
+    centers, widths = who.tract * formants[:, :, None], who.timbre * _BANDWIDTHS[None, :, None]
+    resonances = centers**2 / np.hypot(frequencies**2 - centers**2, frequencies * widths)
     gains = resonances.prod(axis=1) * frequencies / 1000  # lips radiate high frequencies better
     source = 1 / (1 + (frequencies / (2 * pitch[:, None])) ** 2)
     gains /= np.sqrt(((gains * source) ** 2).sum(axis=1, keepdims=True) / (source**2).sum(axis=1, keepdims=True))

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 
 from preface_hf.synthetic.clip import SyntheticClip, draw_clip
 from preface_hf.synthetic.fakes import draw_fake
-from preface_hf.synthetic.muxing import add_sound
-from preface_hf.video.decoding import encode_video
+from preface_hf.video.encoding import encode_video
+
+
+def add_sound(video: bytes, audio: np.ndarray, sample_rate: int) -> bytes:
+    """The mp4 with a mono AAC stream of audio, float32 `(samples,)` from -1 to 1, beginning with the first frame.
+
+    The encoded picture is copied packet by packet: it is the same with and without sound. The same arguments give the
+    same bytes. Raises ValueError for audio of another shape or without a sample.
+    """
+    if audio.ndim != 1 or not len(audio):
+        raise ValueError(f"the audio has shape {audio.shape}: pass mono, float32 (samples,)")
+    out = io.BytesIO()
+    with av.open(io.BytesIO(video), "r") as source, av.open(out, "w", format="mp4") as container:
+        pictures = container.add_stream_from_template(source.streams.video[0])
+        stream = container.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=64_000)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = pictures
+                container.mux(packet)
+        frame = av.AudioFrame.from_ndarray(audio[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
+        container.mux([*stream.encode(frame), *stream.encode()])
+    return out.getvalue()
 
 
 _COLUMNS = ["file_name", "split", "identity", "expression"]

@@ -18,6 +18,12 @@ from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
 
 METHODS = ("preface",)
 TRACKERS = ("tensorboard", "trackio")
+# What releases before 0.2 called it, by section: read, never written.
+OLD_KEYS = {
+    "views": {"grey_probability": "gray_probability"},
+    "objective": {"centre_momentum": "center_momentum"},
+}
+OLD_VALUES = {"objective": {"targets": {"centring": "centering"}}}
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -132,6 +138,18 @@ class PretrainArguments:
 MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type"}
 
 
+def with_new_names(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a YAML file with the names of today, whatever release wrote it."""
+    renamed = dict(values)
+    for section, names in OLD_KEYS.items():
+        if isinstance(values.get(section), dict):
+            renamed[section] = {names.get(key, key): value for key, value in values[section].items()}
+            for key, words in OLD_VALUES.get(section, {}).items():
+                value = renamed[section].get(key)
+                renamed[section] |= {key: words[value]} if isinstance(value, str) and value in words else {}
+    return renamed
+
+
 def check_keys(values: dict[str, Any], known: list[str], where: str) -> None:
     """Raises `ValueError` for the first unknown key, with the nearest known one."""
     for key in values:
@@ -202,5 +220,6 @@ def load_arguments(file: str | Path | None, flags: dict[str, Any]) -> PretrainAr
             raise ValueError(f"cannot read the config {str(file)!r}: {' '.join(str(error).split())}.") from error
         if not isinstance(values, dict):
             raise ValueError(f"the config {str(file)!r} is no mapping: write lines of `key: value`.")
+    values = with_new_names(values)
     where = str(file) if file else "the flags"
     return build(PretrainArguments, {**values, **{k: v for k, v in flags.items() if v is not None}}, where)

@@ -96,7 +96,7 @@ def check_alike(source: PrefAceConfig, config: PrefAceConfig) -> None:
 def build_processor(
     arguments: PretrainArguments, model: PrefAceForPreTraining, init_from: str | None
 ) -> PrefAceVideoProcessor:
-    """The processor saved with the model: clips of the size and speed of the run's, normalised as the checkpoint that
+    """The processor saved with the model: clips of the size and speed of the run's, normalized as the checkpoint that
     it started from was."""
     size = model.config.image_size
     processor = PrefAceVideoProcessor(
@@ -119,7 +119,7 @@ def build_objective(
     num_instances: int,
     accelerator: Accelerator,
 ) -> PrefAceObjective:
-    """The objective of the arguments for `num_instances` rows, on pixels normalised as by `processor`."""
+    """The objective of the arguments for `num_instances` rows, on pixels normalized as by `processor`."""
     plain = ([0.0] * 3, [1.0] * 3)
     objective = PrefAceObjective(
         model,
@@ -153,7 +153,7 @@ def save_beside(objective: PrefAceObjective, accelerator: Accelerator) -> None:
 
 
 def continue_objective(objective: PrefAceObjective, init_from: str, accelerator: Accelerator) -> int:
-    """Take teacher, centres and FaceFeat Cache over from `init_from`, if it is a checkpoint of a run on no more
+    """Take teacher, centers and FaceFeat Cache over from `init_from`, if it is a checkpoint of a run on no more
     instances than there are here; says in one line whether it was, and returns how many entries are filled so.
 
     The instances of that run must have the ids that they had: new rows come after them.

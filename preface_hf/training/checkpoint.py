@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
 
+from preface_hf.files import discard, put_in_place, start_building, unfinished, writing_tensors
 from preface_hf.objectives.mapped import saved_rows
+from preface_hf.training.arguments import with_new_names
 from preface_hf.training.sharding import gathered
 
 
@@ -68,11 +67,13 @@ def save_checkpoint(
     `OSError` where the disk is full.
     """
     target = folder / f"step-{step:08d}"
-    building = beside(target)
+    building = unfinished(target)
     if accelerator.is_main_process:
+        for leftover in folder.glob(".building-*"):  # of a run that was killed while it wrote another step
+            shutil.rmtree(leftover, ignore_errors=True)
         start_building(building)
     accelerator.wait_for_everyone()
-    with naming_what_failed(target):
+    with writing_tensors(target):
         accelerator.save_state(str(building))
         model = gathered(accelerator, model)
         if accelerator.is_main_process:
@@ -97,49 +98,13 @@ def save_checkpoint(
     return target
 
 
-def beside(target: Path) -> Path:
-    """The name of `target` while it is not whole."""
-    return target.with_name(f".building-{target.name}")
-
-
-def start_building(building: Path) -> None:
-    """Make the folder `building`, and delete what a killed run may have left beside it."""
-    for leftover in building.parent.glob(".building-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    building.mkdir(parents=True)
-
-
-def put_in_place(building: Path, target: Path) -> None:
-    """Give `building` the name `target`; so what has that name is whole."""
-    if target.exists():
-        discard(target)
-    building.rename(target)
-
-
-def discard(folder: Path) -> None:
-    """Delete `folder`. It loses its name first, so that half of it is never taken for the whole."""
-    shutil.rmtree(folder.rename(folder.with_name(f".building-old-{folder.name}")))
-
-
-@contextmanager
-def naming_what_failed(target: Path) -> Iterator[None]:
-    """Whatever a writer of tensors raises on a full disk becomes an `OSError` of one sentence."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise OSError(
-            f"{target} could not be written ({str(error).splitlines()[0]}): make room on the disk and go on with "
-            f"--resume; what was there before is whole."
-        ) from error
-
-
 def saved_objective(checkpoint: Path) -> tuple[dict[str, Any], torch.Tensor]:
-    """Teacher and centres of a checkpoint (`load_state_dict` takes them), and the entries `(n, d)` of its FaceFeat
+    """Teacher and centers of a checkpoint (`load_state_dict` takes them), and the entries `(n, d)` of its FaceFeat
     Cache; both are mapped, to be read only."""
     state = torch.load(checkpoint / OBJECTIVE_FILE, map_location="cpu", weights_only=True, mmap=True)
     entries = state.pop("cache").get("entries")
     if entries is None:  # of a cache on disk
-        entries = saved_rows(checkpoint / CACHE_FILE, len(state["facefeat_centre"]), torch.bfloat16)
+        entries = saved_rows(checkpoint / CACHE_FILE, len(state["facefeat_center"]), torch.bfloat16)
     return state, entries
 
 
@@ -192,7 +157,7 @@ def claim_folder(folder: Path, resolved: dict[str, Any], resume: bool) -> None:
     if config.exists():
         if not resume:
             raise ValueError(f"{str(folder)!r} holds a run already: add --resume, or choose another --output-dir.")
-        differences = list(compare(yaml.safe_load(config.read_text(encoding="utf-8")), resolved))
+        differences = list(compare(with_new_names(yaml.safe_load(config.read_text(encoding="utf-8"))), resolved))
         if differences:
             raise ValueError(
                 f"the run in {str(folder)!r} cannot be resumed with other settings ({'; '.join(differences)}): "

@@ -1,4 +1,4 @@
-"""Faces of a run's report: the tubes of some clips as they are trained on, and neighbours in the FaceFeat Cache."""
+"""Faces of a run's report: the tubes of some clips as they are trained on, and neighbors in the FaceFeat Cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.checkpoint import saved_objective
 
 
-CLIPS, INSTANCES, NEIGHBOURS = 3, 6, 5  # shown on a page
+CLIPS, INSTANCES, NEIGHBORS = 3, 6, 5  # shown on a page
 FACE = 96  # pixels of a face on it
 
 
@@ -88,9 +88,9 @@ def nearest(data: Mixture, checkpoint: Path) -> list[list[Face]]:
             f"that the run was trained on."
         )
     asked, faces = spread(INSTANCES, data.num_rows), Faces(data)
-    found = nearest_entries(entries, entries[asked], NEIGHBOURS + 1)
+    found = nearest_entries(entries, entries[asked], NEIGHBORS + 1)
     rows = []
     for instance, ids, similarities in zip(asked, *(values.tolist() for values in found), strict=True):
-        others = [pair for pair in zip(ids, similarities, strict=True) if pair[0] != instance][:NEIGHBOURS]
+        others = [pair for pair in zip(ids, similarities, strict=True) if pair[0] != instance][:NEIGHBORS]
         rows.append([faces.face(instance), *(faces.face(*pair) for pair in others)])
     return rows

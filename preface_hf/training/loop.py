@@ -14,6 +14,7 @@ from accelerate.utils import set_seed
 from preface_hf.data.opening import open_mixture
 from preface_hf.data.streams import Batch, PlainClips, ViewStream
 from preface_hf.data.workers import cores_for_loading, loader
+from preface_hf.files import building, writing_tensors
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.collapse import warning
 from preface_hf.objectives.teacher import whole
@@ -26,15 +27,11 @@ from preface_hf.training.build import (
     continue_objective,
 )
 from preface_hf.training.checkpoint import (
-    beside,
     claim_folder,
     latest_checkpoint,
     load_checkpoint,
-    naming_what_failed,
-    put_in_place,
     save_checkpoint,
     save_published,
-    start_building,
 )
 from preface_hf.training.guards import check_finite, window_warning
 from preface_hf.training.log import Metrics, mean_logs, progress_bar
@@ -259,11 +256,8 @@ class Pretraining:
         """Write `final/` and the report; returns the folder `final`."""
         final, model = self.folder / "final", self.published()
         if self.accelerator.is_main_process:
-            building = beside(final)
-            start_building(building)
-            with naming_what_failed(final):
-                save_published(building, model, self.processor)
-            put_in_place(building, final)
+            with building(final) as folder, writing_tensors(final):
+                save_published(folder, model, self.processor)
         self.report()
         return final
 

@@ -10,7 +10,7 @@ import torch
 from accelerate.utils import broadcast
 
 from preface_hf.features.encoders import Encoder
-from preface_hf.features.labelled import labelled_rows, usable_folds
+from preface_hf.features.labeled import labeled_rows, usable_folds
 from preface_hf.features.probe import cross_validate, encode_rows
 from preface_hf.training.checkpoint import best_checkpoint, probe_of
 
@@ -25,14 +25,14 @@ FOLDS = 5  # as of `preface-hf probe`
 
 
 class RunProbe:
-    """kNN accuracy of a run's encoder on a labelled prepared set; its videos are decoded anew each time, a batch of
+    """kNN accuracy of a run's encoder on a labeled prepared set; its videos are decoded anew each time, a batch of
     windows is held. The run's own model, mode and generators are not touched.
 
     Raises `ValueError` for a set, label or group that cannot be probed (see [`preface_hf.features.probe.probe`]).
     """
 
     def __init__(self, data: str, label: str, group: str):
-        self.rows = labelled_rows(data, label, group=group)
+        self.rows = labeled_rows(data, label, group=group)
         self.folds = usable_folds(self.rows.labels, self.rows.groups, FOLDS, label, group)
 
     def logs(self, model: PrefAceForPreTraining, processor: PrefAceVideoProcessor) -> dict[str, float]:

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from preface_hf.data.opening import Mixture, open_mixture
+from preface_hf.files import replacing
 from preface_hf.pictures.curves import draw_curves, levels
 from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
-from preface_hf.prepare.tasks import replacing
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint
 from preface_hf.training.gallery import Face, nearest, tubes
@@ -110,11 +110,11 @@ def curve_sections(arguments: PretrainArguments, rows: list[dict[str, float]]) -
 
 
 def face_sections(arguments: PretrainArguments, folder: Path, data: Data) -> Iterator[str]:
-    """Tubes and neighbours; a sentence in their place where the set is gone."""
+    """Tubes and neighbors; a sentence in their place where the set is gone."""
     try:
         mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
         yield tube_section(mixture, arguments)
-        yield neighbour_section(mixture, arguments, latest_checkpoint(folder / "checkpoints"))
+        yield neighbor_section(mixture, arguments, latest_checkpoint(folder / "checkpoints"))
     except ValueError as error:
         if data:
             raise
@@ -123,7 +123,7 @@ def face_sections(arguments: PretrainArguments, folder: Path, data: Data) -> Ite
 
 def tube_section(data: Mixture, arguments: PretrainArguments) -> str:
     """The tubes of some clips."""
-    text = "Each strip is a tube over its time, as the student saw it in the first epoch, colour change included."
+    text = "Each strip is a tube over its time, as the student saw it in the first epoch, color change included."
     parts = [paragraph(text, "faint")]
     for clip in tubes(data, arguments):
         strips = []
@@ -134,9 +134,9 @@ def tube_section(data: Mixture, arguments: PretrainArguments) -> str:
     return section("Tubes", *parts)
 
 
-def neighbour_section(data: Mixture, arguments: PretrainArguments, checkpoint: Path | None) -> str:
+def neighbor_section(data: Mixture, arguments: PretrainArguments, checkpoint: Path | None) -> str:
     """Some instances with their nearest entries of the FaceFeat Cache."""
-    title = "Nearest neighbours in the FaceFeat Cache"
+    title = "Nearest neighbors in the FaceFeat Cache"
     if checkpoint is None:
         return section(title, paragraph("There is no checkpoint yet."))
     text = f"First an instance, then the nearest other ones by cosine, as of {checkpoint.name}."

@@ -5,14 +5,11 @@ Frames are uint8 `(height, width, 3)`, RGB, turned upright (rotation metadata an
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import av
-import numpy as np
 from PIL import Image
 
 from preface_hf.video.base import DecodingError, ImageVideo, Video, any_size, first_line, source_name
@@ -65,49 +62,6 @@ def _first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Vid
     raise DecodingError(
         f"{name} cannot be opened as a video or image ({first_line(failure)}): see that it plays, or make it an mp4"
     ) from failure
-
-
-class VideoEncoder:
-    """An H.264 mp4 in memory that grows frame by frame: `add` each, then `finish`.
-
-    Height and width are even. A key frame every 12 frames and no B-frames, so that reading from the middle is cheap;
-    the same frames give the same bytes.
-    """
-
-    def __init__(self, fps: float):
-        self._buffer, self._fps = io.BytesIO(), Fraction(fps).limit_denominator(1001)
-        self._container = av.open(self._buffer, "w", format="mp4")
-        self._stream: Any = None
-
-    def add(self, frame: np.ndarray) -> None:
-        """Encode a frame, uint8 `(height, width, 3)`, RGB; `ValueError` for another shape."""
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape[0] % 2 or frame.shape[1] % 2:
-            raise ValueError(f"a frame has shape {frame.shape}: pass uint8 (even height, even width, 3)")
-        self._stream = self._stream or self._add_stream(*frame.shape[:2])
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-
-    def finish(self) -> bytes:
-        """The file; `ValueError` where no frame was added."""
-        if self._stream is None:
-            raise ValueError("there is no frame to encode: pass at least one")
-        self._container.mux(self._stream.encode())
-        self._container.close()
-        return self._buffer.getvalue()
-
-    def _add_stream(self, height: int, width: int) -> Any:
-        # With mbtree, x264 165 now and then gives other bytes on AVX-512 where the width is not a multiple of 16.
-        options = {"crf": "20", "preset": "faster", "g": "12", "bf": "0", "threads": "1", "mbtree": "0"}
-        stream: Any = self._container.add_stream("libx264", rate=self._fps, options=options)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        return stream
-
-
-def encode_video(frames: Iterable[np.ndarray], fps: float) -> bytes:
-    """All frames, uint8 `(frames, height, width, 3)` or an iterable of them, as `VideoEncoder` makes them one file."""
-    encoder = VideoEncoder(fps)
-    for frame in frames:
-        encoder.add(frame)
-    return encoder.finish()
 
 
 def frame_size(file: str | Path) -> tuple[int, int]:

@@ -17,7 +17,8 @@ from preface_hf.data.opening import open_splits, read_rows
 from preface_hf.features.encoders import pixel_encoder
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import draw_clip
-from preface_hf.video.decoding import encode_video, open_video
+from preface_hf.video.decoding import open_video
+from preface_hf.video.encoding import encode_video
 from tests.features.test_extract import checkpoint  # noqa: F401
 
 
@@ -100,8 +101,8 @@ def test_what_was_planted_goes_and_nothing_else(kind, pool, checkpoint, tmp_path
     lines = by_source(tmp_path / "out")
     assert {name: line["reason"] for name, line in lines.items() if line["reason"] and name != "5.mp4"} == PLANTED
     assert lines["5.mp4"]["reason"].startswith("cannot be decoded: ")
-    assert lines["2_same.mp4"]["neighbour"] == lines["2.mp4"]["pool_id"] and lines["2_same.mp4"]["similarity"] > 0.998
-    assert lines["3_again.mp4"]["neighbour"] == lines["3.mp4"]["pool_id"]
+    assert lines["2_same.mp4"]["neighbor"] == lines["2.mp4"]["pool_id"] and lines["2_same.mp4"]["similarity"] > 0.998
+    assert lines["3_again.mp4"]["neighbor"] == lines["3.mp4"]["pool_id"]
     assert lines["4.mp4"]["coverage"] < 0.1 < lines["0.mp4"]["coverage"]
     assert done.splits == {"train": 4}
     assert done.dropped == {"near-duplicate": 2, "low face coverage": 1, "cannot be decoded": 1}
@@ -140,7 +141,7 @@ def test_a_query_brings_its_people_of_both_splits(prepared, tmp_path):
     pool_file = identity_features(prepared, tmp_path / "pool.parquet")
     names = sorted({row["identity"] for split in load_dataset(str(prepared)).values() for row in split})
     query = identity_features(prepared, tmp_path / "query.parquet", people={names[0], names[7]})
-    done = curate(prepared, tmp_path / "out", features=pool_file, query=query, neighbours=2, max_similarity=1)
+    done = curate(prepared, tmp_path / "out", features=pool_file, query=query, neighbors=2, max_similarity=1)
     assert done.splits == {"train": 2, "test": 2} and done.dropped == {"far from the query": 20}
     sets = load_dataset(str(tmp_path / "out"))
     assert set(sets["train"]["identity"]) == {names[0]} and set(sets["test"]["identity"]) == {names[7]}
@@ -148,7 +149,7 @@ def test_a_query_brings_its_people_of_both_splits(prepared, tmp_path):
 
 
 def test_the_command_line_with_a_query(pool, prepared, checkpoint, tmp_path, capsys):  # noqa: F811
-    options = ["--model", checkpoint, "--query", pool, "--neighbours", 1, "--max-similarity", "0.99"]
+    options = ["--model", checkpoint, "--query", pool, "--neighbors", 1, "--max-similarity", "0.99"]
     with pytest.raises(SystemExit) as stop:
         main([str(word) for word in ["curate", prepared, tmp_path / "out", *options]])
     assert stop.value.code == 2 and "of the query" in capsys.readouterr().err  # its damaged row
@@ -157,7 +158,7 @@ def test_the_command_line_with_a_query(pool, prepared, checkpoint, tmp_path, cap
     with pytest.raises(SystemExit) as stop:
         main([str(word) for word in ["curate", prepared, tmp_path / "out", *options]])
     assert stop.value.code == 0 and "12 rows in train, 12 rows in test" in capsys.readouterr().out
-    assert all(line["neighbour"] == line["pool_id"] for line in report(tmp_path / "out"))
+    assert all(line["neighbor"] == line["pool_id"] for line in report(tmp_path / "out"))
 
 
 def test_windows_in_batches_of_any_size_give_the_same(pool, checkpoint):  # noqa: F811
@@ -174,7 +175,7 @@ def test_windows_in_batches_of_any_size_give_the_same(pool, checkpoint):  # noqa
         ({"max_similarity": float("nan")}, "max_similarity nan is no cosine"),
         ({"min_coverage": -0.1}, "min_coverage -0.1 is no share"),
         ({"min_coverage": 0.99}, "no row of .* is left, the first for low face coverage: lower min_coverage"),
-        ({"neighbours": 0}, "neighbours 0 .* at least 1"),
+        ({"neighbors": 0}, "neighbors 0 .* at least 1"),
         ({"backend": "annoy"}, "unknown backend 'annoy'"),
         ({"features": None}, "give either model"),
         ({"model": "somewhere"}, "and not both"),

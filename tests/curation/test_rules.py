@@ -1,13 +1,13 @@
-"""The rules of curation beside slow loops: coverage, neighbours, near-duplicates, retrieval."""
+"""The rules of curation beside slow loops: coverage, neighbors, near-duplicates, retrieval."""
 
 import importlib.util
 
 import numpy as np
 import pytest
 
-from preface_hf.curation import neighbours
-from preface_hf.curation.neighbours import near_duplicates, nearest, unit_rows
-from preface_hf.curation.rules import FAR, NEAR_DUPLICATE, FeatureTable, PoolRow, choose, common_centre, face_coverage
+from preface_hf.curation import neighbors
+from preface_hf.curation.neighbors import near_duplicates, nearest, unit_rows
+from preface_hf.curation.rules import FAR, NEAR_DUPLICATE, FeatureTable, PoolRow, choose, common_center, face_coverage
 
 
 BACKENDS = ["numpy"] + (["faiss"] if importlib.util.find_spec("faiss") else [])
@@ -29,7 +29,7 @@ def cosine(a, b):
 
 
 def slow_duplicates(rows, threshold):
-    kept, dropped, similarities, neighbours = [], [], [], []
+    kept, dropped, similarities, neighbors = [], [], [], []
     for i in range(len(rows)):
         best, at = -2.0, -1
         for j in kept:
@@ -39,15 +39,15 @@ def slow_duplicates(rows, threshold):
             kept.append(i)
         dropped.append(best > threshold)
         similarities.append(np.clip(best, -1, 1))
-        neighbours.append(at)
-    return dropped, similarities, neighbours
+        neighbors.append(at)
+    return dropped, similarities, neighbors
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("block", [7, 64, 4096])
 @pytest.mark.parametrize("threshold", [0.9, 0.3, -0.2])
 def test_near_duplicates_are_those_of_a_slow_loop(backend, block, threshold, monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK", block)
+    monkeypatch.setattr(neighbors, "BLOCK", block)
     rows = unit_rows(made_up())
     for result, expected in zip(
         near_duplicates(rows, threshold, backend), slow_duplicates(rows, threshold), strict=True
@@ -63,7 +63,7 @@ def test_a_threshold_of_one_drops_nothing():
 @pytest.mark.parametrize("block", [7, 4096])
 @pytest.mark.parametrize("k", [1, 5, 299, 1000])
 def test_nearest_are_those_of_a_sorted_list(backend, block, k, monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK", block)
+    monkeypatch.setattr(neighbors, "BLOCK", block)
     keys = unit_rows(made_up())
     queries = np.concatenate([keys[::17], unit_rows(made_up(seed=1)[:20]), np.zeros((1, 16), np.float16)])
     similarities, indices = nearest(queries, keys, k, backend)
@@ -94,9 +94,9 @@ def test_the_approximate_index_finds_nearly_all_that_were_planted():
 def test_an_unknown_or_absent_backend_is_named(monkeypatch):
     with pytest.raises(ValueError, match="unknown backend 'annoy'"):
         nearest(unit_rows(made_up()), unit_rows(made_up()), 1, "annoy")
-    monkeypatch.setattr(neighbours, "find_spec", lambda name: None)
+    monkeypatch.setattr(neighbors, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install preface-hf\[curation\]"):
-        neighbours.check_backend("faiss")
+        neighbors.check_backend("faiss")
 
 
 def hull_area(points):
@@ -139,11 +139,11 @@ def test_each_query_brings_its_own_people_and_duplicates_take_no_place():
     features[4] = features[0]
     query = FeatureTable(np.array([70, 71]), np.eye(8, dtype=np.float32)[[0, 2]])
     rows = pool(20)
-    choose(rows, features, query, neighbours=4, max_similarity=0.999, centre=False)
+    choose(rows, features, query, neighbors=4, max_similarity=0.999, center=False)
     kept = [row for row in rows if row.reason is None]
     assert {(row.pool_id - 10) % 4 for row in kept} == {0, 2} and len(kept) == 8
-    assert {row.neighbour for row in kept if row.pool_id % 4 == 2} == {70}
-    assert (rows[4].reason, rows[4].neighbour) == (NEAR_DUPLICATE, 10) and rows[4].similarity == pytest.approx(
+    assert {row.neighbor for row in kept if row.pool_id % 4 == 2} == {70}
+    assert (rows[4].reason, rows[4].neighbor) == (NEAR_DUPLICATE, 10) and rows[4].similarity == pytest.approx(
         1, abs=1e-3
     )
     assert rows[1].reason == FAR and rows[1].similarity < min(row.similarity for row in kept)
@@ -153,14 +153,14 @@ def test_what_has_a_reason_already_is_not_compared():
     rows = pool(3)
     rows[0].reason = "low face coverage"
     choose(rows, np.ones((3, 4), np.float32) + np.eye(3, 4, dtype=np.float32) * 0, None)
-    assert [row.reason for row in rows] == ["low face coverage", None, NEAR_DUPLICATE] and rows[2].neighbour == 11
+    assert [row.reason for row in rows] == ["low face coverage", None, NEAR_DUPLICATE] and rows[2].neighbor == 11
 
 
-def test_the_centre_takes_away_what_all_share_but_not_all_there_is():
+def test_the_center_takes_away_what_all_share_but_not_all_there_is():
     rng = np.random.default_rng(0)
     alike = 100 + rng.normal(size=(50, 8)).astype(np.float32)
-    for centre, expected in ((False, 1), (True, 50)):
+    for center, expected in ((False, 1), (True, 50)):
         rows = pool(50)
-        choose(rows, alike, centre=centre)
+        choose(rows, alike, center=center)
         assert sum(row.reason is None for row in rows) == expected
-    assert common_centre(np.repeat(alike[:1], 5, axis=0)) is None
+    assert common_center(np.repeat(alike[:1], 5, axis=0)) is None

@@ -36,7 +36,7 @@ def test_seeds_matter():
     assert order(93) == order(93) != order(93, seed=1)
 
 
-def test_windows_are_of_neighbouring_units_and_bounded():
+def test_windows_are_of_neighboring_units_and_bounded():
     windows = {}
     for draw in order(93):
         windows.setdefault(draw.window, []).append(draw)

@@ -83,7 +83,7 @@ def test_resting_tubes_stay_at_their_mean_place(clip):
     assert torch.equal(resting.small_tubes[resting.names[2:].index("nose")], expected)
     moves = [(view.small_tubes[:, 1:] != view.small_tubes[:, :1]).float().mean() for view in (views, resting)]
     assert moves[0] < 0.1 and moves[1] > 0.5  # a tube at the border sees the picture rolled round
-    assert torch.equal(views.global_tubes, resting.global_tubes) and torch.equal(views.colours, resting.colours)
+    assert torch.equal(views.global_tubes, resting.global_tubes) and torch.equal(views.colors, resting.colors)
 
 
 def test_a_box_beyond_the_border_repeats_the_edge():
@@ -96,7 +96,7 @@ def test_views_have_the_promised_shapes_and_names(clip):
     views = make_views(clip.frames, clip.landmarks, CONFIG, np.random.default_rng(0))
     assert views.global_tubes.shape == (2, 8, 3, 48, 48) and views.global_tubes.dtype == torch.uint8
     assert views.small_tubes.shape == (11, 8, 3, 24, 24)
-    assert views.colours.shape == (13, 3, 4)
+    assert views.colors.shape == (13, 3, 4)
     assert views.names[:2] == ["global", "global"] and tuple(views.names[-5:]) == PARTS
 
 
@@ -105,24 +105,24 @@ def test_views_depend_on_the_generator_alone(clip):
         return make_views(clip.frames, clip.landmarks, CONFIG, np.random.default_rng(seed))
 
     one, same, other = draw([1, 2, 3]), draw([1, 2, 3]), draw([1, 2, 4])
-    assert torch.equal(one.small_tubes, same.small_tubes) and torch.equal(one.colours, same.colours)
+    assert torch.equal(one.small_tubes, same.small_tubes) and torch.equal(one.colors, same.colors)
     assert not torch.equal(one.global_tubes, other.global_tubes)
 
 
-def test_colour_changes_are_held_through_a_tube(clip):
+def test_color_changes_are_held_through_a_tube(clip):
     views = make_views(clip.frames[:1].repeat(8, 0), clip.landmarks[:1].repeat(8, 0), CONFIG, np.random.default_rng(0))
-    tubes = photometric(views.global_tubes.float() / 255, views.colours[:2])
+    tubes = photometric(views.global_tubes.float() / 255, views.colors[:2])
     assert torch.equal(tubes[:, :1].expand_as(tubes), tubes)
     assert (tubes >= 0).all() and (tubes <= 1).all()
     assert not torch.allclose(tubes, views.global_tubes.float() / 255)
 
 
-def test_no_colour_change_is_the_identity():
-    still = ViewConfig(brightness=0, contrast=0, saturation=0, hue=0, grey_probability=0)
+def test_no_color_change_is_the_identity():
+    still = ViewConfig(brightness=0, contrast=0, saturation=0, hue=0, gray_probability=0)
     clip = draw_clip(1, "neutral", seed=0, num_frames=2, size=48)
     views = make_views(clip.frames, clip.landmarks, still, np.random.default_rng(0))
     tubes = views.small_tubes.float() / 255
-    torch.testing.assert_close(photometric(tubes, views.colours[2:]), tubes, atol=1e-5, rtol=0)
+    torch.testing.assert_close(photometric(tubes, views.colors[2:]), tubes, atol=1e-5, rtol=0)
 
 
 def test_tubes_share_the_frames_of_the_clip_unless_rates_are_given():

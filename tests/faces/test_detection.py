@@ -12,7 +12,7 @@ cv2 = pytest.importorskip("cv2")
 
 
 class Squares:
-    """Finds white squares; its landmarks are the centre of brightness of the box that it is given."""
+    """Finds white squares; its landmarks are the center of brightness of the box that it is given."""
 
     name = "squares"
 
@@ -29,9 +29,9 @@ class Squares:
 
     def landmarks(self, frames, boxes) -> np.ndarray:
         self.batches.append(len(frames))
-        return np.stack([self.centre(frame, box) for frame, box in zip(frames, boxes, strict=True)])
+        return np.stack([self.center(frame, box) for frame, box in zip(frames, boxes, strict=True)])
 
-    def centre(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    def center(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
         x0, y0, x1, y1 = (int(round(value)) for value in box)
         ys, xs = np.nonzero(frame[y0:y1, x0:x1, 0] > 200)
         return np.tile([xs.mean() + x0, ys.mean() + y0], (68, 1)).astype(np.float32)

@@ -83,8 +83,8 @@ def test_an_offline_detector_finds_a_real_face(checkpoints: Path):
     frame, true = next(iter(open_video(file))), read_pts(file.with_suffix(".pts"))
     boxes = landmarker.detect(frame)
     assert boxes.shape[1] == 5 and len(boxes)
-    centre = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    assert np.abs(centre - true.mean(axis=0)).max(axis=1).min() < 0.3 * np.ptp(true[:, 0])
+    center = (boxes[:, :2] + boxes[:, 2:4]) / 2
+    assert np.abs(center - true.mean(axis=0)).max(axis=1).min() < 0.3 * np.ptp(true[:, 0])
 
 
 def test_an_unknown_detector_is_named():

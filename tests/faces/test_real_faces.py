@@ -23,14 +23,14 @@ def only_track(frames, landmarker):
     return track
 
 
-def centre(boxes):
+def center(boxes):
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def test_parts_stand_where_a_face_has_them(track):
     _, face = track
     middle = {
-        part: centre(part_boxes(face.landmarks, part)) for part in ("left_eye", "right_eye", "nose", "mouth", "hair")
+        part: center(part_boxes(face.landmarks, part)) for part in ("left_eye", "right_eye", "nose", "mouth", "hair")
     }
     assert (middle["right_eye"][:, 0] < middle["nose"][:, 0]).all() and (
         middle["nose"][:, 0] < middle["left_eye"][:, 0]
@@ -49,5 +49,5 @@ def test_the_mirrored_clip_finds_the_mirrored_parts(track, shared):
     expected = flip_landmarks(face.landmarks, frames[0].shape[1])
     eye_distance = np.linalg.norm(face.landmarks[:, 36] - face.landmarks[:, 45], axis=-1).mean()
     for part in ("left_eye", "right_eye"):
-        off = np.linalg.norm(centre(part_boxes(again.landmarks, part)) - centre(part_boxes(expected, part)), axis=-1)
+        off = np.linalg.norm(center(part_boxes(again.landmarks, part)) - center(part_boxes(expected, part)), axis=-1)
         assert off.mean() < 0.1 * eye_distance

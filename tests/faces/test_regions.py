@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preface_hf.faces.landmarks import PARTS, flip_landmarks, region_centres
+from preface_hf.faces.landmarks import PARTS, flip_landmarks, region_centers
 from preface_hf.faces.regions import REGIONS, map_of_parsing, region_boxes, region_map
 from preface_hf.synthetic import draw_clip
 from tests.media import face_points
@@ -27,8 +27,8 @@ def test_each_part_is_where_its_landmarks_are(clip, grid):
     maps = region_map(clip.landmarks, 224, 224, grid)
     assert maps.shape == (4, grid, grid) and maps.dtype == np.uint8
     for part in ("left_eye", "right_eye", "nose", "mouth"):
-        for frame, centre in zip(maps, region_centres(clip.landmarks, part), strict=True):
-            assert frame[cell(centre, grid, 224)] == CODES[part]
+        for frame, center in zip(maps, region_centers(clip.landmarks, part), strict=True):
+            assert frame[cell(center, grid, 224)] == CODES[part]
     assert (maps[:, 0, 0] == CODES["background"]).all() and set(np.unique(maps)) == set(range(7))
 
 

@@ -13,7 +13,7 @@ from preface_hf.features.extract import extract
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import draw_clip
 from preface_hf.training.arguments import PretrainArguments
-from preface_hf.video.decoding import encode_video
+from preface_hf.video.encoding import encode_video
 from preface_hf.video.windows import windows
 
 

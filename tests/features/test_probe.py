@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preface_hf.features.encoders import pixel_encoder
-from preface_hf.features.labelled import usable_folds
+from preface_hf.features.labeled import usable_folds
 from preface_hf.features.probe import cross_validate, encode_rows, probe
 from tests.features.test_extract import checkpoint  # noqa: F401
 

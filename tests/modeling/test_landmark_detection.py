@@ -31,8 +31,8 @@ class TestPrefAceForLandmarkDetection(ModelTests):
                 for column in range(columns):
                     token = tokens[clip, (time * rows + row) * columns + column]
                     offset = head.offsets(token)[(inside * 7 + point) * 2 :][:2]
-                    centre = torch.tensor([column * 8 + 3.5, row * 8 + 3.5])  # of the patch, in pixels
-                    votes.append(centre + 8 * offset)
+                    center = torch.tensor([column * 8 + 3.5, row * 8 + 3.5])  # of the patch, in pixels
+                    votes.append(center + 8 * offset)
                     weights.append(head.weights(token)[inside * 7 + point])
             expected = (torch.stack(votes) * torch.stack(weights).softmax(0)[:, None]).sum(0)
             torch.testing.assert_close(output.landmarks[clip, frame, point], expected, atol=1e-4, rtol=1e-4)

@@ -18,9 +18,9 @@ class TestPrefAceForPreTraining(ModelTests):
         assert output.facefeat.shape == (3, 16)
         torch.testing.assert_close(output.facefeat.norm(dim=-1), torch.ones(3))
 
-    def test_heads_see_standardised_features(self, model):
+    def test_heads_see_standardized_features(self, model):
         model.feature_mean.normal_()
         model.feature_std.uniform_(0.5, 2)
         pooled = model(self.clips()).pooler_output
         expected = torch.stack([(clip - model.feature_mean) / (model.feature_std + 1e-4) for clip in pooled])
-        torch.testing.assert_close(model.standardise(pooled), expected)
+        torch.testing.assert_close(model.standardize(pooled), expected)

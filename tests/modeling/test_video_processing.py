@@ -11,7 +11,7 @@ import torch
 from preface_hf import PrefAceModel, PrefAceVideoProcessor
 from preface_hf.modeling import video_processing_preface as processing
 from preface_hf.training.arguments import PretrainArguments
-from preface_hf.video.decoding import encode_video
+from preface_hf.video.encoding import encode_video
 from tests.media import pattern, remux, rotated, write_video
 
 
@@ -27,7 +27,7 @@ def processor():
 
 @pytest.fixture
 def video(tmp_path):
-    """20 frames of 64x48 whose grey level is 10 times their number."""
+    """20 frames of 64x48 whose gray level is 10 times their number."""
     frames = np.stack([np.full((48, 64, 3), 10 * i, dtype=np.uint8) for i in range(20)])
     (tmp_path / "ramp.mp4").write_bytes(encode_video(frames, 25))
     return tmp_path / "ramp.mp4", frames
@@ -88,7 +88,7 @@ def test_short_videos(processor, video, length, expected):
     assert levels(processor(video[1][:length], return_tensors="pt")["pixel_values_videos"]) == expected
 
 
-def test_normalisation_is_exact(processor):
+def test_normalization_is_exact(processor):
     pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     clip = processor(pixels, return_tensors="pt")["pixel_values_videos"][0]
     mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
@@ -104,9 +104,9 @@ def test_the_middle_is_cropped_and_the_shorter_edge_resized(processor):
     assert kept.shape[-2:] == (32, 32) and kept.sum() == 4 * 3 * 20 * 20
 
 
-def test_grey_and_alpha(processor):
-    grey = torch.randint(0, 256, (4, 1, 32, 32), dtype=torch.uint8)
-    clip = processor(grey, input_data_format="channels_first", do_normalize=False, return_tensors="pt")
+def test_gray_and_alpha(processor):
+    gray = torch.randint(0, 256, (4, 1, 32, 32), dtype=torch.uint8)
+    clip = processor(gray, input_data_format="channels_first", do_normalize=False, return_tensors="pt")
     assert torch.equal(clip["pixel_values_videos"][0, :, 0], clip["pixel_values_videos"][0, :, 2])
 
     alpha = np.concatenate([np.full((4, 32, 32, 3), 100), np.zeros((4, 32, 32, 1))], axis=-1).astype(np.uint8)

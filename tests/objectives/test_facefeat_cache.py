@@ -100,19 +100,19 @@ def test_a_file_that_finds_no_room_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_neighbours_are_those_of_a_full_sort(tmp_path, on_disk):
+def test_neighbors_are_those_of_a_full_sort(tmp_path, on_disk):
     cache = FaceFeatCache(101, 6, dtype=torch.float32, folder=tmp_path if on_disk else None)
     cache.fill(torch.arange(101), torch.randn(101, 6, generator=torch.Generator().manual_seed(0)))
     queries = 3 * cache.lookup(torch.tensor([100, 7]))
     cosines = torch.nn.functional.cosine_similarity(queries[:, None], cache.entries, dim=-1)
     expected, order = cosines.sort(descending=True)
     for k, block in ((1, 200), (5, 3), (9, 100), (150, 10)):
-        ids, similarities = cache.neighbours(queries, k, block)
+        ids, similarities = cache.neighbors(queries, k, block)
         assert torch.equal(ids, order[:, :k])
         torch.testing.assert_close(similarities, expected[:, :k])
     assert ids[:, 0].tolist() == [100, 7]
-    with pytest.raises(ValueError, match="k=0 neighbours"):
-        cache.neighbours(queries, 0)
+    with pytest.raises(ValueError, match="k=0 neighbors"):
+        cache.neighbors(queries, 0)
 
 
 def test_only_the_instances_that_are_seen_change():

@@ -16,12 +16,12 @@ from preface_hf.objectives.losses import (
 )
 
 
-def slow_teacher_distribution(logits, centre, temperature):
+def slow_teacher_distribution(logits, center, temperature):
     result = torch.zeros_like(logits)
     for g in range(logits.shape[0]):
         for b in range(logits.shape[1]):
-            powers = [math.exp((float(logits[g, b, k]) - float(centre[k])) / temperature) for k in range(len(centre))]
-            for k in range(len(centre)):
+            powers = [math.exp((float(logits[g, b, k]) - float(center[k])) / temperature) for k in range(len(center))]
+            for k in range(len(center)):
                 result[g, b, k] = powers[k] / sum(powers)
     return result
 
@@ -87,9 +87,9 @@ SIZES = [(1, 1, 2, 3), (2, 2, 3, 5), (2, 9, 4, 7), (3, 4, 1, 2)]  # global views
 @pytest.mark.parametrize(("num_global", "views", "batch", "prototypes"), SIZES)
 def test_teacher_distribution(num_global, views, batch, prototypes):
     torch.manual_seed(0)
-    logits, centre = torch.randn(num_global, batch, prototypes), torch.randn(prototypes)
-    expected = slow_teacher_distribution(logits, centre, 0.3)
-    torch.testing.assert_close(teacher_distribution(logits, centre, 0.3), expected, atol=1e-5, rtol=1e-4)
+    logits, center = torch.randn(num_global, batch, prototypes), torch.randn(prototypes)
+    expected = slow_teacher_distribution(logits, center, 0.3)
+    torch.testing.assert_close(teacher_distribution(logits, center, 0.3), expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("num_global", "views", "batch", "prototypes"), SIZES)
@@ -101,7 +101,7 @@ def test_sinkhorn_distribution(num_global, views, batch, prototypes):
     torch.testing.assert_close(targets.sum(-1), torch.ones(num_global, batch))
 
 
-def test_sinkhorn_uses_all_prototypes_where_centring_would_use_one():
+def test_sinkhorn_uses_all_prototypes_where_centering_would_use_one():
     torch.manual_seed(0)
     logits = 0.1 * torch.randn(2, 32, 4) + torch.tensor([0.9, 0.0, 0.0, 0.0])  # all clips prefer the first
     used = sinkhorn_distribution(logits, 0.1).mean(dim=(0, 1))

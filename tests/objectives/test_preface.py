@@ -52,7 +52,7 @@ def test_loss_is_the_sum_of_its_terms_view_by_view(batch):
     output = objective(batch, step=0)
     # the same from single views, each through the network on its own
     tubes = [batch.global_tubes[:, v] for v in range(2)] + [batch.small_tubes[:, v] for v in range(7)]
-    views = [objective.student(objective.pixel_values(tube, batch.colours[:, v])) for v, tube in enumerate(tubes)]
+    views = [objective.student(objective.pixel_values(tube, batch.colors[:, v])) for v, tube in enumerate(tubes)]
     targets = torch.stack([(view.prototype_logits / 0.04).softmax(-1) for view in views[:2]]).detach()
     per_view = distillation_loss(torch.stack([view.prototype_logits for view in views]), targets, 0.1)
     pairs = torch.tensor([1, 1, 4, 4, 2, 2, 2, 2, 2])  # teacher views of each student view, local ones twice
@@ -90,7 +90,7 @@ TARGETS = DISTILLED | {"teacher_entropy", "teacher_information"}
         ("cache_negatives", 6, {"loss_id"}),
         ("koleo_weight", 0.1, {"loss_koleo"}),
         ("teacher_momentum", 0.5, None),
-        ("centre_momentum", 0.5, None),
+        ("center_momentum", 0.5, None),
         ("cache_momentum", 0.9, None),
     ],
 )
@@ -123,14 +123,14 @@ def test_watching_takes_one_row_a_clip_from_every_process(batch):
     objective.gather = lambda rows: gathered.append(rows) or torch.cat([rows, rows])
     objective(batch, step=0)
     assert [tuple(rows.shape) for rows in gathered] == [(6, 64), (12,)]
-    first = objective.student(objective.pixel_values(batch.global_tubes[:, 0], batch.colours[:, 0])).pooler_output
+    first = objective.student(objective.pixel_values(batch.global_tubes[:, 0], batch.colors[:, 0])).pooler_output
     torch.testing.assert_close(gathered[0], first.detach(), atol=1e-4, rtol=1e-4)
 
 
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="cache_device='gpu' is unknown: choose one of accelerator, host, disk"):
         PrefAceObjectiveConfig(cache_device="gpu")
-    with pytest.raises(ValueError, match="targets='softmax' is unknown: choose one of centring, sinkhorn"):
+    with pytest.raises(ValueError, match="targets='softmax' is unknown: choose one of centering, sinkhorn"):
         PrefAceObjectiveConfig(targets="softmax")
 
 
@@ -154,10 +154,10 @@ def test_nothing_but_gradients_changes_before_the_step(batch):
     assert all(weight.grad is None for weight in objective.teacher.parameters())
 
 
-def test_after_step_moves_teacher_centre_and_cache(batch):
-    objective = make(teacher_momentum=0.75, cache_momentum=0.5, centre_momentum=0.9)
+def test_after_step_moves_teacher_center_and_cache(batch):
+    objective = make(teacher_momentum=0.75, cache_momentum=0.5, center_momentum=0.9)
     fill(objective, batch)
-    facefeat_centre = objective.facefeat_centre.clone()
+    facefeat_center = objective.facefeat_center.clone()
     entries, teacher = objective.cache.entries.clone(), objective.teacher.model.projector.layers[0].weight.clone()
     objective(batch, step=0)
     features = objective.teacher.model.feature_mean.clone()
@@ -167,8 +167,8 @@ def test_after_step_moves_teacher_centre_and_cache(batch):
         student.add_(1.0)
     objective.after_step(0)
     torch.testing.assert_close(objective.teacher.model.projector.layers[0].weight, 0.75 * teacher + 0.25 * student)
-    torch.testing.assert_close(objective.centre, 0.1 * seen.prototype_logits.mean(0), atol=1e-5, rtol=1e-4)
-    z = torch.nn.functional.normalize(seen.facefeat.reshape(6, 2, -1).mean(1) - facefeat_centre, dim=-1)
+    torch.testing.assert_close(objective.center, 0.1 * seen.prototype_logits.mean(0), atol=1e-5, rtol=1e-4)
+    z = torch.nn.functional.normalize(seen.facefeat.reshape(6, 2, -1).mean(1) - facefeat_center, dim=-1)
     expected = torch.nn.functional.normalize(0.5 * entries[batch.instance_ids].float() + 0.5 * z, dim=-1)
     torch.testing.assert_close(objective.cache.entries[batch.instance_ids].float(), expected, atol=1e-2, rtol=1e-2)
     moved = objective.teacher.model.feature_mean
@@ -192,12 +192,12 @@ def test_without_the_instance_term_the_cache_rests(batch):
     assert not objective.cache.entries.any()
 
 
-def test_starting_standardises_what_the_heads_see(batch):
+def test_starting_standardizes_what_the_heads_see(batch):
     objective = make()
     fill(objective, batch)
     for model in (objective.student, objective.teacher.model):
         pooled = model(objective.pixel_values(batch.global_tubes[:, 0])).pooler_output
-        seen = model.standardise(pooled)
+        seen = model.standardize(pooled)
         torch.testing.assert_close(seen.mean(0), torch.zeros(64), atol=1e-3, rtol=0)
         torch.testing.assert_close(seen.std(0), torch.ones(64), atol=2e-2, rtol=0)
     assert objective.cache.entries[batch.instance_ids].float().mean(0).norm() < 0.5  # they point all ways
@@ -241,7 +241,7 @@ def test_starting_in_parts_takes_statistics_from_the_first(batch, monkeypatch):
     before = {key: value.clone() for key, value in flat(objective.state_dict()).items()}
     teacher = objective.teacher.model
     with torch.no_grad():
-        z = teacher.facefeat_projector(teacher.standardise(features))
+        z = teacher.facefeat_projector(teacher.standardize(features))
     expected = torch.nn.functional.normalize(z - z[:4].mean(0), dim=-1)
     found = objective.cache.lookup(batch.instance_ids).float()
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=0)
@@ -271,4 +271,4 @@ def test_a_row_that_two_processes_sent_counts_once(batch):
     repeated = torch.tensor([0, 1, 2, 3, 4, 5, 5, 5])
     twice.start([(batch.instance_ids[repeated], clips[repeated])])
     torch.testing.assert_close(once.student.feature_mean, twice.student.feature_mean)
-    torch.testing.assert_close(once.facefeat_centre, twice.facefeat_centre)
+    torch.testing.assert_close(once.facefeat_center, twice.facefeat_center)

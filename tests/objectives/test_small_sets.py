@@ -42,7 +42,7 @@ def one_step(data, views, batch_size, **config):
     output = objective(next(iter(ViewStream(data, views, batch_size, seed=0))), step=0)
     output.loss.backward()
     objective.after_step(0)
-    numbers = [output.loss, objective.cache.entries.float(), objective.centre, objective.student.feature_std]
+    numbers = [output.loss, objective.cache.entries.float(), objective.center, objective.student.feature_std]
     numbers += [*output.logs.values(), *(p.grad for p in objective.trainable_parameters() if p.grad is not None)]
     assert all(torch.isfinite(tensor).all() for tensor in numbers)
     return output.logs

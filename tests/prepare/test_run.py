@@ -17,7 +17,8 @@ from datasets import load_dataset, load_dataset_builder
 from preface_hf.data import shards
 from preface_hf.prepare.run import PrepareSummary, prepare
 from preface_hf.recipes import folder
-from preface_hf.video.decoding import encode_video, open_video
+from preface_hf.video.decoding import open_video
+from preface_hf.video.encoding import encode_video
 from tests.media import SHARED, as_bytes, face_points, given_clip, pattern
 
 
@@ -337,8 +338,8 @@ def test_preview_is_drawn(src: Path, prepared: Path):
 
     sheet = contact_sheet(prepared)
     assert isinstance(sheet, Image.Image)
-    colours = {colour for _, colour in sheet.getcolors(10**6)}
-    assert {(255, 212, 0), (0, 200, 255), (61, 220, 61), (255, 79, 176), (255, 140, 26)} <= colours
+    colors = {color for _, color in sheet.getcolors(10**6)}
+    assert {(255, 212, 0), (0, 200, 255), (61, 220, 61), (255, 79, 176), (255, 140, 26)} <= colors
 
 
 @pytest.mark.skipif(not (SHARED / "weights").is_dir() or not (SHARED / "faces").is_dir(), reason="no ../shared")

@@ -9,7 +9,8 @@ import pytest
 
 from preface_hf.faces.landmarkers import OnnxLandmarker
 from preface_hf.prepare.tracks import FileReport, TrackOptions, file_rows
-from preface_hf.video.decoding import encode_video, frame_size, open_video
+from preface_hf.video.decoding import frame_size, open_video
+from preface_hf.video.encoding import encode_video
 from tests.media import SHARED, as_bytes, face_points, given_clip, pattern, write_video
 
 

@@ -78,13 +78,13 @@ def test_signs_of_the_pose():
 def test_clips_of_one_person_have_closer_shapes_than_those_of_two():
     """Place, size and roll removed and the sides averaged, what remains of the mean shape is mostly identity."""
     people, seeds = range(10), range(12)
-    mean = np.stack([[normalised(person, seed) for seed in seeds] for person in people])
+    mean = np.stack([[normalized(person, seed) for seed in seeds] for person in people])
     halves = mean[:, ::2].mean(axis=1), mean[:, 1::2].mean(axis=1)
     distances = np.linalg.norm(halves[0][:, None] - halves[1][None], axis=(2, 3))
     assert (distances.argmin(axis=1) == np.arange(len(people))).mean() >= 0.8
 
 
-def normalised(person, seed):
+def normalized(person, seed):
     """Landmarks of a small clip and their mirror image, averaged, in the frame of the eyes and the chin."""
     landmarks = draw_clip(person, "neutral", seed, 4, 16).landmarks.mean(axis=0).astype(float)
     across = landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0)

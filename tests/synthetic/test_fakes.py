@@ -7,8 +7,7 @@ from PIL import Image, ImageDraw
 from preface_hf.synthetic import Blend, draw_clip, draw_fake, identity_shape
 from preface_hf.synthetic.appearance import appearance
 from preface_hf.synthetic.brush import hull
-from preface_hf.synthetic.fakes import face_masks
-from preface_hf.synthetic.warp import sample, warp_places
+from preface_hf.synthetic.fakes import face_masks, sample, warp_places
 
 
 PAIRS = [(0, 5), (1, 30), (2, 11), (3, 40), (4, 9), (6, 17)]
@@ -63,7 +62,7 @@ def test_sound_is_the_targets():
     np.testing.assert_array_equal(real.audio, fake.audio)
 
 
-def test_the_face_takes_the_donors_colour_unless_colours_are_matched():
+def test_the_face_takes_the_donors_color_unless_colors_are_matched():
     skins = [max(appearance(person).skin) for person in range(60)]
     identity, donor = int(np.argmax(skins)), int(np.argmin(skins))
     real = draw_clip(identity, "neutral", 2, 3, 96)

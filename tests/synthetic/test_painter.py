@@ -1,4 +1,4 @@
-"""The picture: parts are drawn where the landmarks are, in the colours of the person."""
+"""The picture: parts are drawn where the landmarks are, in the colors of the person."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from preface_hf.synthetic import identity_shape
 from preface_hf.synthetic.appearance import appearance, dark, mix
 from preface_hf.synthetic.brush import hull
 from preface_hf.synthetic.camera import Camera, rotation
-from preface_hf.synthetic.expressions import MOVES
 from preface_hf.synthetic.painter import Painter
+from preface_hf.synthetic.shape import MOVES
 
 
 SIZE = 512
@@ -17,7 +17,7 @@ FRONTAL = Camera(0.36 * SIZE * np.eye(3)[:2], np.array([SIZE / 2, 0.46 * SIZE]))
 
 @pytest.fixture
 def plain_painter():
-    """Makes painters whose light, blur and noise leave colours as they were chosen."""
+    """Makes painters whose light, blur and noise leave colors as they were chosen."""
 
     def make(identity):
         painter = Painter(identity, identity_shape(identity), np.random.default_rng(0), SIZE)
@@ -27,7 +27,7 @@ def plain_painter():
     return make
 
 
-def colour_at(frame, place):
+def color_at(frame, place):
     x, y = np.rint(place).astype(int)
     return frame[y, x].astype(int)
 
@@ -39,15 +39,15 @@ def test_parts_are_drawn_where_the_landmarks_are(plain_painter, identity, pose):
     camera = Camera(0.36 * SIZE * rotation(*pose)[:2], FRONTAL.offset)
     points = painter.person.rest + 0.25 * MOVES["jaw_drop"] + MOVES["lid_up"]
     frame, places = painter.paint(points, camera, np.zeros(2)), camera(points)
-    mouth = colour_at(frame, places[[62, 62, 66]].mean(axis=0))
+    mouth = color_at(frame, places[[62, 62, 66]].mean(axis=0))
     np.testing.assert_allclose(mouth, (62, 18, 22), atol=6)
     pupil = camera((points[42] + points[45]) / 2 + [0, -0.01, 0.03])
-    np.testing.assert_allclose(colour_at(frame, pupil), (14, 12, 12), atol=6)
+    np.testing.assert_allclose(color_at(frame, pupil), (14, 12, 12), atol=6)
     brow = mix(dark(look.hair, 0.3), painter.person.skin, 0.1)
     for index in (19, 20, 23, 24):
-        np.testing.assert_allclose(colour_at(frame, places[index]), brow, atol=6)
+        np.testing.assert_allclose(color_at(frame, places[index]), brow, atol=6)
     for outer, inner in ((58, 67), (56, 65)):
-        lip = colour_at(frame, 0.8 * places[outer] + 0.2 * places[inner])
+        lip = color_at(frame, 0.8 * places[outer] + 0.2 * places[inner])
         np.testing.assert_allclose(lip, look.lips, atol=12)
 
 
@@ -59,8 +59,8 @@ def test_jaw_is_the_edge_of_the_face(plain_painter):
     frame, places = painter.paint(painter.person.rest, FRONTAL, np.zeros(2)), FRONTAL(painter.person.rest)
     for index in (4, 5, 11, 12):
         inward = (places[33] - places[index]) / np.linalg.norm(places[33] - places[index])
-        np.testing.assert_allclose(colour_at(frame, places[index] + 4 * inward), painter.person.skin, atol=4)
-        assert np.abs(colour_at(frame, places[index] - 4 * inward) - painter.person.skin).max() > 8
+        np.testing.assert_allclose(color_at(frame, places[index] + 4 * inward), painter.person.skin, atol=4)
+        assert np.abs(color_at(frame, places[index] - 4 * inward) - painter.person.skin).max() > 8
 
 
 def test_people_share_traits_but_no_two_are_alike():

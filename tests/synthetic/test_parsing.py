@@ -39,7 +39,7 @@ def test_classes_are_those_of_the_method_and_maps_are_small_integers(clips):
 
 
 @pytest.mark.parametrize("part", ["left_eye", "right_eye"])
-def test_the_centre_of_an_open_eye_is_in_its_class(clips, part):
+def test_the_center_of_an_open_eye_is_in_its_class(clips, part):
     found, asked = 0, 0
     for clip in clips:
         eyes = clip.landmarks[:, INDICES[part]]
@@ -72,16 +72,16 @@ def test_areas_are_plausible_shares_of_the_face(clips):
 
 
 def test_skin_in_the_map_is_skin_in_the_picture():
-    """Without light, blur and noise, what is skin, hair or mouth shows the colours of that part and not another's."""
+    """Without light, blur and noise, what is skin, hair or mouth shows the colors of that part and not another's."""
     person = next(n for n in range(200) if appearance(n).style == "short" and appearance(n).beard == "none")
     painter = Painter(person, identity_shape(person), np.random.default_rng(0), 256)
     painter.contrast, painter.blur, painter.noise, painter.cast = 0.0, 0.0, painter.noise * 0, painter.cast * 0 + 1
     camera = Camera(90 * rotation(10, 5, 5)[:2], np.array([128.0, 120.0]))
     frame, parsing = painter.paint_with_parsing(painter.person.rest, camera, np.zeros(2))
     hair = np.abs(frame.astype(int) - painter.person.look.hair).max(axis=-1) <= 3
-    labelled = parsing == LABEL["hair"]
-    assert hair[within(labelled)].mean() > 0.99
-    assert labelled[hair & (parsing != LABEL["skin"])].mean() > 0.99  # brows have nearly the colour of hair
+    labeled = parsing == LABEL["hair"]
+    assert hair[within(labeled)].mean() > 0.99
+    assert labeled[hair & (parsing != LABEL["skin"])].mean() > 0.99  # brows have nearly the color of hair
     skin = np.abs(frame.astype(int) - painter.person.skin).max(axis=-1) <= 3
     assert np.isin(parsing[skin], [LABEL["skin"], LABEL["nose"]]).mean() > 0.98
 

@@ -9,8 +9,9 @@ import pytest
 
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import ClipSpec, draw_clip, draw_fake, energy_envelope, read_parsing, write_synthetic
-from preface_hf.synthetic.muxing import add_sound
-from preface_hf.video.decoding import encode_video, open_video
+from preface_hf.synthetic.writing import add_sound
+from preface_hf.video.decoding import open_video
+from preface_hf.video.encoding import encode_video
 
 
 def test_written_clips_read_back(tmp_path):
@@ -85,7 +86,7 @@ def test_sound_of_a_wrong_shape_is_refused():
         add_sound(b"", np.zeros((2, 5), np.float32), 16000)
 
 
-def test_fakes_are_labelled_and_maps_lie_beside_their_clips(tmp_path):
+def test_fakes_are_labeled_and_maps_lie_beside_their_clips(tmp_path):
     real = ClipSpec(1, "fear", 3, "test", 4, 64, parsing=True)
     write_synthetic(tmp_path, [real, real._replace(donor=9), real._replace(donor=12)], workers=2)
     rows = rows_of(tmp_path)

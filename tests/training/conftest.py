@@ -22,8 +22,8 @@ def objective_and_batch(arguments, instances):
         torch.randint(0, 255, (clips, count, views.num_frames, 3, size, size), dtype=torch.uint8)
         for count, size in ((views.num_global, views.global_size), (small, views.local_size))
     ]
-    colours = torch.eye(3, 4).expand(clips, views.num_global + small, 3, 4).contiguous()
-    return objective, Batch(torch.arange(clips), *tubes, colours)
+    colors = torch.eye(3, 4).expand(clips, views.num_global + small, 3, 4).contiguous()
+    return objective, Batch(torch.arange(clips), *tubes, colors)
 
 
 @pytest.fixture

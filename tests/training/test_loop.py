@@ -53,7 +53,7 @@ def state(checkpoint):
     return {
         **load_file(checkpoint / "model.safetensors"),
         **{f"teacher {k}": v for k, v in objective["teacher"].items()},
-        "centre": objective["centre"],
+        "center": objective["center"],
         "cache": saved_rows(checkpoint / CACHE_FILE, 16, torch.bfloat16) if on_disk else objective["cache"]["entries"],
     }
 
@@ -201,7 +201,7 @@ def test_a_set_that_has_grown_keeps_its_entries(tiny_settings, tmp_path, capsys,
     assert all(torch.equal(value, old[f"teacher {key}"]) for key, value in objective.teacher.state_dict().items())
     (ids, clips), *_ = PlainClips(started.data, arguments.view_config(), 3, first=12)
     assert ids.tolist() == [12, 13, 14]
-    z = objective.teacher(objective.pixel_values(clips)).facefeat - objective.facefeat_centre
+    z = objective.teacher(objective.pixel_values(clips)).facefeat - objective.facefeat_center
     expected = torch.nn.functional.normalize(z, dim=-1)
     torch.testing.assert_close(entries[12:].float(), expected, atol=1e-2, rtol=0)
     assert (started.train() / "model.safetensors").exists()
@@ -321,7 +321,7 @@ def assert_near(one, two, rtol, atol):
 
 
 def test_accumulation_steps_equal_one_large_batch(tiny_settings, tmp_path):
-    """Centres, statistics and cache move once a step, over all its batches; the loss is a mean over clips.
+    """Centers, statistics and cache move once a step, over all its batches; the loss is a mean over clips.
 
     Not where an instance is twice in a step (at the end of an epoch): the cache takes its rows one after the other,
     and batches are sorted each by itself. Here a step is an epoch.
@@ -426,7 +426,7 @@ run.accelerator.end_training()
 
 
 def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
-    """The same global batch; and teacher, centres and cache are the same bits on both."""
+    """The same global batch; and teacher, centers and cache are the same bits on both."""
     settings = {**tiny_settings, "learning_rate": 0.005}
     run({**settings, "batch_size": 8}, tmp_path / "one")
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -437,7 +437,7 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
     ranks = [torch.load(tmp_path / f"two/rank{rank}.pt", weights_only=True) for rank in range(2)]
     for part in ("teacher", "cache"):
         assert_same(ranks[0][part], ranks[1][part])
-    assert all(torch.equal(ranks[0][name], ranks[1][name]) for name in ("centre", "facefeat_centre"))
+    assert all(torch.equal(ranks[0][name], ranks[1][name]) for name in ("center", "facefeat_center"))
 
 
 def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):

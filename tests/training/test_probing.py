@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from preface_hf.features import labelled
+from preface_hf.features import labeled
 from preface_hf.features.probe import probe
 from preface_hf.training.checkpoint import best_checkpoint
 from preface_hf.training.probing import RunProbe
@@ -55,7 +55,7 @@ def test_what_cannot_be_probed_is_named_before_the_first_step(probed, tmp_path, 
 
 
 def test_without_scikit_learn_it_is_said(probed, tmp_path, monkeypatch):
-    monkeypatch.setattr(labelled, "find_spec", lambda name: None)
+    monkeypatch.setattr(labeled, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="a probe needs scikit-learn.*: pip install scikit-learn"):
         run({**probed, "probe_steps": 2}, tmp_path / "run")
 

@@ -59,7 +59,7 @@ def test_a_run_ends_with_a_report_that_stands_alone(finished):
     assert all(
         f"<td>{name}</td>" in text for name in ("teacher_momentum", "shuffle_window", "patch_size", "num_local")
     )
-    assert text.count("jpeg;base64") == 3 * (2 + 2 + 5) + 6 * (1 + 5), "tubes; instances and neighbours"
+    assert text.count("jpeg;base64") == 3 * (2 + 2 + 5) + 6 * (1 + 5), "tubes; instances and neighbors"
     assert "checkpoints/step-0000000" in text
 
 
@@ -75,8 +75,8 @@ def test_tubes_are_those_of_the_first_epoch(settings, prepared):
         for number in (0, len(views.names) - 1):  # the first global tube, the last landmark tube
             pixels = torch.tensor(np.asarray(clip.strips[number][1])).unflatten(1, (4, -1)).permute(1, 3, 0, 2) / 255
             tube = [*views.global_tubes, *views.small_tubes][number] / 255
-            colour = views.colours[number]
-            expected = torch.einsum("ij,tjhw->tihw", colour[:, :3], tube) + colour[:, 3, None, None]
+            color = views.colors[number]
+            expected = torch.einsum("ij,tjhw->tihw", color[:, :3], tube) + color[:, 3, None, None]
             assert (pixels - expected.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-5
 
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from preface_hf.video.decoding import encode_video
+from preface_hf.video.encoding import encode_video
 from tests.media import as_bytes, given_clip, pattern, remux, write_video
 
 

@@ -11,7 +11,8 @@ import pytest
 from datasets import load_dataset
 
 from preface_hf.prepare.run import prepare
-from preface_hf.video.decoding import encode_video, open_video
+from preface_hf.video.decoding import open_video
+from preface_hf.video.encoding import encode_video
 from tests.media import SHARED, face_points, pattern, remux, rotated, write_video
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from preface_hf.video import decoding
-from preface_hf.video.decoding import DecodingError, encode_video, open_video
+from preface_hf.video.decoding import DecodingError, open_video
+from preface_hf.video.encoding import encode_video
 from preface_hf.video.readers import find_torchcodec
 from tests.media import pattern, remux, rotated, write_video
 
@@ -74,7 +75,7 @@ def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path: Path):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_honoured(backend, degrees):
+def test_rotation_is_honored(backend, degrees):
     shown = pattern(4, height=64, width=96)
     frames = open_video(rotated(encode_video(shown, 25), degrees), backend).frames([0])
     upright = np.rot90(shown[0], -degrees // 90)

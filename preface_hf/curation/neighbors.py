@@ -1,4 +1,4 @@
-"""Cosine neighbours and near-duplicates of features: exact, and the same on every machine.
+"""Cosine neighbors and near-duplicates of features: exact, and the same on every machine.
 
 Unit vectors are rounded to multiples of 2⁻¹¹. Then every product is a multiple of 2⁻²² and every partial sum stays
 below 4, which float32 holds without rounding: whatever the block size, the threads or the library, the similarities
@@ -22,14 +22,14 @@ _STEPS = 2**11
 _ROOM = 2**32  # of an index below a similarity in one int64
 
 
-def unit_rows(features: np.ndarray, centre: np.ndarray | None = None) -> np.ndarray:
-    """`features` `(n, d)` less `centre` `(d,)`, at length 1, rounded to multiples of 2⁻¹¹: float16 `(n, d)`.
+def unit_rows(features: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
+    """`features` `(n, d)` less `center` `(d,)`, at length 1, rounded to multiples of 2⁻¹¹: float16 `(n, d)`.
 
     A row of length 0 stays 0: it is similar to nothing.
     """
     rows = np.empty(features.shape, np.float16)
     for start in range(0, len(features), BLOCK):
-        block = features[start : start + BLOCK].astype(np.float64) - (0 if centre is None else centre)
+        block = features[start : start + BLOCK].astype(np.float64) - (0 if center is None else center)
         lengths = np.linalg.norm(block, axis=1, keepdims=True)
         rows[start : start + BLOCK] = np.rint(block / np.where(lengths > 0, lengths, 1) * _STEPS) / _STEPS
     return rows
@@ -83,9 +83,9 @@ def near_duplicates(
         best[part] = np.minimum(best[part], _best(among, start, 1)[:, 0])
         origin = np.concatenate([origin, start + np.flatnonzero(~dropped[part])])
         kept.add(block[~dropped[part]])
-    similarity, neighbour = _decode(best)
-    neighbour[:1] = -1
-    return dropped, np.clip(similarity, -1, 1), neighbour
+    similarity, neighbor = _decode(best)
+    neighbor[:1] = -1
+    return dropped, np.clip(similarity, -1, 1), neighbor
 
 
 class Index:

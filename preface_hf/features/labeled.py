@@ -15,7 +15,7 @@ from preface_hf.video.windows import windows
 
 
 @dataclass
-class LabelledRows:
+class LabeledRows:
     """The rows of a split that a probe takes: `kept`, bool, of all of `rows`; labels and groups of those kept."""
 
     rows: IterableDataset
@@ -37,21 +37,21 @@ class LabelledRows:
                 yield [window.frames for window in windows(open_video(row["video"]["bytes"]), *clip)]
 
 
-def labelled_rows(data: str | Path, label: str, *, split: str | None = None, group: str = "source") -> LabelledRows:
+def labeled_rows(data: str | Path, label: str, *, split: str | None = None, group: str = "source") -> LabeledRows:
     """The rows that have a label, without the classes of a single group, which can't be both fitted and tested (it is
     said how many rows that costs). No video is decoded. Raises as [`probe`]."""
     if find_spec("sklearn") is None:
         raise ValueError("a probe needs scikit-learn, which is not installed: pip install scikit-learn.")
     rows = open_split(data, split, (label, group))
     columns = [(row[label], str(row[group])) for row in rows.select_columns(list({label, group}))]
-    labelled = np.array([name is not None for name, _ in columns], bool)
+    labeled = np.array([name is not None for name, _ in columns], bool)
     labels, groups = (np.array([str(pair[i]) for pair in columns]) for i in range(2))
-    classes = np.unique(labels[labelled])
-    alone = [name for name in classes if len(set(groups[labelled & (labels == name)])) == 1]
-    if left_out := int((labelled & np.isin(labels, alone)).sum()):
+    classes = np.unique(labels[labeled])
+    alone = [name for name in classes if len(set(groups[labeled & (labels == name)])) == 1]
+    if left_out := int((labeled & np.isin(labels, alone)).sum()):
         print(f"probe: {left_out} rows are left out, of classes in one group only: {', '.join(alone)}")
-    kept = labelled & ~np.isin(labels, alone)
-    return LabelledRows(rows, group, kept, labels[kept], groups[kept])
+    kept = labeled & ~np.isin(labels, alone)
+    return LabeledRows(rows, group, kept, labels[kept], groups[kept])
 
 
 def open_split(data: str | Path, split: str | None, columns: tuple[str, ...]) -> IterableDataset:

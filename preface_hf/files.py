@@ -1,0 +1,86 @@
+"""Files and folders that are there whole or not at all.
+
+What is written lies under another name until it is whole, so a killed process never leaves half of anything under a
+name that others read. `replacing` does it for a file, `building` for a folder; where several processes write one
+folder, each step of `building` is called by itself (`start_building`, `put_in_place`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Say what could not be written, and what to do, where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write {place} ({error.strerror or error}): make room and run the same again") from error
+
+
+@contextmanager
+def writing_tensors(place: Path) -> Iterator[None]:
+    """`writing` for a folder of a run: whatever a writer of tensors raises on a full disk is an `OSError` too."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise OSError(
+            f"{place} could not be written ({str(error).splitlines()[0]}): make room on the disk and go on with "
+            f"--resume; what was there before is whole."
+        ) from error
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A path to write to, put in the place of `file` in one step when the block ends well, else deleted."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with writing(file):
+            yield temporary
+            os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """A folder to write to that becomes `target` when the block ends well, and is gone when it does not."""
+    folder = unfinished(target)
+    start_building(folder)
+    try:
+        yield folder
+        put_in_place(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unfinished(target: Path) -> Path:
+    """The name of the folder `target` while it is not whole."""
+    return target.with_name(f".building-{target.name}")
+
+
+def start_building(folder: Path) -> None:
+    """Make `folder` anew: what a killed process left under that name is deleted."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def put_in_place(folder: Path, target: Path) -> None:
+    """Give `folder` the name `target`; so what has that name is whole."""
+    if target.is_dir() and any(target.iterdir()):
+        discard(target)
+    folder.replace(target)
+
+
+def discard(folder: Path) -> None:
+    """Delete `folder`. It loses its name first, so that half of it is never taken for the whole."""
+    old = folder.with_name(f".building-old-{folder.name}")
+    shutil.rmtree(old, ignore_errors=True)  # of a killed process
+    shutil.rmtree(folder.rename(old))
