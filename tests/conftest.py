@@ -11,6 +11,7 @@ from tests.slurm import install_queue
 
 pytest.register_assert_rewrite("tests.modeling_common")
 
+pytest_plugins = ["tests.noise"]
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 
-SHARED = Path(__file__).parents[2].parent / "shared"
+SHARED = Path(__file__).parents[1].parent / "shared"
 
 
 def pattern(frames: int = 20, height: int = 96, width: int = 128) -> np.ndarray:

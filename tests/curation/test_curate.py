@@ -250,8 +250,8 @@ def test_a_killed_run_leaves_no_out_and_the_next_starts_again(pool, tmp_path, mo
         with pytest.raises(ZeroDivisionError):
             curate(pool, tmp_path / "out", features=pixels)
     assert [file.name for file in tmp_path.iterdir()] == ["pool.parquet"]
-    (tmp_path / ".curating-out/data").mkdir(parents=True)  # what a kill leaves
-    (tmp_path / ".curating-out/data/train-00000.parquet").write_text("half")
+    (tmp_path / ".building-out/data").mkdir(parents=True)  # what a kill leaves
+    (tmp_path / ".building-out/data/train-00000.parquet").write_text("half")
     (tmp_path / "out").mkdir()  # empty: may be taken
     assert curate(pool, tmp_path / "out", features=pixels).splits == {"train": 4}
     assert sorted(file.name for file in tmp_path.iterdir()) == ["out", "pool.parquet"]

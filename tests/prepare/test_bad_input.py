@@ -136,7 +136,7 @@ def test_a_broken_torchcodec_breaks_nothing(tmp_path: Path):
     (tmp_path / "torchcodec/__init__.py").write_text("raise OSError('libavutil.so.59: cannot open shared object')")
     code = f"""
 from datasets import load_dataset
-from preface_hf.data.prepare import prepare
+from preface_hf.prepare.run import prepare
 prepare({str(tmp_path / "src")!r}, {str(tmp_path / "out")!r}, landmarker="given", crop_size=64)
 print(next(iter(load_dataset({str(tmp_path / "out")!r}, split="train", streaming=True)))["fps"])
 """

@@ -24,7 +24,7 @@ from tests.media import SHARED, as_bytes, face_points, given_clip, pattern
 
 pytest.importorskip("cv2")
 ROOT = Path(__file__).parents[2]
-IMPORT = "from preface_hf.data.prepare import prepare"
+IMPORT = "from preface_hf.prepare.run import prepare"
 
 
 def run(src: Path, out: Path, **options) -> PrepareSummary:

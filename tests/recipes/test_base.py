@@ -84,5 +84,5 @@ def test_media_that_the_set_does_not_hold_is_refused(recipe: str, tmp_path: Path
 
 
 def test_every_recipe_stands_in_the_documentation():
-    page = (Path(__file__).parents[3] / "docs/recipes.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/recipes.md").read_text(encoding="utf-8")
     assert [name for name in RECIPES if f"| `{name}` |" not in page] == []

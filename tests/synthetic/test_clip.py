@@ -109,7 +109,7 @@ def test_another_process_with_other_threads_draws_the_same(threads):
     code = "from tests.data.synthetic.test_clip import fingerprint; print(fingerprint())"
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     run = subprocess.run(
-        [sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3], capture_output=True, text=True,
+        [sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], capture_output=True, text=True,
         env=os.environ | dict.fromkeys(names, threads),
     )  # fmt: skip
     assert run.stdout.strip() == fingerprint()
