@@ -106,7 +106,7 @@ def fingerprint():
 
 @pytest.mark.parametrize("threads", ["1", "4"])
 def test_another_process_with_other_threads_draws_the_same(threads):
-    code = "from tests.data.synthetic.test_clip import fingerprint; print(fingerprint())"
+    code = "from tests.synthetic.test_clip import fingerprint; print(fingerprint())"
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     run = subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], capture_output=True, text=True,
