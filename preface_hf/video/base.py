@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -18,14 +17,22 @@ class DecodingError(ValueError):
 
 
 class Video:
-    """`num_frames` frames at `fps` frames a second; of a variable rate, `fps` is the average as the library has it.
+    """`num_frames` frames at `fps` frames a second; where the rate varies, `fps` is frames divided by duration.
 
     Iterating yields the frames in order, each uint8 `(height, width, 3)`, in constant memory; `frames(indices)`
     gathers some. Both raise `DecodingError` where the file is damaged; an index outside the video is an `IndexError`.
+
+    Attributes:
+        num_frames: how many frames are shown.
+        fps: frames a second, as the file states it where its frames are evenly spaced.
+        times: float64 `(num_frames,)`, the second of the file's clock at which each frame is shown, increasing.
+        notes: remarks for a report on how the file was read, one sentence each.
     """
 
     num_frames: int
     fps: float
+    times: np.ndarray
+    notes: list[str]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         raise NotImplementedError
@@ -62,6 +69,7 @@ class ImageVideo(Video):
     def __init__(self, source: str | Path | bytes):
         with any_size(), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
             self._frame = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+        self.times, self.notes = np.zeros(1), []
 
     def __iter__(self) -> Iterator[np.ndarray]:
         yield self._frame
@@ -74,13 +82,6 @@ class ImageVideo(Video):
 def source_name(source: str | Path | bytes) -> str:
     """How a source is called in a message: its path, or its length in bytes."""
     return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
-
-
-def checked_fps(rate: Any) -> float:
-    """A frame rate in frames a second; `ValueError` where it is none."""
-    if not rate or not 0 < float(rate) < 10_000:
-        raise ValueError(f"the frame rate is {rate}")
-    return float(rate)
 
 
 def first_line(error: Exception) -> str:

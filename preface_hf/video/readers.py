@@ -11,7 +11,8 @@ from typing import Any
 import av
 import numpy as np
 
-from preface_hf.video.base import Video, checked_fps, damaged, source_name
+from preface_hf.modeling.video_reading_preface import read_timeline
+from preface_hf.video.base import Video, damaged, source_name
 
 
 try:
@@ -41,7 +42,10 @@ class DecordVideo(Video):
             raise ValueError("an edit list hides its first frames, which decord would count: use PyAV")
         if self.num_frames and self._reader[0].shape[-1] != 3:
             raise ValueError("decord misreads frames of this width (16, 24, 48 and 72 do so): use PyAV")
-        self.fps = checked_fps(self._reader.get_avg_fps())
+        same = PyAVVideo(source)
+        if same.num_frames != self.num_frames:
+            raise ValueError(f"decord counts {self.num_frames} frames where {same.num_frames} are shown: use PyAV")
+        self.fps, self.times, self.notes = same.fps, same.times, same.notes
 
     def __iter__(self) -> Iterator[np.ndarray]:
         yield from PyAVVideo(self._source)
@@ -64,13 +68,19 @@ class PyAVVideo(Video):
         if not container.streams.video:
             raise ValueError("it holds no pictures")
         stream = container.streams.video[0]
-        self.fps = checked_fps(stream.average_rate or stream.guessed_rate)
-        packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
+        packets = [
+            (packet.pts, packet.is_discard, packet.duration) for packet in container.demux(stream) if packet.size
+        ]
         promised = stream.frames
         if len(packets) < promised:
             raise ValueError(f"the file ends after {len(packets)} of {promised} frames")
-        shown = [stamp for stamp, discard in packets if not discard]
+        shown = [stamp for stamp, discard, _ in packets if not discard]
         self.num_frames = len(shown)
+        if not shown:
+            raise ValueError("it holds no frame")
+        durations = {stamp: duration for stamp, discard, duration in packets if stamp is not None and not discard}
+        timeline = read_timeline(container, stream, shown, durations[max(durations)] if durations else None)
+        self.times, self.fps, self.notes = timeline.times, timeline.fps, timeline.notes
         stamps = {stamp for stamp in shown if stamp is not None}
         # Time stamps in order of display; None where the container has none or repeats them (AVI, MPEG-PS).
         self._stamps: list[int] | None = sorted(stamps) if len(stamps) == len(shown) else None
@@ -130,7 +140,10 @@ class TorchcodecVideo(Video):
             raise ValueError("torchcodec is not installed or does not work")
         self._decoder = decoder(source if isinstance(source, bytes) else str(source), dimension_order="NHWC")
         self.num_frames = len(self._decoder)
-        self.fps = checked_fps(self._decoder.metadata.average_fps)
+        same = PyAVVideo(source)
+        if same.num_frames != self.num_frames:
+            raise ValueError(f"torchcodec counts {self.num_frames} frames where {same.num_frames} are shown: use PyAV")
+        self.fps, self.times, self.notes = same.fps, same.times, same.notes
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for index in range(self.num_frames):
