@@ -36,7 +36,7 @@ class PrefAceConfig(PreTrainedConfig):
 
     Args:
         image_size (`int`, defaults to 224): height and width of the training clips in pixels; other sizes divisible by
-            `patch_size` are accepted, positions are interpolated.
+            `patch_size` are accepted, positions are interpolated (see `pretrained_grid`).
         patch_size (`int`, defaults to 16): height and width of a patch in pixels.
         num_channels (`int`, defaults to 3): color channels.
         num_frames (`int`, defaults to 16): frames of the training clips; other counts divisible by `tubelet_size` are
@@ -60,6 +60,9 @@ class PrefAceConfig(PreTrainedConfig):
             projector before the prototypes (DINO's head; sizes not stated by PrefAce, chosen).
         num_prototypes (`int`, defaults to 65536): outputs whose distribution student and teacher agree on (DINO).
         facefeat_size (`int`, defaults to 256): width of a vector of the FaceFeat Cache (not stated, chosen).
+        pretrained_grid (`list[int]`, *optional*): tokens along time, height and width for which the table of positions
+            was made that the weights know. A model sets it when its weights are made, checkpoints keep it: opened with
+            another `num_frames` or `image_size`, the model interpolates that table instead of making a new one.
     """
 
     model_type = "preface"
@@ -87,6 +90,7 @@ class PrefAceConfig(PreTrainedConfig):
     projector_output_size: int = 256
     num_prototypes: int = 65536
     facefeat_size: int = 256
+    pretrained_grid: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs):
         self.auto_map = {**AUTO_MAP, **(kwargs.pop("auto_map", None) or {})}
@@ -105,14 +109,21 @@ class PrefAceConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict, **kwargs):
-        """As in transformers; the configuration of another architecture is refused with a `ValueError`."""
+        """As in transformers; the configuration of another architecture, and sizes in `kwargs` that do not divide, are
+        refused with a `ValueError`."""
         found = config_dict.get("model_type", cls.model_type)
         if found != cls.model_type:
             raise ValueError(
                 f"this checkpoint holds a {found!r} model, not a {cls.model_type!r} one: open it with its own class, "
                 f"or make it a PrefAce checkpoint first (preface-hf convert, for VideoMAE and MARLIN)."
             )
-        return super().from_dict(config_dict, **kwargs)
+        # Checkpoints of before `pretrained_grid` know the grid that they were saved with. `kwargs` come after that:
+        # the clip size that they ask for is not the one of the weights.
+        grid = config_dict.get("pretrained_grid") or cls(**config_dict).grid_size
+        loaded = super().from_dict({**config_dict, "pretrained_grid": list(grid)}, **kwargs)
+        config = loaded[0] if isinstance(loaded, tuple) else loaded
+        config._check_sizes()
+        return loaded
 
     def _check_sizes(self):
         for whole, part in (
@@ -125,6 +136,12 @@ class PrefAceConfig(PreTrainedConfig):
                     f"{whole}={getattr(self, whole)} must be a positive multiple of {part}={getattr(self, part)}: "
                     f"change one of the two in the PrefAceConfig."
                 )
+        grid = self.pretrained_grid
+        if grid is not None and (len(grid) != 3 or min(grid) < 1):
+            raise ValueError(
+                f"pretrained_grid={grid} must be three positive numbers, the tokens along time, height and width: "
+                f"take the ones of the checkpoint, or leave it out for a new model."
+            )
 
     @property
     def grid_size(self) -> tuple[int, int, int]:

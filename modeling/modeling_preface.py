@@ -5,12 +5,14 @@ Shapes at line ends: B clips, T frames, C channels, H and W pixels, N tokens, D 
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 
 import torch
 from torch import nn
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -21,6 +23,10 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_preface import AUTO_MAP, PrefAceConfig
+
+
+# What `from_pretrained` takes to find a file of a repository.
+HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 @dataclass
@@ -96,19 +102,35 @@ class PrefAceEmbeddings(nn.Module):
         self.config = config
         kernel = (config.tubelet_size, config.patch_size, config.patch_size)
         self.projection = nn.Conv3d(config.num_channels, config.hidden_size, kernel_size=kernel, stride=kernel)
-        self.register_buffer("positions", self.position_table(), persistent=False)
+        # The weights learn this table of positions: whatever clip size the configuration asks for later, it stays.
+        if config.pretrained_grid is None:
+            config.pretrained_grid = list(config.grid_size)
+        self.grid = tuple(config.pretrained_grid)  # t, h, w
+        self.register_buffer("positions", self.position_table(), persistent=False)  # (1, t*h*w, D)
 
     def position_table(self) -> torch.Tensor:
-        time, height, width = self.config.grid_size
+        """The positions of the pretrained grid, float32 `(1, tokens, hidden_size)`, on the CPU."""
+        time, height, width = self.grid
         return sinusoid_positions(time * height * width, self.config.hidden_size)
+
+    def _apply(self, fn, recurse=True):
+        """As in torch, but the positions are computed again."""
+        # No checkpoint holds them: `to_empty` and `to("meta")` would leave nothing in them that loading could fill.
+        # They stay float32, too: half precision would cost digits that interpolation needs.
+        before = self.positions
+        super()._apply(fn, recurse)
+        if self.positions is not before:
+            device = self.positions.device
+            self.positions = self.position_table().to("cpu" if device.type == "meta" else device)
+        return self
 
     def interpolate_positions(self, grid: tuple[int, int, int]) -> torch.Tensor:
         """The table resampled over time and space to `grid` tokens: `(1, sequence_length, hidden_size)`."""
-        if grid == self.config.grid_size:
+        if grid == self.grid:
             return self.positions
-        table = self.positions.reshape(1, *self.config.grid_size, -1).permute(0, 4, 1, 2, 3)  # (1, D, t, h, w)
+        table = self.positions.reshape(1, *self.grid, -1).permute(0, 4, 1, 2, 3)  # (1, D, t, h, w)
         table = nn.functional.interpolate(table.float(), size=grid, mode="trilinear", align_corners=False)
-        return table.flatten(2).transpose(1, 2)
+        return table.flatten(2).transpose(1, 2)  # (1, N, D)
 
     def check_clip(self, pixels: torch.Tensor) -> None:
         config = self.config
@@ -133,7 +155,7 @@ class PrefAceEmbeddings(nn.Module):
         tokens = self.projection(pixels)  # (B, D, t, h, w)
         positions = self.interpolate_positions(tuple(tokens.shape[2:]))
         tokens = tokens.flatten(2).transpose(1, 2)  # (B, N, D)
-        tokens = tokens + positions.to(tokens.dtype)
+        tokens = tokens + positions.to(tokens.device, tokens.dtype)
         if bool_masked_pos is not None:
             check_mask(bool_masked_pos, tokens)
             tokens = tokens[~bool_masked_pos].reshape(tokens.shape[0], -1, tokens.shape[2])
@@ -238,9 +260,31 @@ class PrefAcePreTrainedModel(PreTrainedModel):
             init.copy_(module.positions, module.position_table())
 
     @classmethod
-    def from_pretrained(cls, *args, ignore_mismatched_sizes=False, output_loading_info=False, **kwargs):
-        """As in transformers; weights of another shape than the configuration asks for are a `ValueError`."""
-        model, info = super().from_pretrained(*args, ignore_mismatched_sizes=True, output_loading_info=True, **kwargs)
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path,
+        *args,
+        config=None,
+        ignore_mismatched_sizes=False,
+        output_loading_info=False,
+        **kwargs,
+    ):
+        """As in transformers, but weights of another shape than the configuration asks for are a `ValueError`, and the
+        table of positions is the checkpoint's whatever `config` says."""
+        grid = cls._pretrained_grid(pretrained_model_name_or_path, config, kwargs)
+        if grid and isinstance(config, PreTrainedConfig):
+            config = deepcopy(config)
+            config.pretrained_grid = grid
+        elif grid:
+            kwargs["pretrained_grid"] = grid
+        model, info = super().from_pretrained(
+            pretrained_model_name_or_path,
+            *args,
+            config=config,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **kwargs,
+        )
         if info["mismatched_keys"] and not ignore_mismatched_sizes:
             name, stored, asked = sorted(info["mismatched_keys"])[0]
             raise ValueError(
@@ -248,6 +292,19 @@ class PrefAcePreTrainedModel(PreTrainedModel):
                 f"give the sizes and num_labels it was saved with, or ignore_mismatched_sizes=True to start it anew."
             )
         return (model, info) if output_loading_info else model
+
+    @classmethod
+    def _pretrained_grid(cls, path, config, kwargs) -> list[int] | None:
+        """The grid of a checkpoint that is opened with a configuration from elsewhere, else `None`."""
+        if config is None or path is None:
+            return None
+        if getattr(config, "name_or_path", None) == str(path) and config.pretrained_grid:
+            return None
+        hub = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
+        try:
+            return cls.config_class.from_pretrained(path, **hub).pretrained_grid
+        except OSError:  # weights alone, without a config.json
+            return None
 
     def save_pretrained(self, save_directory, *args, **kwargs):
         """As in transformers; the code of every class goes along, for `trust_remote_code=True`."""

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForKeypointDetection,
+    AutoModelForPreTraining,
+    AutoModelForVideoClassification,
+)
 
-from preface_hf import PrefAceConfig
+from preface_hf import (
+    PrefAceConfig,
+    PrefAceForLandmarkDetection,
+    PrefAceForPreTraining,
+    PrefAceForVideoClassification,
+    PrefAceModel,
+)
 from preface_hf.adapters import LORA_TARGETS, add_lora, head_modules, load_lora
 from preface_hf.modeling.configuration_preface import AUTO_MAP
+from preface_hf.modeling.modeling_preface import sinusoid_positions
 
 
 TINY = {"image_size": 32, "patch_size": 8, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 2,
         "num_attention_heads": 2, "intermediate_size": 64, "projector_hidden_size": 32, "projector_output_size": 16,
         "num_prototypes": 32, "facefeat_size": 16, "num_labels": 5, "num_landmarks": 7,
         "initializer_range": 0.2}  # fmt: skip
+
+AUTO_CLASSES = {
+    PrefAceModel: AutoModel,
+    PrefAceForPreTraining: AutoModelForPreTraining,
+    PrefAceForVideoClassification: AutoModelForVideoClassification,
+    PrefAceForLandmarkDetection: AutoModelForKeypointDetection,
+}
 
 
 class ModelTests:
@@ -152,6 +174,97 @@ class ModelTests:
         assert not info["missing_keys"] and not info["unexpected_keys"]
         pooled = getattr(model, "preface", model)(self.clips()).pooler_output
         torch.testing.assert_close(encoder(self.clips()).pooler_output, pooled)
+
+    # At another clip size than it was trained at
+
+    def opened_for_eight_frames(self, folder: Path) -> dict[str, Any]:
+        """The checkpoint for clips of 8 frames of 48² pixels, through every door that takes a configuration."""
+        asked = {"num_frames": 8, "image_size": 48}
+        config = self.model_class.config_class.from_pretrained(folder)
+        config.update(asked)
+        again = self.model_class.from_pretrained(folder, **asked)
+        again.save_pretrained(folder.with_name("again"))
+        by_hand = self.model_class(AutoConfig.from_pretrained(folder, **asked))
+        by_hand.load_state_dict(self.model_class.from_pretrained(folder).state_dict())
+        return {
+            "keywords": again,
+            "Auto class": AUTO_CLASSES[self.model_class].from_pretrained(folder, **asked),
+            "read configuration": self.model_class.from_pretrained(folder, config=config),
+            "new configuration": self.model_class.from_pretrained(folder, config=PrefAceConfig(**{**TINY, **asked})),
+            "AutoConfig and load_state_dict": by_hand,
+            "saved again": self.model_class.from_pretrained(folder.with_name("again")),
+            "saved again, trained size": self.model_class.from_pretrained(
+                folder.with_name("again"), num_frames=4, image_size=32
+            ),
+        }
+
+    @pytest.mark.parametrize("release", ["this", "before"])
+    def test_a_clip_size_in_the_configuration_keeps_the_positions(self, model, tmp_path, release):
+        """A new table for the size asked for would put other positions into the weights than they know."""
+        model.save_pretrained(tmp_path / "model")
+        if release == "before":  # its checkpoints did not say for which grid the table was made
+            file = tmp_path / "model/config.json"
+            config = json.loads(file.read_text(encoding="utf-8"))
+            del config["pretrained_grid"]
+            file.write_text(json.dumps(config), encoding="utf-8")
+        for size in ((8, 48, 48), (4, 32, 32), (2, 64, 16)):
+            clips = self.clips(2, *size)
+            for door, opened in self.opened_for_eight_frames(tmp_path / "model").items():
+                found, expected = self.output(opened.eval(), clips), self.output(model, clips)
+                assert torch.equal(found, expected), (door, size)
+
+    def test_new_weights_have_a_table_of_their_own(self, model):
+        size = {"num_frames": 8, "image_size": 48}
+        new = AUTO_CLASSES[self.model_class].from_config(PrefAceConfig(**{**TINY, **size}))
+        assert new.config.pretrained_grid == [4, 6, 6] and model.config.pretrained_grid == [2, 4, 4]
+        table = getattr(new, "preface", new).embeddings.positions
+        assert torch.equal(table, sinusoid_positions(4 * 6 * 6, 32))
+
+    # Made without memory
+
+    def materials(self, model) -> dict[str, Any]:
+        """The model made on the meta device and filled, in every way that torch has."""
+        weights = model.state_dict()
+        with torch.device("meta"):
+            emptied, assigned, copied = (self.model_class(PrefAceConfig(**TINY)) for _ in range(3))
+        emptied.to_empty(device="cpu").load_state_dict(weights)
+        assigned.load_state_dict(weights, assign=True)
+        copied = deepcopy(copied)
+        copied.to_empty(device="cpu").load_state_dict(weights)
+        moved = deepcopy(model).to("meta")
+        moved.load_state_dict(weights, assign=True)
+        back = deepcopy(model).to("meta").to_empty(device="cpu")
+        back.load_state_dict(weights)
+        return {"to_empty": emptied, "assign": assigned, "deepcopy": copied, "moved": moved, "back": back}
+
+    def test_made_on_the_meta_device(self, model):
+        torch.use_deterministic_algorithms(True)  # new memory is filled with NaN
+        try:
+            materials = self.materials(model)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        for way, filled in materials.items():
+            assert torch.equal(self.output(filled.eval(), self.clips()), self.output(model, self.clips())), way
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_cast_after_loading_equals_loaded_so(self, model, tmp_path, dtype):
+        """Positions keep the digits that interpolation needs, also where they are cast and cast back."""
+        model.save_pretrained(tmp_path)
+        loaded, clips = self.model_class.from_pretrained(tmp_path, dtype=dtype), self.clips(2, 8, 48, 48)
+        assert torch.equal(self.output(deepcopy(model).to(dtype), clips), self.output(loaded, clips))
+        back = self.model_class.from_pretrained(tmp_path, dtype=dtype).float()
+        assert torch.equal(self.output(deepcopy(model).to(dtype).float(), clips), self.output(back, clips))
+        assert all(torch.equal(dict(back.named_buffers())[n], b) for n, b in model.named_buffers() if "position" in n)
+
+    def test_initialized_after_to_empty(self, model):
+        with torch.device("meta"):
+            emptied = self.model_class(PrefAceConfig(**TINY))
+        torch.use_deterministic_algorithms(True)
+        try:
+            emptied.to_empty(device="cpu").init_weights()
+        finally:
+            torch.use_deterministic_algorithms(False)
+        assert self.output(emptied.eval(), self.clips()).isfinite().all()
 
     # How it is adapted and exported
 

@@ -75,7 +75,8 @@ def checkpoint(tmp_path_factory):
 
 def test_a_checkpoint_opens_without_the_package(checkpoint, tmp_path):
     expected = PrefAceModel.from_pretrained(checkpoint)(torch.ones(1, 4, 3, 32, 32)).pooler_output
-    torch.save(expected, tmp_path / "expected.pt")
+    longer = PrefAceModel.from_pretrained(checkpoint)(torch.ones(1, 8, 3, 48, 48)).pooler_output
+    torch.save((expected, longer), tmp_path / "expected.pt")
     code = f"""
 import sys
 sys.modules["preface_hf"] = None  # importing it raises
@@ -85,7 +86,7 @@ from transformers.models.auto.video_processing_auto import AutoVideoProcessor
 folder = {str(checkpoint)!r}
 options = dict(trust_remote_code=True)
 model = AutoModel.from_pretrained(folder, **options)
-expected = torch.load({str(tmp_path / "expected.pt")!r})
+expected, longer = torch.load({str(tmp_path / "expected.pt")!r})
 torch.testing.assert_close(model(torch.ones(1, 4, 3, 32, 32)).pooler_output, expected)
 student = AutoModelForPreTraining.from_pretrained(folder, **options)
 assert student(torch.ones(1, 4, 3, 32, 32)).prototype_logits.shape == (1, 32)
@@ -94,6 +95,9 @@ processor = AutoVideoProcessor.from_pretrained(folder, **options)
 assert processor(torch.zeros(9, 3, 40, 50), return_tensors="pt")["pixel_values_videos"].shape == (1, 4, 3, 32, 32)
 model.save_pretrained({str(tmp_path / "again")!r})
 AutoModelForPreTraining.from_pretrained({str(tmp_path / "again")!r}, **options)
+for start in (folder, {str(tmp_path / "again")!r}):  # positions stay those of the pretrained grid
+    larger = AutoModel.from_pretrained(start, num_frames=8, image_size=48, **options)
+    torch.testing.assert_close(larger(torch.ones(1, 8, 3, 48, 48)).pooler_output, longer)
 """
     environment = {"PATH": "/usr/bin", "HF_HOME": str(tmp_path / "hf"), "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)

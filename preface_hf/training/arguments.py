@@ -135,7 +135,7 @@ class PretrainArguments:
         return values
 
 
-MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type"}
+MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type", "pretrained_grid"}
 
 
 def with_new_names(values: dict[str, Any]) -> dict[str, Any]:

@@ -235,6 +235,20 @@ def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
     assert (config.norm_after_pooling, config.layer_norm_eps) == (True, 1e-5)
 
 
+def test_starting_from_weights_of_another_clip_size_keeps_their_positions(tiny_settings, tmp_path):
+    source = build(PretrainArguments, tiny_settings, "test").model_config()
+    before = PrefAceModel(source).eval()
+    before.save_pretrained(tmp_path / "source")
+    PrefAceVideoProcessor().save_pretrained(tmp_path / "source")
+    longer = {**tiny_settings["model"], "num_frames": 2 * source.num_frames}
+    arguments = {**tiny_settings, "model": longer, "output_dir": str(tmp_path / "run"), "max_steps": 1}
+    started = Pretraining(build(PretrainArguments, arguments, "test"), init_from=str(tmp_path / "source"))
+    clip = torch.randn(1, 2 * source.num_frames, 3, source.image_size, source.image_size)
+    assert torch.equal(started.model.preface.eval()(clip).pooler_output, before(clip).pooler_output)
+    final = PrefAceModel.from_pretrained(started.train())
+    assert final.config.grid_size != tuple(final.config.pretrained_grid) == source.grid_size
+
+
 def test_starting_from_a_converted_videomae(tiny_settings, tmp_path, capsys):
     sizes = (
         "image_size",
