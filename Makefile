@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 FACES ?=
-WEIGHTS ?= $(if $(FACES),$(FACES)/../weights)
+WEIGHTS ?=
 
 .PHONY: help setup demo test test-slow lint format gpu equivalence clean
 help:  ## this list
@@ -21,8 +21,8 @@ $(VENV)/.dev: $(VENV)/.ready
 
 setup: $(VENV)/.dev  ## build .venv with the tested versions and the tools
 
-demo: $(VENV)/.ready  ## prepare, pretrain, extract, probe; FACES=folder takes real videos, WEIGHTS=folder their detector
-	$(BIN)/python -m preface_hf demo --output-dir demo $(if $(FACES),--faces $(FACES) --weights $(WEIGHTS))
+demo: $(VENV)/.ready  ## prepare, pretrain, extract, probe; FACES=folder takes real videos
+	$(BIN)/python -m preface_hf demo --output-dir demo $(if $(FACES),--faces $(FACES)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 test: $(VENV)/.dev  ## the fast suite
 	$(BIN)/python -m pytest -q

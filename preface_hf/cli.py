@@ -22,8 +22,11 @@ Executor = Annotated[str, typer.Option(help="who runs the tasks: local, slurm or
 Workers = Annotated[int, typer.Option(help="processes, or jobs at a time")]
 Tasks = Annotated[int | None, typer.Option(help="parts to cut the work into; the result does not depend on it")]
 Cluster = Annotated[Path | None, typer.Option(help="YAML file of settings for SLURM or Ray")]
-Landmarker = Annotated[str, typer.Option(help="onnx, face-alignment[:DETECTOR] or given (beside the data)")]
-Weights = Annotated[str | None, typer.Option(help="folder (or Hub name) of the onnx detector and 68-point network")]
+Landmarker = Annotated[
+    str,
+    typer.Option(help="auto (onnx with --weights, else builtin), builtin, onnx, face-alignment[:DETECTOR] or given"),
+]
+Weights = Annotated[str | None, typer.Option(help="of onnx: folder or Hub name of YuNet and a 68-point network")]
 
 NO_SETTINGS = ("resume", "init_from", "config", "plan", "machine", "instances")  # flags of pretrain
 
@@ -35,7 +38,7 @@ def prepare(
     recipe: Annotated[
         str, typer.Option(help="how SRC is laid out: folder, csv, hub or a data set (docs/recipes.md)")
     ] = "folder",
-    landmarker: Landmarker = "onnx",
+    landmarker: Landmarker = "auto",
     weights: Weights = None,
     crop_size: Annotated[int, typer.Option(help="pixels")] = 224,
     crop: Annotated[str, typer.Option(help="smooth, fixed or per-frame")] = "smooth",
@@ -52,13 +55,14 @@ def prepare(
     tasks: Tasks = None,
     cluster: Cluster = None,
 ) -> None:
-    """Find, track and crop faces, and store them with their landmarks as a data set.
+    """Find, track and crop faces, and store them with their landmarks as a data set. No download is needed.
 
-    Example: `preface-hf prepare videos/ prepared/ --weights weights/ --workers 2 --preview`
+    Example: `preface-hf prepare videos/ prepared/ --workers 2 --preview`
     """
     from preface_hf.executors import read_cluster
     from preface_hf.prepare.run import prepare
 
+    show_landmarker(landmarker, weights)
     done = prepare(
         src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, crop=crop,
         detect_every=detect_every, max_seconds=max_seconds, min_quality=min_quality, max_pixels=max_pixels,
@@ -156,7 +160,7 @@ def extract(
     model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
     src: Annotated[Path, typer.Argument(help="a video, a folder of videos, or a prepared set")],
     out: Annotated[Path, typer.Argument(help="parquet file to write")],
-    landmarker: Landmarker = "onnx",
+    landmarker: Landmarker = "auto",
     weights: Weights = None,
     batch_size: Annotated[int, typer.Option(help="windows per forward pass")] = 8,
     workers: Workers = 1,
@@ -164,13 +168,16 @@ def extract(
     tasks: Tasks = None,
     cluster: Cluster = None,
 ) -> None:
-    """Write the features of every window of every video. Without --weights frames are taken as they are (face crops).
+    """Write the features of every window of every face in every video. --landmarker given takes frames as they are.
 
-    Example: `preface-hf extract run/final talk.mp4 features.parquet --weights weights/`
+    Example: `preface-hf extract run/final talk.mp4 features.parquet`
     """
     from preface_hf.executors import read_cluster
     from preface_hf.features.extract import extract
+    from preface_hf.features.sources import is_prepared
 
+    if not is_prepared(src):
+        show_landmarker(landmarker, weights)
     counts = extract(
         model, src, out, landmarker=landmarker, weights=weights, batch_size=batch_size,
         executor=executor, workers=workers, tasks=tasks, cluster=read_cluster(cluster),
@@ -246,11 +253,20 @@ def demo(
 ) -> None:
     """Prepare, pretrain, extract and probe, in minutes on a laptop.
 
-    Example: `preface-hf demo --faces videos/ --weights weights/`
+    Example: `preface-hf demo --faces videos/`
     """
     from preface_hf.demo.run import run_demo
 
     run_demo(output_dir, faces, weights)
+
+
+def show_landmarker(landmarker: str, weights: str | None) -> None:
+    """Say which landmarker `auto` stands for."""
+    from preface_hf.faces.landmarkers import resolve_landmarker
+
+    if landmarker == "auto":
+        source = f"--weights {weights}" if weights else "its networks are part of this package"
+        typer.echo(f"landmarker: {resolve_landmarker(landmarker, weights)} ({source})")
 
 
 def main(arguments: list[str] | None = None) -> Any:

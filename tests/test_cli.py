@@ -70,7 +70,12 @@ def test_prepare_refuses(capsys, tmp_path):
         assert name in refused(capsys, "prepare", tmp_path / name, tmp_path / f"out {name}", *given)
     assert "taken" in refused(capsys, "prepare", tmp_path / "zero.mp4", tmp_path / "taken", *given)
     assert (tmp_path / "taken/notes.txt").read_text() == "mine"
-    assert "--weights" in refused(capsys, "prepare", tmp_path / "zero.mp4", tmp_path / "out2")
+    prepare = ("prepare", tmp_path / "zero.mp4", tmp_path / "out2")
+    assert "--weights" in refused(capsys, *prepare, "--landmarker", "onnx")
+    assert "--weights" in refused(capsys, *prepare, "--weights", tmp_path / "nowhere")
+    line = refused(capsys, *prepare, "--weights", tmp_path / "empty")
+    assert "no YuNet detector" in line and str(tmp_path / "empty") in line
+    assert not (tmp_path / "out2").exists()
     assert "sideways" in refused(capsys, "prepare", tmp_path, tmp_path / "out3", "--landmarker", "sideways")
 
 

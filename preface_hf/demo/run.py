@@ -37,7 +37,8 @@ def run_demo(
 
     Args:
         output_dir: a folder without another demo in it.
-        faces: real face videos, found by `weights` (see `preface-hf prepare`); drawn people without it.
+        faces: a folder of real face videos; drawn people without it.
+        weights: networks that find the faces, see `preface-hf prepare`; the built-in ones without it.
         people, test_people: drawn people to pretrain on (2 clips each) and to probe with (12 clips each).
         max_steps: of pretraining, instead of the recipe's.
     """

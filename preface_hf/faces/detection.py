@@ -9,6 +9,7 @@ import numpy as np
 
 from preface_hf.faces.cuts import CutFinder
 from preface_hf.faces.landmarkers import Landmarker
+from preface_hf.faces.squares import overlap
 
 
 # Faces narrower than this many pixels of the video are left aside.
@@ -119,10 +120,3 @@ def given_faces(landmarks: np.ndarray) -> Iterator[FrameFaces]:
         known = bool(np.isfinite(points).all())
         box = np.concatenate([points.min(axis=0), points.max(axis=0)])
         yield FrameFaces([Face(box, points)] if known else [])
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes `(4,)`."""
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    common = float(np.prod(np.maximum(sides, 0)))
-    return common / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common)

@@ -8,17 +8,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from preface_hf.faces.builtin_landmarker import BuiltinLandmarker
 from preface_hf.faces.face_alignment_landmarker import FaceAlignmentLandmarker
 from preface_hf.faces.landmarks import NUM_LANDMARKS
-from preface_hf.faces.squares import cut_square, from_square, import_cv2, resized
+from preface_hf.faces.networks.yunet import YuNet
+from preface_hf.faces.squares import cut_square, from_square, import_cv2
 
 
-LANDMARKERS = ("onnx", "face-alignment", "given")
-# The detector sees the picture with its long side at the first of these; at the next where that shows no face. Always
-# at the larger takes five times as long and finds no more in real videos (benchmarks/results/2026-11-23-detection.md).
-DETECTION_SIDES = (256, 640)
-MIN_SCORE = 0.6
-# The landmark network sees a square of 112 pixels, RGB in [0, 1]: 0.97 times the longer side of YuNet's box, 0.12 of
+LANDMARKERS = ("auto", "builtin", "onnx", "face-alignment", "given")
+# The 68-point network sees a square of 112 pixels, RGB in [0, 1]: 0.97 times the longer side of YuNet's box, 0.12 of
 # it further down, where the points lie. Error 3.40 % of the outer-eye distance on Helen and AFW, 3.66 % in the box as
 # it is. Another run in the box of the first one's points takes twice the time for 3.43 % and strays on covered faces.
 NETWORK_SIDE, BOX_SIZE, BOX_DOWN = 112, 0.97, 0.12
@@ -43,12 +41,27 @@ class Landmarker(Protocol):
         """
 
 
+def resolve_landmarker(name: str, weights: str | Path | None = None) -> str:
+    """The landmarker that `auto` stands for: `onnx` where `weights` are named, else `builtin`; other names stay."""
+    if name != "auto":
+        return name
+    return "onnx" if weights else "builtin"
+
+
 def load_landmarker(name: str, weights: str | Path | None = None) -> Landmarker | None:
     """The landmarker called `name`; None for `given`, where landmarks come with the data (`sidecars.read_landmarks`).
 
-    `weights` is what `OnnxLandmarker` reads; `face-alignment:DETECTOR` takes another of that package's detectors.
-    Raises `ValueError` for an unknown name or missing weights.
+    Args:
+        name: one of `LANDMARKERS`; `face-alignment:DETECTOR` takes another of that package's detectors.
+        weights: folder or Hub repository of the networks of `onnx`; the other landmarkers take none.
+
+    Raises `ValueError` for an unknown name, for missing weights, and for weights that `builtin` has no use for.
     """
+    name = resolve_landmarker(name, weights)
+    if name == "builtin":
+        if weights:
+            raise ValueError(f"the builtin landmarker does not read --weights {weights}: leave them out, or take onnx")
+        return BuiltinLandmarker()
     if name == "onnx":
         return OnnxLandmarker(weights)
     package, _, detector = name.partition(":")
@@ -67,33 +80,16 @@ class OnnxLandmarker:
     """
 
     name = "onnx"
-    batch_size = 1  # OpenCV takes 7.5 ms a face whether 1, 4, 8 or 16 come at once
+    batch_size = 1  # OpenCV takes as long for a face whether 1, 4, 8 or 16 come at once
 
     def __init__(self, weights: str | Path | None):
-        cv2 = import_cv2()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # OpenCV 5 warns of an unused target
         files = sorted(_weights_folder(weights).rglob("*.onnx"))
-        detector = _yunet(files, weights)
-        self._detector = cv2.FaceDetectorYN.create(str(detector), "", (320, 320), MIN_SCORE)
+        self._yunet = YuNet(_yunet_file(files, weights))
         self._network, self._output = _landmark_network([file for file in files if "yunet" not in file.name], weights)
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Faces, float32 `(faces, 5)`; see `Landmarker`."""
-        for side in DETECTION_SIDES:
-            faces = self.detect_at(frame, side)
-            if len(faces):
-                return faces
-        return np.zeros((0, 5), np.float32)
-
-    def detect_at(self, frame: np.ndarray, side: int) -> np.ndarray:
-        """Faces as by `detect`, found in the picture with a long side of `side` pixels."""
-        small, factor = resized(frame, side)
-        self._detector.setInputSize(small.shape[1::-1])
-        found = self._detector.detect(np.ascontiguousarray(small[..., ::-1]))[1]
-        if found is None:
-            return np.zeros((0, 5), np.float32)
-        corners = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1) / factor
-        return np.concatenate([corners, found[:, -1:]], axis=1).astype(np.float32)
+        return self._yunet(frame)
 
     def landmarks(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> np.ndarray:
         """Points, float32 `(n, 68, 2)`; see `Landmarker`."""
@@ -111,10 +107,10 @@ class OnnxLandmarker:
 
 
 def _weights_folder(weights: str | Path | None) -> Path:
-    if weights is None:
+    if not weights:
         raise ValueError(
-            "the onnx landmarker needs weights, and no 68-point network with a stated license is known to download: "
-            "pass --weights DIR (or a Hub repo id), or --landmarker face-alignment"
+            "the onnx landmarker needs weights, a YuNet detector and a 68-point network: pass --weights DIR (or a Hub "
+            "repo id), or --landmarker builtin"
         )
     if Path(weights).is_dir():
         return Path(weights)
@@ -124,14 +120,18 @@ def _weights_folder(weights: str | Path | None) -> Path:
         return Path(snapshot_download(str(weights)))
     except Exception as error:
         raise ValueError(
-            f"--weights {weights} is neither a folder nor a Hub repository within reach: pass a folder"
+            f"--weights {weights} is neither a folder nor a Hub repository within reach: pass a folder, or leave it "
+            "out for the built-in networks"
         ) from error
 
 
-def _yunet(files: Sequence[Path], weights: str | Path | None) -> Path:
+def _yunet_file(files: Sequence[Path], weights: str | Path | None) -> Path:
     detectors = [file for file in files if "yunet" in file.name]
     if not detectors:
-        raise ValueError(f"no YuNet detector (*yunet*.onnx) below {weights}: put yunet_n_640_640.onnx there")
+        raise ValueError(
+            f"no YuNet detector (*yunet*.onnx) below {weights}: put yunet_n_640_640.onnx there, or leave "
+            "--weights out for the built-in networks"
+        )
     return next((file for file in detectors if file.name == "yunet_n_640_640.onnx"), detectors[0])
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from preface_hf.faces.detection import MIN_IOU, Face, FrameFaces, overlap
+from preface_hf.faces.detection import MIN_IOU, Face, FrameFaces
+from preface_hf.faces.squares import overlap
 
 
 # A face this many seconds out of sight is bridged by interpolation; one that is seen for less is no track.

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preface_hf.executors import check_executor, run_tasks
-from preface_hf.faces.landmarkers import Landmarker, load_landmarker
+from preface_hf.faces.landmarkers import Landmarker, load_landmarker, resolve_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.features.encoders import Encoder, load_encoder
 from preface_hf.features.sources import Corpus, Described, open_corpus, row_schema, units
@@ -31,7 +31,7 @@ def extract(
     src: str | Path,
     out: str | Path,
     *,
-    landmarker: str = "onnx",
+    landmarker: str = "auto",
     weights: str | Path | None = None,
     batch_size: int = 8,
     executor: str = "local",
@@ -46,8 +46,8 @@ def extract(
         src: a video, a folder of videos, or a prepared set (then its other columns go along).
         out: columns `source`, `track`, `start_seconds`, `end_seconds`, `num_frames` (of the video, in the window) and
             `feature` (`hidden_size` numbers). The last window of a video may be short: no frame is left out.
-        landmarker, weights: find, track and crop the face first. Without `weights` the onnx back end is not asked, and
-            frames are taken as they are: right for videos that are face crops.
+        landmarker, weights: how faces are found, as of `prepare`; each is tracked and cropped first. `given` takes
+            frames as they are: right for videos that are face crops. Rows of a prepared set are always taken so.
         batch_size: windows a forward pass.
         executor, workers, tasks, cluster: as of `prepare`; a task takes whole files, of a prepared set whole shards.
 
@@ -58,14 +58,17 @@ def extract(
     A killed run goes on where it stopped when started again with the same arguments. Raises `ValueError` if `out`
     exists, or if nothing in `src` gave a feature.
     """
+    landmarker = resolve_landmarker(landmarker, weights)
     call = {**locals(), "executor": "local", "workers": 1, "cluster": None}  # how the last job of SLURM goes on
     target, src = Path(out).resolve(), Path(src).resolve()
     check_executor(executor, workers, tasks, cluster)
     if target.exists():
         raise ValueError(f"{str(out)!r} exists: choose another name, or delete it.")
     load_encoder(model)  # a user's mistake shows before any work is done
-    finder = landmarker if weights or landmarker != "onnx" else None
     corpus = open_corpus(src)
+    finder = None if corpus.prepared or landmarker == "given" else landmarker
+    if finder:
+        load_landmarker(finder, weights)
     count = tasks or -(-len(corpus.files) // FILES_PER_TASK)
     step = ExtractFiles(corpus, _work(target, call, corpus, count), str(model), finder, weights, batch_size)
     finish = Finish({**call, "src": src, "out": target, "tasks": count})

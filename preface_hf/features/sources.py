@@ -48,13 +48,18 @@ class Corpus:
 
 def open_corpus(src: Path) -> Corpus:
     """What `src`, a video, a folder of videos or a prepared set, holds; raises `ValueError` where it is nothing."""
-    shards = [f"data/{file.name}" for file in (src / "data").glob("*.parquet")]
-    if shards:
+    if is_prepared(src):
+        shards = [f"data/{file.name}" for file in (src / "data").glob("*.parquet")]
         return Corpus(src, sorted(shards, key=lambda name: (split_of(name) != "train", name)), prepared=True)
     from preface_hf.recipes import folder
 
     listing = folder(src, media="auto")
     return Corpus(src if src.is_dir() else src.parent, [item.source for item in listing.items], prepared=False)
+
+
+def is_prepared(src: Path) -> bool:
+    """Whether `src` is a prepared set, whose rows are face crops."""
+    return any((src / "data").glob("*.parquet"))
 
 
 def split_of(shard: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preface_hf.executors import check_executor, run_tasks
-from preface_hf.faces.landmarkers import load_landmarker
+from preface_hf.faces.landmarkers import load_landmarker, resolve_landmarker
 from preface_hf.files import replacing
 from preface_hf.prepare.folder import (
     ITEMS_FILE,
@@ -34,7 +34,7 @@ def prepare(
     out: str | Path,
     *,
     recipe: str = "folder",
-    landmarker: str = "onnx",
+    landmarker: str = "auto",
     weights: str | Path | None = None,
     crop_size: int = 224,
     crop: str = "smooth",
@@ -55,7 +55,8 @@ def prepare(
 
     Args:
         recipe: how `src` is read; see `preface_hf.recipes` and docs/recipes.md.
-        landmarker: `onnx` (reads `weights`), `face-alignment`, or `given` (a `.npy` or `.pts` beside each file).
+        landmarker: `builtin` (its networks are part of this package), `onnx` (reads `weights`), `face-alignment`, or
+            `given` (a `.npy` or `.pts` beside each file); `auto` is `onnx` with `weights`, else `builtin`.
         weights: folder of the onnx landmarker's networks, or a Hub repository.
         crop_size: side of the face crops in pixels, even.
         crop: `smooth` (glides with the face), `fixed` (one box a track) or `per-frame` (jitters).
@@ -77,6 +78,7 @@ def prepare(
     work, its last job finishes the set. Raises `ValueError` for options that make no sense, for an `out` that
     holds anything else, and where not one face could be prepared.
     """
+    landmarker = resolve_landmarker(landmarker, weights)  # a set remembers which one it was
     call = {**locals(), "executor": "local", "workers": 1, "cluster": None}  # how the last job of SLURM goes on
     if recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")

@@ -59,7 +59,7 @@ def test_no_face_in_noise_and_odd_shapes():
 
 
 def test_unknown_names_and_missing_weights_say_what_to_do(tmp_path: Path):
-    with pytest.raises(ValueError, match="choose one of onnx, face-alignment, given"):
+    with pytest.raises(ValueError, match="choose one of auto, builtin, onnx"):
         load_landmarker("dlib")
     pytest.importorskip("cv2")
     with pytest.raises(ValueError, match="--weights DIR"):

@@ -76,13 +76,13 @@ def test_labels_that_come_late_are_kept(checkpoint, tmp_path):
     ],
 )
 def test_tasks_make_the_same_rows(checkpoint, drawn_videos, tmp_path, request, settings):
-    extract(checkpoint, drawn_videos, tmp_path / "one.parquet")
+    extract(checkpoint, drawn_videos, tmp_path / "one.parquet", landmarker="given")
     if settings.get("executor") == "ray":
         request.getfixturevalue("two_ray_workers")
     if settings.get("executor") == "slurm":
         request.getfixturevalue("slurm_queue")
         settings = {**settings, "cluster": {"partition": "cpu", "time": "01:00:00"}}
-    extract(checkpoint, drawn_videos, tmp_path / "many.parquet", tasks=3, **settings)
+    extract(checkpoint, drawn_videos, tmp_path / "many.parquet", landmarker="given", tasks=3, **settings)
     one, many = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("one", "many"))
     pd.testing.assert_frame_equal(one.drop(columns="feature"), many.drop(columns="feature"))
     np.testing.assert_allclose(np.stack(one["feature"]), np.stack(many["feature"]), atol=1e-5)
@@ -94,7 +94,7 @@ def test_features_do_not_depend_on_the_batch_and_are_the_models(checkpoint, tmp_
     clip = draw_clip(1, "happiness", seed=2, num_frames=20, size=64)
     (tmp_path / "one.mp4").write_bytes(encode_video(clip.frames, 25))
     for size in (1, 8):
-        extract(checkpoint, tmp_path / "one.mp4", tmp_path / f"{size}.parquet", batch_size=size)
+        extract(checkpoint, tmp_path / "one.mp4", tmp_path / f"{size}.parquet", landmarker="given", batch_size=size)
     small, large = (np.stack(pd.read_parquet(tmp_path / f"{size}.parquet")["feature"]) for size in (1, 8))
     np.testing.assert_allclose(small, large, atol=1e-5)
     from preface_hf.video.decoding import open_video
@@ -110,7 +110,7 @@ def test_a_folder_with_bad_files(checkpoint, tmp_path):
     (folder / "good.mp4").write_bytes(encode_video(clip.frames, 25))
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "text.mp4").write_text("no video")
-    counts = extract(checkpoint, folder, tmp_path / "f.parquet")
+    counts = extract(checkpoint, folder, tmp_path / "f.parquet", landmarker="given")
     assert counts == {"rows": 2, "sources": 1, "left_out": 2}
     report = [json.loads(line) for line in (tmp_path / "f.parquet.report.jsonl").read_text().splitlines()]
     assert {row["source"] for row in report} == {"empty.mp4", "text.mp4"} and all(row["reason"] for row in report)
@@ -134,3 +134,18 @@ def test_a_real_video_is_tracked_and_cropped(checkpoint, shared, tmp_path):
     table = pd.read_parquet(tmp_path / "f.parquet")
     assert counts["sources"] == 1 and table["num_frames"].sum() == 114
     assert table["start_seconds"].to_numpy()[1:] == pytest.approx(table["end_seconds"].to_numpy()[:-1])
+
+
+def test_faces_are_found_without_weights(checkpoint, tmp_path):
+    clip = draw_clip(1, "happiness", seed=2, num_frames=8, size=96)
+    wide = np.full((8, 120, 200, 3), 90, np.uint8)
+    wide[:, 12:108, 90:186] = clip.frames
+    (tmp_path / "talk.mp4").write_bytes(encode_video(wide, 25))
+    assert extract(checkpoint, tmp_path / "talk.mp4", tmp_path / "face.parquet")["rows"] == 1
+    extract(checkpoint, tmp_path / "talk.mp4", tmp_path / "frame.parquet", landmarker="given")
+    face, frame = (pd.read_parquet(tmp_path / f"{name}.parquet")["feature"][0] for name in ("face", "frame"))
+    assert np.abs(face - frame).max() > 1e-3, "the frame as it is gives another feature"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no YuNet detector .* below .*empty"):
+        extract(checkpoint, tmp_path / "talk.mp4", tmp_path / "f.parquet", weights=tmp_path / "empty")
+    assert not list(tmp_path.glob(".f.parquet*")), "a mistake shows before any work is done"
