@@ -13,13 +13,12 @@ PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
-METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5", "torchmetrics>=1.8"]
 DEV = ["pytest>=8", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
 
 setup(
     name="preface-hf",
     version="0.1.0",
-    description="PrefAce, ProS and MARLIN: self-supervised face video models for the Hugging Face ecosystem",
+    description="PrefAce: self-supervised face video models for the Hugging Face ecosystem",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -49,7 +48,6 @@ setup(
         "face-alignment": FACE_ALIGNMENT,
         "recipes": RECIPES,
         "peft": PEFT,
-        "metrics": METRICS,
         "curation": CURATION,
         "export": EXPORT,
         "trackers": TRACKERS,

@@ -1,6 +1,6 @@
 """How many faces the detector finds at each of its two scales, and what that costs.
 
-    python benchmarks/detection.py WEIGHTS FOLDER... [--frames N]
+    python benchmarks/detection.py FOLDER... [--frames N]
 
 N frames (6) spread over every video below the folders, or every image where there is no video. `more` are the faces
 of the large scale that the small one has not, `fewer` those that only the small one has; `largest` says how wide the
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preface_hf.faces.detection import MIN_IOU, MIN_WIDTH, overlap
-from preface_hf.faces.landmarkers import DETECTION_SIDES, OnnxLandmarker
-from preface_hf.faces.squares import import_cv2
+from preface_hf.faces.detection import MIN_IOU, MIN_WIDTH
+from preface_hf.faces.networks.yunet import DETECTION_SIDES, YuNet
+from preface_hf.faces.squares import import_cv2, overlap
 from preface_hf.recipes import folder
 from preface_hf.video.decoding import open_video
 
@@ -27,8 +27,8 @@ def only_in(one: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
     return [box for box in one if all(overlap(box[:4], known[:4]) < MIN_IOU for known in other)]
 
 
-def main(weights: str, source: Path, frames: int) -> None:
-    landmarker, files = OnnxLandmarker(weights), folder(source).items
+def main(source: Path, frames: int) -> None:
+    detector, files = YuNet(), folder(source).items
     faces, times, more, fewer = [0, 0], [[], []], [], []
     for item in files:
         video = open_video(source / item.source)
@@ -36,7 +36,7 @@ def main(weights: str, source: Path, frames: int) -> None:
             found = []
             for scale, side in enumerate(DETECTION_SIDES):
                 start = time.perf_counter()
-                boxes = landmarker.detect_at(frame, side)
+                boxes = detector.at(frame, side)
                 times[scale].append(1000 * (time.perf_counter() - start))
                 found.append(boxes[boxes[:, 2] - boxes[:, 0] >= MIN_WIDTH])
                 faces[scale] += len(found[scale])
@@ -53,10 +53,9 @@ def main(weights: str, source: Path, frames: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights")
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--frames", type=int, default=6)
     arguments = parser.parse_args()
     import_cv2().setNumThreads(1)
     for place in arguments.folders:
-        main(arguments.weights, place, arguments.frames)
+        main(place, arguments.frames)

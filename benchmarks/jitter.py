@@ -1,15 +1,15 @@
 """How steady are the crops? Acceleration of the crop's center, smooth and fixed crops beside per-frame ones.
 
-    python benchmarks/jitter.py FOLDER WEIGHTS [FRAMES]
+    python benchmarks/jitter.py FOLDER [--weights DIR] [--frames N]
 
-Every video below FOLDER, its first FRAMES frames (100); WEIGHTS as for `preface-hf prepare`. Prints the median over
-tracks of the median acceleration (pixels of the video per frame², in crop sides to compare videos of other sizes as
-well), and how many frames have a landmark outside their crop.
+Every video below FOLDER, its first N frames (100); without --weights by the built-in landmarker. Prints the median
+over tracks of the median acceleration (pixels of the video per frame²), its share of per-frame crops', how many frames
+have a landmark outside their crop, and which videos show no face.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from preface_hf.faces.crops import CROPS, crop_boxes, crop_landmarks
 from preface_hf.faces.detection import detect_faces
-from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.landmarkers import Landmarker, load_landmarker
+from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.faces.tracking import segments
 from preface_hf.recipes import folder
 from preface_hf.video.decoding import open_video
@@ -27,18 +28,19 @@ def accelerations(boxes: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.diff((boxes[:, :2] + boxes[:, 2:]) / 2, n=2, axis=0), axis=1)
 
 
-def main(source: str, weights: str, frames: str = "100") -> None:
-    landmarker = OnnxLandmarker(weights)
+def main(source: Path, landmarker: Landmarker, frames: int) -> None:
     pixels: dict[str, list[float]] = {crop: [] for crop in CROPS}
-    outside, total, videos = dict.fromkeys(CROPS, 0), 0, 0
-    for item in folder(Path(source)).items:
+    outside, total, videos, without = dict.fromkeys(CROPS, 0), 0, 0, []
+    for item in folder(source, "video").items:
         try:
-            video = open_video(Path(source) / item.source)
-            (segment,) = segments(detect_faces(islice(video, int(frames)), landmarker), video.fps, int(frames))
+            video = open_video(source / item.source, "pyav")
+            (segment,) = segments(detect_faces(islice(video, frames), landmarker), video.fps, frames)
         except ValueError as error:
             print(f"left out: {item.source}: {error}")
             continue
         videos += 1
+        if not segment.tracks:
+            without.append(item.source)
         for track in segment.tracks:
             total += len(track.boxes)
             for crop in CROPS:
@@ -47,7 +49,7 @@ def main(source: str, weights: str, frames: str = "100") -> None:
                 outside[crop] += int(((landmarks < -0.5) | (landmarks > 223.5)).any(axis=(1, 2)).sum())
                 if len(boxes) > 4:
                     pixels[crop].append(float(np.median(accelerations(boxes))))
-    print(f"{videos} videos, {len(pixels['smooth'])} tracks, {total} frames")
+    print(f"{landmarker.name}: {videos} videos, {len(pixels['smooth'])} tracks, {total} frames; no track in {without}")
     for crop in CROPS:
         ratio = np.array(pixels[crop]) / np.array(pixels["per-frame"])
         print(
@@ -57,4 +59,10 @@ def main(source: str, weights: str, frames: str = "100") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--weights")
+    parser.add_argument("--frames", type=int, default=100)
+    arguments = parser.parse_args()
+    with one_opencv_thread():
+        main(arguments.folder, load_landmarker("auto", arguments.weights), arguments.frames)

@@ -1,16 +1,17 @@
 """How near is `prepare` to the work nobody can spare it, and what do two workers bring? Reading likewise.
 
-    python benchmarks/prepare.py FOLDER WEIGHTS [LIMIT]
+    python benchmarks/prepare.py FOLDER [--weights DIR] [--limit N]
 
-Takes LIMIT (all) videos spread evenly over those below FOLDER, and measures on one thread, one after the other:
-decoding alone, the detector alone and the landmark network alone on what it found; then the whole of `prepare` with
-one worker and with two. Two copies of that work at the same time show what the machine's cores give.
+Without --weights by the built-in landmarker. Takes N (all) videos spread evenly over those below FOLDER, and measures
+on one thread, one after the other: decoding alone, the detector alone and the landmark network alone on what it found;
+then the whole of `prepare` with one worker and with two. Two copies of that work at the same time show what the
+machine's cores give.
 Reading: rows of the prepared set with all frames decoded, beside decoding the same bytes from memory.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -22,16 +23,16 @@ from pathlib import Path
 import numpy as np
 from datasets import load_dataset
 
-from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.landmarkers import load_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.prepare.run import prepare
 from preface_hf.recipes import folder
 from preface_hf.video.decoding import open_video
 
 
-def lower_bounds(files: list[str], weights: str) -> tuple[float, float, float, int, int]:
+def lower_bounds(files: list[str], weights: str | None) -> tuple[float, float, float, int, int]:
     """Seconds of decoding, detector and landmark network; frames and faces."""
-    landmarker, seconds, frames, faces = OnnxLandmarker(weights), np.zeros(3), 0, 0
+    landmarker, seconds, frames, faces = load_landmarker("auto", weights), np.zeros(3), 0, 0
     with one_opencv_thread():
         for file in files:
             video = iter(open_video(file))
@@ -51,7 +52,7 @@ def lower_bounds(files: list[str], weights: str) -> tuple[float, float, float, i
     return float(seconds[0]), float(seconds[1]), float(seconds[2]), frames, faces
 
 
-def whole(src: Path, weights: str, workers: int) -> tuple[float, Path]:
+def whole(src: Path, weights: str | None, workers: int) -> tuple[float, Path]:
     """Seconds of a whole `prepare`, and where the set lies."""
     out = Path(tempfile.mkdtemp()) / "set"
     start = time.perf_counter()
@@ -74,12 +75,12 @@ def reading(out: Path) -> tuple[float, float]:
     return read, time.perf_counter() - start
 
 
-def main(source: str, weights: str, limit: str = "0") -> None:
-    names = [item.source for item in folder(Path(source), "video").items]
-    chosen = np.unique(np.linspace(0, len(names) - 1, int(limit) or len(names)).round().astype(int))
+def main(source: Path, weights: str | None, limit: int | None) -> None:
+    names = [item.source for item in folder(source, "video").items]
+    chosen = np.unique(np.linspace(0, len(names) - 1, limit or len(names)).round().astype(int))
     src = Path(tempfile.mkdtemp())
     for index in chosen:
-        (src / f"{index:05d}{Path(names[index]).suffix}").symlink_to((Path(source) / names[index]).resolve())
+        (src / f"{index:05d}{Path(names[index]).suffix}").symlink_to((source / names[index]).resolve())
     files = sorted(map(str, src.iterdir()))
     for _ in range(2):  # the first round also warms the disk's cache
         decode, detect, points, frames, faces = lower_bounds(files, weights)
@@ -100,4 +101,9 @@ def main(source: str, weights: str, limit: str = "0") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--weights")
+    parser.add_argument("--limit", type=int)
+    options = parser.parse_args()
+    main(options.folder, options.weights, options.limit)

@@ -1,14 +1,15 @@
 """Look at what is tracked: four frames of every video below FOLDER, with boxes, numbers and landmarks of its tracks.
 
-    python benchmarks/tracks.py FOLDER WEIGHTS OUT [DETECT_EVERY]
+    python benchmarks/tracks.py FOLDER OUT [--weights DIR] [--detect-every K] [--frames N]
 
-Writes sheets of 20 videos as OUT/sheet-00.png … and prints a line for each video: frames, tracks, frames that no
-track holds. The sheets show whoever is in the videos: do not publish them.
+Takes the first N frames of each video (all); without --weights by the built-in landmarker. Writes sheets of 20 videos
+as OUT/sheet-00.png … and prints a line for each video: frames, tracks, frames that no track holds. The sheets show
+whoever is in the videos: do not publish them.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from preface_hf.faces.crops import crop_boxes
 from preface_hf.faces.detection import detect_faces
-from preface_hf.faces.landmarkers import OnnxLandmarker
+from preface_hf.faces.landmarkers import Landmarker, load_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.faces.tracking import Track, segments
 from preface_hf.recipes import folder
@@ -28,9 +29,13 @@ SHOWN, HEIGHT, WIDTH, CAPTION, PER_LINE, PER_SHEET = 4, 180, 190, 14, 2, 20
 COLORS = ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a", "#b070ff")
 
 
-def find_tracks(file: Path, landmarker: OnnxLandmarker, detect_every: int) -> tuple[list[Track], int, float]:
+def find_tracks(
+    file: Path, landmarker: Landmarker, detect_every: int, most: int | None
+) -> tuple[list[Track], int, float]:
     video = open_video(file, "pyav")
-    parts = list(segments(detect_faces(video, landmarker, detect_every), video.fps, round(60 * video.fps)))
+    parts = list(
+        segments(detect_faces(islice(video, most), landmarker, detect_every), video.fps, round(60 * video.fps))
+    )
     return [track for part in parts for track in part.tracks], parts[-1].stop, video.fps
 
 
@@ -60,9 +65,8 @@ def draw(frame: np.ndarray, index: int, tracks: list[Track], crops: list[np.ndar
     return tile
 
 
-def main(source: str, weights: str, out: str, detect_every: str = "1") -> None:
-    landmarker, root = OnnxLandmarker(weights), Path(source)
-    Path(out).mkdir(parents=True, exist_ok=True)
+def main(root: Path, out: Path, landmarker: Landmarker, detect_every: int, most: int | None) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     videos = [item.source for item in folder(root, "video").items]
     for page, first in enumerate(range(0, len(videos), PER_SHEET)):
         names = videos[first : first + PER_SHEET]
@@ -70,13 +74,20 @@ def main(source: str, weights: str, out: str, detect_every: str = "1") -> None:
         sheet = Image.new("RGB", size, "white")
         for place, name in enumerate(names):
             with one_opencv_thread():
-                tracks, frames, fps = find_tracks(root / name, landmarker, int(detect_every))
+                tracks, frames, fps = find_tracks(root / name, landmarker, detect_every, most)
             held = {index for track in tracks for index in range(track.start, track.stop)}
             print(f"{name}: {frames} frames, {len(tracks)} tracks, {frames - len(held)} frames without", flush=True)
             left, top = place % PER_LINE * SHOWN * WIDTH, place // PER_LINE * (HEIGHT + CAPTION)
             sheet.paste(strip(name, root / name, tracks, frames, fps), (left, top))
-        sheet.save(Path(out) / f"sheet-{page:02d}.png")
+        sheet.save(out / f"sheet-{page:02d}.png")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--weights")
+    parser.add_argument("--detect-every", type=int, default=1)
+    parser.add_argument("--frames", type=int)
+    options = parser.parse_args()
+    main(options.folder, options.out, load_landmarker("auto", options.weights), options.detect_every, options.frames)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from preface_hf.faces.landmarkers import OnnxLandmarker, load_landmarker
+from preface_hf.faces.networks import FOLDER
 from preface_hf.faces.sidecars import read_landmarks, read_pts
 from preface_hf.faces.squares import cut_square, from_square, to_square
 from preface_hf.video.decoding import open_video
@@ -67,12 +68,17 @@ def test_unknown_names_and_missing_weights_say_what_to_do(tmp_path: Path):
     with pytest.raises(ValueError, match="yunet"):
         load_landmarker("onnx", tmp_path)
     assert load_landmarker("given") is None
+    (tmp_path / "yunet_n_640_640.onnx").write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"yunet_n_640_640.onnx is not a YuNet detector .* copy the file again"):
+        load_landmarker("onnx", tmp_path)
+    shutil.copy(FOLDER / "mesh.onnx", tmp_path / "yunet_n_640_640.onnx")
+    with pytest.raises(ValueError, match="is not a YuNet detector"):
+        load_landmarker("auto", tmp_path)
 
 
-@needs_weights
 def test_a_folder_without_a_landmark_network_says_so(tmp_path: Path):
     pytest.importorskip("cv2")
-    shutil.copy(next((SHARED / "weights").rglob("yunet_n_640_640.onnx")), tmp_path)
+    shutil.copy(FOLDER / "yunet_n_640_640.onnx", tmp_path)
     with pytest.raises(ValueError, match="136 values"):
         load_landmarker("onnx", tmp_path)
 

@@ -17,12 +17,19 @@ MIN_SCORE = 0.6
 
 
 class YuNet:
-    """The detector in `file`, without it the one that ships with the package."""
+    """The detector in `file`, without it the one that ships with the package.
+
+    Raises `ValueError` where the file is not a YuNet network that OpenCV reads.
+    """
 
     def __init__(self, file: Path = FOLDER / "yunet_n_640_640.onnx"):
         cv2 = import_cv2()
         quiet(cv2)
-        self._detector = cv2.FaceDetectorYN.create(str(file), "", (320, 320), MIN_SCORE)
+        try:
+            self._detector = cv2.FaceDetectorYN.create(str(file), "", (320, 320), MIN_SCORE)
+            self.at(np.zeros((64, 64, 3), np.uint8), 64)  # a network of another kind fails only when it runs
+        except cv2.error as error:
+            raise ValueError(f"{file} is not a YuNet detector that OpenCV can read: copy the file again") from error
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """Faces in an RGB frame, float32 `(faces, 5)`: x0, y0, x1, y1 in pixels and the score in [0, 1]."""
