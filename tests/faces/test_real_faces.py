@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from preface_hf.faces.builtin_landmarker import BuiltinLandmarker
 from preface_hf.faces.detection import detect_faces
-from preface_hf.faces.landmarkers import OnnxLandmarker
 from preface_hf.faces.landmarks import flip_landmarks, part_boxes
 from preface_hf.faces.tracking import segments
 from preface_hf.video.decoding import open_video
@@ -14,8 +14,7 @@ from preface_hf.video.decoding import open_video
 def track(shared):
     video = open_video(shared / "faces/marlin_clips/cropped01.mp4")
     frames = [frame for _, frame in zip(range(12), video, strict=False)]
-    landmarker = OnnxLandmarker(shared / "weights")
-    return frames, only_track(frames, landmarker)
+    return frames, only_track(frames, BuiltinLandmarker())
 
 
 def only_track(frames, landmarker):
@@ -44,7 +43,7 @@ def test_the_mirrored_clip_finds_the_mirrored_parts(track, shared):
     """Detect and track the mirrored pixels anew: its left eye is where the right eye's reflection must be."""
     frames, face = track
     mirrored = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
-    again = only_track(mirrored, OnnxLandmarker(shared / "weights"))
+    again = only_track(mirrored, BuiltinLandmarker())
     assert len(again.landmarks) == len(face.landmarks)
     expected = flip_landmarks(face.landmarks, frames[0].shape[1])
     eye_distance = np.linalg.norm(face.landmarks[:, 36] - face.landmarks[:, 45], axis=-1).mean()

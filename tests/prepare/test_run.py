@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from datasets import load_dataset, load_dataset_builder
 
 from preface_hf.data import shards
 from preface_hf.prepare.run import PrepareSummary, prepare
 from preface_hf.recipes import folder
+from preface_hf.synthetic import draw_clip
 from preface_hf.video.decoding import open_video
 from preface_hf.video.encoding import encode_video
 from tests.media import SHARED, as_bytes, face_points, given_clip, pattern
@@ -350,3 +352,34 @@ def test_a_real_clip_with_the_onnx_landmarker(tmp_path: Path):
     row = next(iter(load_dataset(str(tmp_path / "out"), split="train").with_format("numpy")))
     assert row["landmarks"].shape == (15, 68, 2)
     assert row["landmarks"].min() > 0 and row["landmarks"].max() < 224
+
+
+def test_without_weights_the_built_in_landmarker_is_taken_and_remembered(tmp_path: Path):
+    clip = draw_clip(2, "neutral", seed=1, num_frames=8, size=96)
+    (tmp_path / "clip.mp4").write_bytes(encode_video(clip.frames, 25))
+    assert prepare(tmp_path / "clip.mp4", tmp_path / "out", crop_size=64).rows == 1
+    options = yaml.safe_load((tmp_path / "out/prepare.yaml").read_text())
+    assert (options["landmarker"], options["weights"]) == ("builtin", None)
+    assert "by the landmarker `builtin`" in (tmp_path / "out/README.md").read_text()
+    assert prepare(tmp_path / "clip.mp4", tmp_path / "out", crop_size=64, landmarker="builtin").already_done
+    with pytest.raises(ValueError, match=r"other options \(landmarker, weights\)"):
+        prepare(tmp_path / "clip.mp4", tmp_path / "out", crop_size=64, weights=tmp_path)
+    (row,) = load_dataset(str(tmp_path / "out"), split="train").with_format("numpy")
+    assert row["landmarks"].shape == (8, 68, 2) and row["landmarks"].min() > 0 and row["landmarks"].max() < 64
+
+
+def test_a_set_half_done_by_onnx_goes_on_where_auto_is_the_default(tmp_path: Path):
+    """The release before wrote `landmarker: onnx` with these weights; now that name is the default with weights."""
+    out, weights = tmp_path / "out", tmp_path / "weights"
+    (out / ".work").mkdir(parents=True)
+    weights.mkdir()
+    defaults = {
+        "src": str(tmp_path / "clip.mp4"), "recipe": "folder", "landmarker": "onnx", "weights": str(weights),
+        "crop_size": 64, "crop": "smooth", "detect_every": 1, "max_seconds": 60.0, "min_quality": 0.0,
+        "max_pixels": 50_000_000, "media": "auto", "test_fraction": 0.0, "seed": 0,
+    }  # fmt: skip
+    (out / "prepare.yaml").write_text(yaml.safe_dump(defaults))
+    with pytest.raises(ValueError, match="no YuNet detector"):  # the options match, the weights are next
+        prepare(tmp_path / "clip.mp4", out, crop_size=64, weights=weights)
+    with pytest.raises(ValueError, match=r"other options \(landmarker, weights\)"):
+        prepare(tmp_path / "clip.mp4", out, crop_size=64)
