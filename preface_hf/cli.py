@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import traceback
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from preface_hf.progress import Level, level, set_level
+from preface_hf.training import Interrupted
+
 
 app = typer.Typer(
     name="preface-hf",
-    help="PrefAce, ProS and MARLIN: self-supervised face video models.",
+    help="Self-supervised models of faces in video: from your videos to features.",
+    epilog="Exit codes: 0 when all is well, 2 for a mistake that you can mend (one sentence says how), "
+    "130 after Ctrl-C or SIGTERM, 1 for anything else.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+command = partial(app.command, epilog="`-q` and `-v`: see `preface-hf --help`.")
+QUIET, VERBOSE = ("-q", "--quiet"), ("-v", "--verbose")
 
 Executor = Annotated[str, typer.Option(help="who runs the tasks: local, slurm or ray (docs/cluster.md)")]
 Workers = Annotated[int, typer.Option(help="processes, or jobs at a time")]
@@ -28,13 +38,43 @@ Landmarker = Annotated[
 ]
 Weights = Annotated[str | None, typer.Option(help="of onnx: folder or Hub name of YuNet and a 68-point network")]
 
-NO_SETTINGS = ("resume", "init_from", "config", "plan", "machine", "instances")  # flags of pretrain
+
+@app.callback()
+def show(
+    quiet: Annotated[
+        bool, typer.Option(*QUIET, help="show errors, and the tables that a command is asked for; nothing else")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            *VERBOSE, help="also show what libraries say, every file left out, and where in the code an error rose"
+        ),
+    ] = False,
+) -> None:
+    """Without either, a command shows its progress and a summary. Both flags may also follow the command's name."""
+    if quiet and verbose:
+        raise ValueError("-q and -v ask for less and for more: give one of them")
+    set_level(Level.QUIET if quiet else Level.VERBOSE if verbose else Level.NORMAL)
 
 
-@app.command()
+def say(text: str) -> None:
+    """Print a line of the summary."""
+    if level() > Level.QUIET:
+        typer.echo(text)
+
+
+def show_left_out(report: Path) -> None:
+    """With `-v`, a line for each file of a report that was left out, and why."""
+    if level() == Level.VERBOSE:
+        for line in map(json.loads, report.read_text(encoding="utf-8").splitlines()):
+            if line.get("status", "left out") == "left out":
+                typer.echo(f"left out: {line['source']}: {line['reason']}")
+
+
+@command()
 def prepare(
     src: Annotated[Path, typer.Argument(help="a video, or a folder of videos or images")],
-    out: Annotated[Path, typer.Argument(help="the prepared set; prepare goes on where it was stopped")],
+    out: Annotated[Path, typer.Argument(help="the prepared set; started again, prepare does what is left")],
     recipe: Annotated[
         str, typer.Option(help="how SRC is laid out: folder, csv, hub or a data set (docs/recipes.md)")
     ] = "folder",
@@ -43,7 +83,7 @@ def prepare(
     crop_size: Annotated[int, typer.Option(help="pixels")] = 224,
     crop: Annotated[str, typer.Option(help="smooth, fixed or per-frame")] = "smooth",
     detect_every: Annotated[int, typer.Option(help="the detector sees every so many frames")] = 1,
-    max_seconds: Annotated[float, typer.Option(help="longer tracks go on in another row")] = 60.0,
+    max_seconds: Annotated[float, typer.Option(help="longer tracks are split into several rows")] = 60.0,
     min_quality: Annotated[float, typer.Option(help="leave out tracks below this quality, in [0, 1]")] = 0.0,
     max_pixels: Annotated[int, typer.Option(help="leave out files with larger frames")] = 50_000_000,
     workers: Workers = 1,
@@ -55,7 +95,9 @@ def prepare(
     tasks: Tasks = None,
     cluster: Cluster = None,
 ) -> None:
-    """Find, track and crop faces, and store them with their landmarks as a data set. No download is needed.
+    """Find the faces in videos or pictures, and store them with landmarks as a data set.
+
+    Nothing is downloaded: the networks that find faces are part of the package.
 
     Example: `preface-hf prepare videos/ prepared/ --workers 2 --preview`
     """
@@ -70,16 +112,17 @@ def prepare(
         executor=executor, tasks=tasks, cluster=read_cluster(cluster),
     )  # fmt: skip
     if done.submitted:
-        typer.echo(f"SLURM has the tasks; its last job makes {out}. The same command again takes up what failed.")
+        say(f"SLURM has the tasks; its last job makes {out}. The same command again takes up what failed.")
         return
+    show_left_out(done.report)
     rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
     state = "was prepared already" if done.already_done else "is prepared"
-    typer.echo(f"{out} {state}: {rows}; splits {done.split_hash}; {done.left_out} files left out ({done.report}).")
+    say(f"{out} {state}: {rows}; splits {done.split_hash}; {done.left_out} files left out ({done.report}).")
     for reason, count in done.reasons.items():
-        typer.echo(f"  {count} x {reason}")
+        say(f"  {count} x {reason}")
 
 
-@app.command()
+@command()
 def curate(
     pool: Annotated[str, typer.Argument(help="prepared set (folder or Hub name)")],
     out: Annotated[Path, typer.Argument(help="the prepared set of what is kept")],
@@ -93,7 +136,7 @@ def curate(
     batch_size: Annotated[int, typer.Option(help="windows per forward pass")] = 8,
     backend: Annotated[str, typer.Option(help="numpy or faiss (exact), faiss-ivf (approximate)")] = "numpy",
 ) -> None:
-    """Keep of a prepared set what shows enough face, is no near-duplicate and is near to a query (ProS' retrieval).
+    """Copy the useful rows of a prepared set: enough face, no near-duplicates, near to a query.
 
     Example: `preface-hf curate prepared/ curated/ --model run/final --query faces/`
     """
@@ -105,10 +148,10 @@ def curate(
     )  # fmt: skip
     rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(done.dropped.items())) or "none"
-    typer.echo(f"{out} holds {rows}; dropped: {dropped} ({done.report}).")
+    say(f"{out} holds {rows}; dropped: {dropped} ({done.report}).")
 
 
-@app.command()
+@command()
 def pretrain(
     data: Annotated[
         list[str] | None, typer.Option(help="prepared set (folder or Hub name); of several, PATH=WEIGHT each")
@@ -122,7 +165,7 @@ def pretrain(
     seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
     mixed_precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16")] = None,
     num_workers: Annotated[int | None, typer.Option(help="loading processes")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint in OUTPUT_DIR")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in OUTPUT_DIR")] = False,
     init_from: Annotated[
         str | None, typer.Option(help="checkpoint to start from: any of PrefAce, or one of a run with its teacher")
     ] = None,
@@ -133,16 +176,20 @@ def pretrain(
     machine: Annotated[str, typer.Option(help="of --plan: h100-8, h200-8, a100-8, rtx4090, cpu-2 or YAML")] = "h100-8",
     instances: Annotated[int | None, typer.Option(help="of --plan: rows, where there is no --data")] = None,
 ) -> None:
-    """Pretrain a model on a prepared set; the result is OUTPUT_DIR/final.
+    """Pretrain a model on a prepared set; it is saved in OUTPUT_DIR/final.
 
     Example: `preface-hf pretrain --data prepared/ --output-dir run/ --size vit-t --max-steps 500 --batch-size 32`
 
     What it would cost: `preface-hf pretrain --config vit-b --plan --machine h100-8 --instances 3425`
     """
-    flags = {k: v for k, v in locals().items() if k not in NO_SETTINGS}
     from preface_hf.training.arguments import load_arguments, parse_data
 
-    arguments = load_arguments(config, {**flags, "data": parse_data(data) if data else None})
+    flags = {
+        "data": parse_data(data) if data else None, "output_dir": output_dir, "method": method, "size": size,
+        "max_steps": max_steps, "batch_size": batch_size, "save_steps": save_steps, "seed": seed,
+        "mixed_precision": mixed_precision, "num_workers": num_workers,
+    }  # fmt: skip
+    arguments = load_arguments(config, flags)
     if plan:
         from preface_hf.plan.table import show_plan
 
@@ -152,10 +199,10 @@ def pretrain(
     for name in ("data", "output_dir"):
         if not getattr(arguments, name):
             raise ValueError(f"{name} is missing: add --{name.replace('_', '-')}.")
-    typer.echo(f"the model is in {pretrain(arguments, resume=resume, init_from=init_from)}")
+    say(f"the model is in {pretrain(arguments, resume=resume, init_from=init_from)}")
 
 
-@app.command()
+@command()
 def extract(
     model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
     src: Annotated[Path, typer.Argument(help="a video, a folder of videos, or a prepared set")],
@@ -168,7 +215,9 @@ def extract(
     tasks: Tasks = None,
     cluster: Cluster = None,
 ) -> None:
-    """Write the features of every window of every face in every video. --landmarker given takes frames as they are.
+    """Write a feature for each window of each face in your videos.
+
+    Videos that are face crops already need no search: `--landmarker given` takes their frames as they are.
 
     Example: `preface-hf extract run/final talk.mp4 features.parquet`
     """
@@ -183,12 +232,13 @@ def extract(
         executor=executor, workers=workers, tasks=tasks, cluster=read_cluster(cluster),
     )  # fmt: skip
     if not counts:
-        typer.echo(f"SLURM has the tasks; its last job makes {out}. The same command again takes up what failed.")
+        say(f"SLURM has the tasks; its last job makes {out}. The same command again takes up what failed.")
         return
-    typer.echo(f"{counts['rows']} windows of {counts['sources']} sources in {out}, {counts['left_out']} left out.")
+    show_left_out(out.with_name(f"{out.name}.report.jsonl"))
+    say(f"{counts['rows']} windows of {counts['sources']} sources in {out}, {counts['left_out']} left out.")
 
 
-@app.command()
+@command()
 def probe(
     model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
     data: Annotated[str, typer.Option(help="prepared set")],
@@ -198,7 +248,9 @@ def probe(
     folds: Annotated[int, typer.Option(help="of the cross-validation")] = 5,
     seed: Annotated[int, typer.Option(help="of folds and random encoder")] = 0,
 ) -> None:
-    """Probe frozen features by kNN and a linear classifier, beside pixels and the untrained encoder.
+    """Measure what simple classifiers read off frozen features.
+
+    The classifiers are kNN and a linear one; pixels and the untrained encoder stand beside the model.
 
     Example: `preface-hf probe run/final --data prepared/ --label expression --group identity`
     """
@@ -207,24 +259,26 @@ def probe(
     print_probes([probe(model, data, label, split=split, group=group, folds=folds, seed=seed)])
 
 
-@app.command()
+@command()
 def report(
     run: Annotated[Path, typer.Argument(help="the folder of a run of `pretrain`, finished or not")],
     data: Annotated[
         list[str] | None, typer.Option(help="the set it was trained on, if it was moved; of several, each in order")
     ] = None,
 ) -> None:
-    """Write RUN/report.html: settings, curves, tubes and nearest neighbors. It shows faces of the data set.
+    """Write RUN/report.html: settings, curves, views and nearest neighbors.
+
+    The page shows faces of the data set.
 
     Example: `preface-hf report run/`
     """
     from preface_hf.training.arguments import parse_data
     from preface_hf.training.report import write_report
 
-    typer.echo(f"open {write_report(run, parse_data(data) if data else None)} in a browser")
+    say(f"open {write_report(run, parse_data(data) if data else None)} in a browser")
 
 
-@app.command()
+@command()
 def convert(
     src: Annotated[
         str, typer.Argument(help="VideoMAE: a transformers folder or Hub name; MARLIN: a .pt or .ckpt file")
@@ -232,20 +286,22 @@ def convert(
     out: Annotated[Path, typer.Argument(help="folder of the new checkpoint")],
     source: Annotated[str, typer.Option("--from", help="videomae or marlin")],
 ) -> None:
-    """Make a PrefAce checkpoint, with its processor, of the encoder of a VideoMAE or MARLIN (heads are left out).
+    """Turn the encoder of a VideoMAE or MARLIN into a PrefAce checkpoint.
+
+    The processor is written too; heads are left out.
 
     Example: `preface-hf convert --from marlin marlin_vit_base_ytf.encoder.pt preface-marlin-b/`
     """
     from preface_hf.convert import convert
 
     config = convert(source, src, out).config
-    typer.echo(
+    say(
         f"{out} holds a PrefAceModel of width {config.hidden_size}, {config.num_hidden_layers} layers, "
         f"{config.num_frames} frames of {config.image_size}², and its processor."
     )
 
 
-@app.command()
+@command()
 def demo(
     output_dir: Annotated[Path, typer.Option(help="folder of everything the demo makes")] = Path("demo"),
     faces: Annotated[Path | None, typer.Option(help="folder of real face videos; drawn faces without it")] = None,
@@ -266,23 +322,31 @@ def show_landmarker(landmarker: str, weights: str | None) -> None:
 
     if landmarker == "auto":
         source = f"--weights {weights}" if weights else "its networks are part of this package"
-        typer.echo(f"landmarker: {resolve_landmarker(landmarker, weights)} ({source})")
+        say(f"landmarker: {resolve_landmarker(landmarker, weights)} ({source})")
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: a user's error is one sentence and exit code 2; set PREFACE_HF_TRACEBACK=1 to see where it rose."""
+    """Entry point. Set PREFACE_HF_TRACEBACK=1, or give `-v`, to see where an error rose."""
     try:
-        app(arguments)
+        app(level_first(sys.argv[1:] if arguments is None else arguments))
+    except Interrupted as stop:
+        sys.exit(failed(stop, 130))
+    except (ChildProcessError, FloatingPointError) as error:  # a process died, or the loss is no number
+        sys.exit(failed(error, 1))
     except (ValueError, OSError) as error:
-        if os.environ.get("PREFACE_HF_TRACEBACK"):
-            raise
-        print(f"preface-hf: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except FloatingPointError as error:
-        print(f"preface-hf: {error}", file=sys.stderr)
-        sys.exit(1)
-    except Exception as error:
-        if type(error).__name__ != "Interrupted":
-            raise
-        print(f"preface-hf: {error}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(failed(error, 2))
+
+
+def level_first(arguments: list[str]) -> list[str]:
+    """The arguments with `-q` and `-v` before the command's name, wherever they stood."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = [argument for argument in arguments[:end] if argument in (*QUIET, *VERBOSE)]
+    return [*flags, *(argument for argument in arguments[:end] if argument not in flags), *arguments[end:]]
+
+
+def failed(error: Exception, code: int) -> int:
+    """Say in one sentence what was wrong, and return the exit code."""
+    if os.environ.get("PREFACE_HF_TRACEBACK") or level() == Level.VERBOSE:
+        traceback.print_exception(error)
+    print(f"preface-hf: {' '.join(str(error).split())}", file=sys.stderr)
+    return code

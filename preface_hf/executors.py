@@ -9,21 +9,22 @@ import inspect
 import logging
 import os
 import sys
-import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import yaml
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from preface_hf.progress import Counts, read_tallies, shown, tallied
 
 
 EXECUTORS = ("local", "slurm", "ray")
-COLUMNS = (BarColumn(), MofNCompleteColumn(), TextColumn("tasks"), TimeRemainingColumn())
 # What datatrove calls for every task: with no data, the task's number and how many tasks there are.
 Step = Callable[[Any, int, int], None]
 
@@ -57,6 +58,15 @@ def read_cluster(file: str | Path | None) -> dict[str, Any] | None:
     return settings
 
 
+@dataclass(frozen=True)
+class Display:
+    """What is shown while tasks run: `label`, and how many of `total` videos (or another `noun`) are done."""
+
+    label: str
+    total: int
+    noun: str = "videos"
+
+
 def run_tasks(
     step: Step,
     tasks: int,
@@ -66,14 +76,22 @@ def run_tasks(
     workers: int = 1,
     cluster: dict[str, Any] | None = None,
     finish: Step | None = None,
-    label: str = "working",
+    display: Display | None = None,
 ) -> bool:
-    """Run `step` for every task that is not done yet; `folder` holds datatrove's logs and what is done.
+    """Run `step` for every task that is not done yet.
 
-    `workers` tasks run at a time, each in a process of its own (a single one: in this process). `cluster` are further
-    arguments of datatrove's executor, such as `partition`, `time` or `mem_per_cpu_gb`. Returns whether all is done:
-    SLURM only takes the work, and calls `finish` when it is. Raises what a task raised (`local`), or
-    `ChildProcessError` where tasks failed or a process died: the same call goes on from there.
+    Args:
+        step: what to do; it counts by `progress.count_frames` and `count_video` what `display` shows.
+        tasks: how many tasks there are.
+        folder: holds datatrove's logs, which tasks are done, and their tallies.
+        executor: `local`, `slurm` or `ray`.
+        workers: tasks that run at a time, each in a process of its own (a single one: in this process).
+        cluster: further arguments of datatrove's executor, such as `partition`, `time` or `mem_per_cpu_gb`.
+        finish: what SLURM calls when all tasks are done.
+        display: what to show meanwhile; None shows nothing.
+
+    Returns whether all is done: SLURM only takes the work. Raises what a task raised (`local`), or `ChildProcessError`
+    where tasks failed or a process died. The same call again does what is left.
     """
     try:
         from datatrove import executor as datatrove
@@ -90,39 +108,57 @@ def run_tasks(
     _be_quiet()
     run = engine([step], workers=workers, **settings)
     waiting = run.get_incomplete_ranks()
-    done = _on_ray if executor == "ray" else _here if workers == 1 else _in_processes
-    with Progress(TextColumn(label), *COLUMNS) as progress:
-        bar = progress.add_task("", total=tasks, completed=tasks - len(waiting))
-        for _ in done(run, waiting) if waiting else ():
-            progress.advance(bar)
+    if waiting:
+        run_waiting = _on_ray if executor == "ray" else _here if workers == 1 else _in_processes
+        with _shown(run, tasks, waiting, display):
+            run_waiting(run, waiting)
     failed = run.get_incomplete_ranks(range(tasks), skip_completed=True)
     if failed:
         raise ChildProcessError(f"{len(failed)} of {tasks} tasks failed: see {folder}/logs, and run the same again")
     return True
 
 
-# datatrove's own `run` of the local and Ray executors starts pools of processes that wait for ever for one that was
-# killed (on Ray once for one that had finished); what a task is, what is done and what is logged stays datatrove's.
+def _shown(run: Any, tasks: int, waiting: list[int], display: Display | None) -> AbstractContextManager[None]:
+    """Show the tallies of all tasks; those of tasks that begin anew are deleted first."""
+    if display is None:
+        return nullcontext()
+    for rank in waiting:
+        _tally_file(run, rank).unlink(missing_ok=True)
+    done = read_tallies(_tally_file(run, rank) for rank in set(range(tasks)) - set(waiting))
+
+    def read() -> Counts:
+        return done + read_tallies(_tally_file(run, rank) for rank in waiting)
+
+    return shown(display.label, read, display.total, display.noun)
 
 
-def _here(run: Any, waiting: list[int]) -> Iterator[None]:
+def _tally_file(run: Any, rank: int) -> Path:
+    return Path(run.logging_dir.path) / "tallies" / f"{rank:06d}.txt"
+
+
+# What a task is, which are done and what is logged is datatrove's. Its own `run`, of the local and the Ray executor,
+# is not used: its pools wait without end for a process that was killed, on Ray once for one that had finished.
+
+
+def _here(run: Any, waiting: list[int]) -> None:
     for rank in waiting:
         _run_task(run, rank)
-        yield
 
 
-def _in_processes(run: Any, waiting: list[int]) -> Iterator[None]:
-    with ProcessPoolExecutor(min(run.workers, len(waiting)), get_context("spawn"), _start_worker) as pool:
+def _in_processes(run: Any, waiting: list[int]) -> None:
+    with ProcessPoolExecutor(min(run.workers, len(waiting)), get_context("spawn"), end_with_parent) as pool:
         try:
             for future in as_completed([pool.submit(_run_task, run, rank) for rank in waiting]):
-                yield future.result()
+                future.result()
         except BrokenProcessPool as error:
-            raise ChildProcessError("a worker died (out of memory?): run the same command again to go on") from error
+            raise ChildProcessError(
+                "a worker died (out of memory?): run the same command again, and it does what is left"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # else Ctrl-C would wait for all that is queued
 
 
-def _on_ray(run: Any, waiting: list[int]) -> Iterator[None]:
+def _on_ray(run: Any, waiting: list[int]) -> None:
     ray = _start_ray(run.workers)
     memory = int(run.mem_per_cpu_gb * run.cpus_per_task * 2**30)
     wanted = {"num_cpus": run.cpus_per_task, "num_gpus": run.gpus_per_task, "memory": memory, "max_retries": 3}
@@ -131,36 +167,35 @@ def _on_ray(run: Any, waiting: list[int]) -> Iterator[None]:
     running: list[Any] = []
     for rank in waiting:
         if len(running) == run.workers:
-            running = yield from _one_less(ray, running)
+            running = _one_less(ray, running)
         running.append(task.remote(shared, rank))
     while running:
-        running = yield from _one_less(ray, running)
+        running = _one_less(ray, running)
 
 
-def _one_less(ray: Any, running: list[Any]) -> Generator[None, None, list[Any]]:
+def _one_less(ray: Any, running: list[Any]) -> list[Any]:
     """Wait for one task; one that failed has logged why, and is found missing when the others are done."""
     finished, running = ray.wait(running)
     with suppress(ray.exceptions.RayError):
         ray.get(finished)
-    yield
     return running
 
 
 def _run_task(run: Any, rank: int) -> None:
     _be_quiet()
-    run._run_for_rank(rank, local_rank=1)  # another rank than 0 keeps its log off the console
+    with tallied(_tally_file(run, rank)):
+        run._run_for_rank(rank, local_rank=1)  # another rank than 0 keeps its log off the console
 
 
-def _start_worker() -> None:
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended: else it would wait for work without end."""
+    Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def _exit_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
+def _wait_for_parent() -> None:
+    if parent := parent_process():
         parent.join()
-        os._exit(1)
+        os._exit(1)  # at once: nobody is left to wait for this process
 
 
 def _be_quiet() -> None:

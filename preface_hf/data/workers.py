@@ -6,12 +6,13 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import parent_process
 from multiprocessing.forkserver import ensure_running
-from threading import Thread, current_thread, main_thread
+from threading import current_thread, main_thread
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from preface_hf.executors import end_with_parent
 
 
 def loading_process() -> tuple[int, int]:
@@ -51,14 +52,7 @@ def begin_loading(_: int) -> None:
     when the training process is killed."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    Thread(target=leave_with_parent, daemon=True).start()
-
-
-def leave_with_parent() -> None:
-    """End this process as soon as the one that asked for it has ended."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 @contextmanager

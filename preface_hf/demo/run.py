@@ -12,6 +12,7 @@ from rich.console import Console
 from preface_hf.features.extract import extract
 from preface_hf.features.probe import print_probes, probe
 from preface_hf.prepare.run import prepare
+from preface_hf.progress import Level, level
 from preface_hf.synthetic import ClipSpec, write_synthetic
 from preface_hf.training.arguments import CONFIGS, load_arguments
 from preface_hf.training.loop import pretrain
@@ -42,6 +43,7 @@ def run_demo(
         people, test_people: drawn people to pretrain on (2 clips each) and to probe with (12 clips each).
         max_steps: of pretraining, instead of the recipe's.
     """
+    console.quiet = level() == Level.QUIET
     folder = output_dir / ("faces" if faces else "drawn")
     if (folder / "run").exists():
         raise ValueError(f"{str(folder / 'run')!r} holds a demo already: delete {str(folder)!r} or name another.")

@@ -15,12 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preface_hf.executors import check_executor, run_tasks
+from preface_hf.executors import Display, check_executor, run_tasks
 from preface_hf.faces.landmarkers import Landmarker, load_landmarker, resolve_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.features.encoders import Encoder, load_encoder
-from preface_hf.features.sources import Corpus, Described, open_corpus, row_schema, units
+from preface_hf.features.sources import Corpus, Described, count_sources, open_corpus, row_schema, units
 from preface_hf.files import replacing
+from preface_hf.progress import count_video
+from preface_hf.recipes.base import noun_for
 
 
 FILES_PER_TASK = 16
@@ -59,7 +61,6 @@ def extract(
     exists, or if nothing in `src` gave a feature.
     """
     landmarker = resolve_landmarker(landmarker, weights)
-    call = {**locals(), "executor": "local", "workers": 1, "cluster": None}  # how the last job of SLURM goes on
     target, src = Path(out).resolve(), Path(src).resolve()
     check_executor(executor, workers, tasks, cluster)
     if target.exists():
@@ -70,23 +71,33 @@ def extract(
     if finder:
         load_landmarker(finder, weights)
     count = tasks or -(-len(corpus.files) // FILES_PER_TASK)
-    step = ExtractFiles(corpus, _work(target, call, corpus, count), str(model), finder, weights, batch_size)
-    finish = Finish({**call, "src": src, "out": target, "tasks": count})
-    run = {"executor": executor, "workers": workers, "cluster": cluster, "finish": finish, "label": "extracting"}
-    if not run_tasks(step, count, step.work, **run):  # type: ignore[arg-type]
-        return {}
-    return _join(step, count, target, src)
+    finish = Finish(model, src, target, landmarker, weights, batch_size, count)
+    step = ExtractFiles(corpus, _work(finish, corpus), str(model), finder, weights, batch_size)
+    display = Display("extracting", count_sources(corpus), noun_for(corpus.files))
+    done = run_tasks(
+        step, count, step.work, executor=executor, workers=workers, cluster=cluster, finish=finish, display=display
+    )
+    return _join(step, count, target, src) if done else {}
 
 
 @dataclass
 class Finish:
     """The step after all others: `extract` again, which finds all tasks done and puts their parts together."""
 
-    call: dict[str, Any]
+    model: str | Path
+    src: Path
+    out: Path
+    landmarker: str
+    weights: str | Path | None
+    batch_size: int
+    tasks: int
 
     def __call__(self, _: Any, rank: int, tasks: int) -> None:
-        """As datatrove calls it."""
-        extract(**self.call)
+        """As datatrove calls it: in this process, as the last job of SLURM has no others to wait for."""
+        extract(
+            self.model, self.src, self.out, landmarker=self.landmarker, weights=self.weights,
+            batch_size=self.batch_size, tasks=self.tasks,
+        )  # fmt: skip
 
 
 @dataclass
@@ -129,6 +140,7 @@ class ExtractFiles:
                     yield from described
                 except (ValueError, OSError) as error:
                     left_out.append({"source": source, "reason": " ".join(str(error).split())})
+                count_video()
 
 
 @lru_cache(1)
@@ -141,11 +153,11 @@ def _finder(landmarker: str | None, weights: str | Path | None) -> Landmarker | 
     return load_landmarker(landmarker, weights) if landmarker else None
 
 
-def _work(target: Path, call: dict[str, Any], corpus: Corpus, tasks: int) -> Path:
-    """The folder of a run with these arguments, files and tasks, beside `target`."""
-    names = ("model", "src", "landmarker", "weights", "batch_size")
-    key = "\n".join([str(tasks), *(str(call[name]) for name in names), *corpus.files])
-    work = target.with_name(f".{target.name}.{hashlib.sha256(key.encode()).hexdigest()[:12]}")
+def _work(call: Finish, corpus: Corpus) -> Path:
+    """The folder of a run with these arguments, files and tasks, beside the file to write."""
+    settings = (call.tasks, call.model, call.src, call.landmarker, call.weights, call.batch_size)
+    key = "\n".join([*map(str, settings), *corpus.files])
+    work = call.out.with_name(f".{call.out.name}.{hashlib.sha256(key.encode()).hexdigest()[:12]}")
     work.mkdir(parents=True, exist_ok=True)
     return work
 

@@ -19,6 +19,7 @@ from preface_hf.faces.landmarkers import Landmarker
 from preface_hf.faces.squares import cut_square
 from preface_hf.faces.tracking import segments
 from preface_hf.features.encoders import Encoder
+from preface_hf.progress import count_frames
 from preface_hf.video.decoding import Video, open_video
 from preface_hf.video.windows import Window, windows
 
@@ -62,6 +63,13 @@ def is_prepared(src: Path) -> bool:
     return any((src / "data").glob("*.parquet"))
 
 
+def count_sources(corpus: Corpus) -> int:
+    """How many videos, or rows of a prepared set, there are to take features of."""
+    if not corpus.prepared:
+        return len(corpus.files)
+    return sum(pq.read_metadata(corpus.root / file).num_rows for file in corpus.files)
+
+
 def split_of(shard: str) -> str:
     """The split that a shard `data/<split>-00000-of-00001.parquet` belongs to."""
     return Path(shard).name.rsplit("-", 3)[0]
@@ -88,14 +96,14 @@ def units(corpus: Corpus, file: str, encoder: Encoder, finder: Landmarker | None
 def row_windows(row: dict[str, Any], encoder: Encoder) -> Iterator[Described]:
     """Windows of a row of a prepared set, with the row's own columns."""
     kept = {key: value for key, value in row.items() if key not in DROPPED}
-    for window in windows(open_video(row["video"]["bytes"], "pyav"), *encoder.clip):
+    for window in windows(count_frames(open_video(row["video"]["bytes"], "pyav")), *encoder.clip):
         yield describe(kept, window, row["fps"], row["start_seconds"]), window
 
 
 def video_windows(root: Path, source: str, encoder: Encoder, finder: Landmarker | None) -> Iterator[Described]:
     """Windows of a video, or of every face in it where there is a `finder`."""
     video = open_video(root / source, "pyav")
-    tracks = [(0, iter(video))] if finder is None else face_tracks(video, finder, encoder)
+    tracks = [(0, count_frames(video))] if finder is None else face_tracks(video, finder, encoder)
     for number, (start, frames) in enumerate(tracks):
         for window in windows(frames, *encoder.clip):
             yield describe({"source": source, "track": number}, window, video.fps, start / video.fps), window
@@ -107,7 +115,7 @@ def face_tracks(video: Video, finder: Landmarker, encoder: Encoder) -> Iterator[
     Half a minute of crops is held at a time: a longer track goes on as another.
     """
     again, size, found = iter(video), encoder.model.config.image_size, False
-    faces = detect_faces(video, finder)
+    faces = count_frames(detect_faces(video, finder))
     for segment in segments(faces, video.fps, max(1, round(SEGMENT_SECONDS * video.fps)), MIN_IOU):
         boxes = [crop_boxes(track, video.fps) for track in segment.tracks]
         crops: list[list[np.ndarray]] = [[] for _ in boxes]

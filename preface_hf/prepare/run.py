@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from preface_hf.executors import check_executor, run_tasks
+from preface_hf.executors import Display, check_executor, run_tasks
 from preface_hf.faces.landmarkers import load_landmarker, resolve_landmarker
 from preface_hf.files import replacing
 from preface_hf.prepare.folder import (
@@ -23,6 +23,7 @@ from preface_hf.prepare.join import write_set
 from preface_hf.prepare.tasks import PrepareFiles
 from preface_hf.prepare.tracks import TrackOptions
 from preface_hf.recipes import RECIPES, Listing, media_root
+from preface_hf.recipes.base import noun_for
 
 
 # A file is a task of its own until there are so many; then tasks take several, and leave about a shard each.
@@ -111,7 +112,7 @@ def prepare(
             workers=workers,
             cluster=cluster,
             finish=Finish({**call, "tasks": count}),
-            label="preparing",
+            display=Display("preparing", len(listing.items), noun_for(item.source for item in listing.items)),
         )
         if not done:
             return PrepareSummary(0, {}, 0, out / REPORT_FILE, submitted=True)

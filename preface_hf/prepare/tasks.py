@@ -15,6 +15,7 @@ from preface_hf.faces.landmarkers import Landmarker, load_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.files import replacing
 from preface_hf.prepare.tracks import FileReport, TrackOptions, file_rows
+from preface_hf.progress import count_video
 
 
 @dataclass
@@ -71,6 +72,7 @@ class PrepareFiles:
                 reason = " ".join(str(error).replace(f"{self.root}/", "").split()) or type(error).__name__
                 line = {"source": source, "status": "left out", "reason": reason}
             lines.append(line)
+            count_video()
 
 
 @lru_cache(1)

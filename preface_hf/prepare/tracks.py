@@ -18,6 +18,7 @@ from preface_hf.faces.quality import sharpness, track_quality, visibility
 from preface_hf.faces.sidecars import read_landmarks
 from preface_hf.faces.squares import cut_square
 from preface_hf.faces.tracking import MIN_IOU, MIN_SECONDS, Segment, Track, segments
+from preface_hf.progress import count_frames
 from preface_hf.video.decoding import Video, frame_size, open_video
 from preface_hf.video.encoding import VideoEncoder
 
@@ -97,7 +98,7 @@ def file_rows(
     max_frames = max(1, round(options.max_seconds * video.fps))
     faces, min_iou = find_faces(video, file, landmarker, options)
     try:
-        for segment in segments(faces, video.fps, max_frames, min_iou):
+        for segment in segments(count_frames(faces), video.fps, max_frames, min_iou):
             report.frames = segment.stop
             report.left_out += [_glimpse(*glimpse, video.fps) for glimpse in segment.glimpses]
             yield from cut_out(segment, islice(frames, segment.stop - segment.start), video.fps, options, report)

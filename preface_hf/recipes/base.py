@@ -74,6 +74,11 @@ def kind_of(name: str) -> str:
     return "image" if suffix in IMAGE_SUFFIXES else "other"
 
 
+def noun_for(sources: Iterable[str]) -> str:
+    """What a progress bar calls the files: `pictures` where they all are, else `videos`."""
+    return "pictures" if all(kind_of(source) == "image" for source in sources) else "videos"
+
+
 def gather(src: Path, media: str, kinds: tuple[str, ...], recipe: str) -> list[str]:
     """All files below the folder `src`, sorted; ValueError where `media` asks for what the data set does not hold."""
     if media not in MEDIA:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from preface_hf.progress import Level, level
 from preface_hf.recipes.base import Item, aside, note
 from preface_hf.video.encoding import encode_video
 
@@ -35,7 +36,9 @@ def write_media(
         [],
         [note(f"the media were written to {folder.name} in the cache: delete it when the set is prepared")],
     )
-    for item, content in track(pairs, description="writing media", total=total, disable=total < 2):
+    for item, content in track(
+        pairs, description="writing media", total=total, disable=total < 2 or level() == Level.QUIET
+    ):
         file = folder / item.source
         try:
             if not file.is_file():

@@ -9,6 +9,8 @@ import torch
 from accelerate import Accelerator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from preface_hf.progress import Level, level
+
 
 class Metrics:
     """`metrics.jsonl`: a row per logged step. Rows after `step`, which a killed run may have left, are dropped."""
@@ -37,6 +39,6 @@ def mean_logs(accelerator: Accelerator, logged: list[dict[str, torch.Tensor]]) -
 
 
 def progress_bar(visible: bool) -> Progress:
-    """A bar over steps with the loss beside it; invisible on all but one process."""
+    """A bar over steps with the loss beside it; invisible on all but one process, and with `-q`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible)
+    return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible or level() == Level.QUIET)

@@ -18,6 +18,7 @@ from preface_hf.files import building, writing_tensors
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.collapse import warning
 from preface_hf.objectives.teacher import whole
+from preface_hf.training import Interrupted
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.training.build import (
     build_accelerator,
@@ -43,10 +44,6 @@ from preface_hf.training.sharding import gathered
 
 # What asks a run to stop: Ctrl-C; SLURM, before a job's time is up; torchrun, when another process has ended.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; everything up to its last step is saved."""
 
 
 def pretrain(arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None) -> Path:

@@ -1,0 +1,129 @@
+"""What a command shows while it works."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from preface_hf.executors import Display, run_tasks
+from preface_hf.progress import Counts, count_frames, count_video, read_tallies, shown, tallied
+
+
+pytest.importorskip("datatrove")
+ROOT = Path(__file__).parents[1]
+
+
+class CountVideos:
+    """A step: each task has two videos of five frames; task 1 fails after its first, until `fixed` is there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __call__(self, _, rank: int, tasks: int) -> None:
+        for _video in range(2):
+            list(count_frames(range(5)))
+            count_video()
+            if rank == 1 and not (self.folder / "fixed").exists():
+                while not (self.folder / "work/completions/00000").exists():  # the other task is done by then
+                    time.sleep(0.01)
+                raise ValueError("not yet")
+
+
+def tallies(folder: Path) -> list[Path]:
+    return sorted((folder / "work/tallies").glob("*.txt"))
+
+
+def test_nothing_is_counted_outside_a_task(tmp_path: Path):
+    assert list(count_frames("abc")) == ["a", "b", "c"]
+    with tallied(tmp_path / "0.txt"):
+        list(count_frames("abc"))
+        count_video()
+    count_video()
+    assert read_tallies([tmp_path / "0.txt", tmp_path / "not there.txt"]) == Counts(1, 3)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_videos_are_counted_through_a_restart(tmp_path: Path, monkeypatch, workers: int):
+    seen = []
+
+    def spied(label, read, total, noun):
+        seen.append(read)
+        return shown(label, read, total, noun)
+
+    monkeypatch.setattr("preface_hf.executors.shown", spied)
+    run = {"workers": workers, "display": Display("counting", 4)}
+    with pytest.raises(ValueError, match="not yet"):
+        run_tasks(CountVideos(tmp_path), 2, tmp_path / "work", **run)
+    (tmp_path / "fixed").touch()
+    assert run_tasks(CountVideos(tmp_path), 2, tmp_path / "work", **run)
+    assert seen[-1]() == Counts(4, 20) == read_tallies(tallies(tmp_path))
+    assert run_tasks(CountVideos(tmp_path), 2, tmp_path / "work", **run) and len(seen) == 2, "nothing is left to show"
+
+
+def test_a_bar_on_a_terminal_lines_elsewhere(monkeypatch, capfd):
+    monkeypatch.setattr("preface_hf.progress.LINE_SECONDS", 0.01)
+    read = iter([Counts(0, 0), *[Counts(1, 250)] * 1000])
+    with shown("preparing", lambda: next(read), 4, "videos"):
+        time.sleep(0.2)
+    out, err = capfd.readouterr()
+    assert out == "" and "preparing: 1 of 4 videos, 250 frames" in err
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stderr for a terminal
+    with shown("preparing", lambda: Counts(4, 1000), 4, "pictures"):
+        pass
+    out, err = capfd.readouterr()
+    assert out == "" and "4 of 4 pictures, 1,000 frames" in err
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "preface_hf", *map(str, arguments)],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
+    from tests.modeling_common import TINY
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    PrefAceModel(PrefAceConfig(**TINY)).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    PrefAceVideoProcessor(size={"shortest_edge": 32}, crop_size=size, num_frames=4).save_pretrained(folder)
+    return folder
+
+
+def test_what_quiet_and_verbose_show(checkpoint: Path, prepared: Path, tmp_path: Path):
+    plain = command("extract", checkpoint, prepared, tmp_path / "plain.parquet")
+    assert plain.returncode == 0 and "24 sources" in plain.stdout
+    assert plain.stderr == "", "libraries are silent"
+    quiet = command("extract", "--quiet", checkpoint, prepared, tmp_path / "quiet.parquet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    verbose = command("-v", "extract", checkpoint, prepared, tmp_path / "verbose.parquet")
+    assert verbose.returncode == 0 and "Loading weights" in verbose.stderr
+    files = [(tmp_path / f"{name}.parquet").read_bytes() for name in ("plain", "quiet", "verbose")]
+    assert files[0] == files[1] == files[2]
+    again = command("-q", "extract", checkpoint, prepared, tmp_path / "plain.parquet")
+    assert again.returncode == 2 and again.stderr.startswith("preface-hf: ") and again.stderr.count("\n") == 1
+    again = command("extract", checkpoint, prepared, tmp_path / "plain.parquet", "-v")
+    assert again.returncode == 2 and "Traceback" in again.stderr
+    both = command("-q", "-v", "extract", checkpoint, prepared, tmp_path / "plain.parquet")
+    assert both.returncode == 2 and "one of them" in both.stderr
+
+
+def test_verbose_names_every_file_left_out(drawn_videos: Path, tmp_path: Path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    first = min(drawn_videos.glob("*.mp4"))
+    for file in (first, first.with_suffix(".npy")):
+        (videos / file.name).write_bytes(file.read_bytes())
+    (videos / "empty.mp4").write_bytes(b"")
+    done = command("-v", "prepare", videos, tmp_path / "set", "--landmarker", "given", "--crop-size", 64)
+    assert done.returncode == 0, done.stderr
+    reasons = [json.loads(line) for line in (tmp_path / "set/report.jsonl").read_text().splitlines()]
+    reason = next(line["reason"] for line in reasons if line["source"] == "empty.mp4")
+    assert f"left out: empty.mp4: {reason}" in done.stdout.splitlines()
