@@ -1,6 +1,4 @@
-"""From a video file, array or tensor to `pixel_values_videos`: without torchvision, by decord or PyAV."""
-
-from collections.abc import Callable
+"""From a video file, array or tensor to `pixel_values_videos`, without torchvision."""
 
 import numpy as np
 import torch
@@ -10,15 +8,8 @@ from transformers.utils import logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata, make_batched_videos
 
+from .video_inputs_preface import find_sources, frames_at_rate, read_video
 
-try:
-    import decord
-except ImportError:
-    decord = None  # type: ignore[assignment]
-try:
-    import av
-except ImportError:
-    av = None  # type: ignore[assignment]
 
 logger = logging.get_logger(__name__)
 
@@ -33,11 +24,15 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
     r"""
     Makes clips for the PrefAce models.
 
-    Calling it with a path, a `(frames, height, width, 3)` uint8 array, a `(frames, 3, height, width)` tensor or a list
-    of these returns `pixel_values_videos` of shape `(batch_size, num_frames, 3, height, width)`. The clip is
-    `num_frames` frames at every `sampling_rate`-th frame from the middle of the video; a video too short for that is
-    sampled evenly, and one of fewer than `num_frames` frames repeats its last frame. The shorter edge is resized
-    (antialiased) to `size`, the middle is cropped, values are scaled to [0, 1] and normalized.
+    Calling it with a video returns `pixel_values_videos` of shape `(batch_size, num_frames, 3, height, width)`. A
+    video is a path (`str` or `Path`), the bytes of a file, the `video` value of a prepared row
+    (`{"bytes": ..., "path": ...}`), a list of paths of pictures (its frames in order), a
+    `(frames, height, width, 3)` uint8 array or a `(frames, 3, height, width)` tensor; a list of videos is a batch.
+
+    The clip is `num_frames` frames from the middle of the video: every `sampling_rate`-th frame, or `fps` frames a
+    second where that is given. A video too short for that is sampled evenly, and one of fewer than `num_frames`
+    frames repeats its last frame. The shorter edge is resized (antialiased) to `size`, the middle is cropped, values
+    are scaled to [0, 1] and normalized.
 
     It does not look for faces: give it face crops, or let `preface-hf prepare` / `preface-hf extract` make them.
     """
@@ -60,16 +55,26 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
     sampling_rate = 2
 
     def sample_frames(
-        self, metadata: VideoMetadata, num_frames: int | None = None, sampling_rate: int | None = None, **kwargs
+        self,
+        metadata: VideoMetadata,
+        num_frames: int | None = None,
+        sampling_rate: int | None = None,
+        fps: float | None = None,
+        **kwargs,
     ) -> np.ndarray:
         """Indices of the frames to take, `(num_frames,)`, for a video of `metadata.total_num_frames` frames."""
         count, rate = num_frames or self.num_frames, sampling_rate or self.sampling_rate
         total = metadata.total_num_frames
         if not total:
             raise ValueError("a video has no frames: give at least one.")
-        span = (count - 1) * rate + 1
-        if total >= span:
-            return (total - span) // 2 + np.arange(count) * rate
+        if fps is not None:
+            chosen = frames_at_rate(metadata, count, fps)
+            if chosen is not None:
+                return chosen
+        else:
+            span = (count - 1) * rate + 1
+            if total >= span:
+                return (total - span) // 2 + np.arange(count) * rate
         if total >= count:
             return np.linspace(0, total - 1, count).round().astype(int)
         logger.warning_once(
@@ -77,18 +82,17 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         )
         return np.minimum(np.arange(count), total - 1)
 
-    def fetch_videos(self, video_url_or_urls, sample_indices_fn=None):
-        """Decode a path, or a list of them, to uint8 arrays `(frames, height, width, 3)` with their metadata."""
-        if isinstance(video_url_or_urls, list):
-            return list(zip(*[self.fetch_videos(path, sample_indices_fn) for path in video_url_or_urls], strict=True))
-        return read_video(str(video_url_or_urls), sample_indices_fn)
-
-    def _decode_and_sample_videos(self, videos, **kwargs):
+    def _decode_and_sample_videos(self, videos, video_metadata=None, do_sample_frames=None, sample_indices_fn=None):
+        """The frames of each video, `(frames, height, width, channels)` or channels first, and their metadata."""
+        sources = find_sources(videos)
+        if sources is not None:
+            read = [read_video(source, sample_indices_fn) for source in sources]
+            return [frames for frames, _ in read], [metadata for _, metadata in read]
         videos = make_batched_videos(videos)
         for number, video in enumerate(videos):
             if hasattr(video, "shape"):
                 channel_axis(video.shape, None, number)
-        return super()._decode_and_sample_videos(videos, **kwargs)
+        return super()._decode_and_sample_videos(videos, video_metadata, do_sample_frames, sample_indices_fn)
 
     def _prepare_input_videos(self, videos, do_convert_rgb=None, input_data_format=None, device=None):
         """Each video, in its own layout, as a tensor `(frames, channels, height, width)`."""
@@ -185,60 +189,6 @@ def center_crop(video: torch.Tensor, height: int, width: int) -> torch.Tensor:
         video = torch.nn.functional.pad(video, pads)
         top, left = max(top, 0), max(left, 0)
     return video[..., top : top + height, left : left + width]
-
-
-def read_video(path: str, sample_indices_fn: Callable | None) -> tuple[np.ndarray, VideoMetadata]:
-    """Decode the frames that `sample_indices_fn(metadata=...)` asks for (all of them if `None`).
-
-    decord reads it, or PyAV where decord is missing or refuses the file. Raises `ValueError` if neither can.
-    """
-    readers = [reader for reader, library in ((_read_decord, decord), (_read_pyav, av)) if library is not None]
-    if not readers:
-        raise ValueError(f"cannot decode {path!r}: install decord or av (pip install av).")
-    failures = []
-    for reader in readers:
-        try:
-            return reader(path, sample_indices_fn)
-        # decord's own errors derive from Exception itself
-        except Exception as error:
-            failures.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
-    raise ValueError(f"cannot decode {path!r} as a video ({'; '.join(failures)}): give a video file that plays.")
-
-
-def _choose(sample_indices_fn: Callable | None, metadata: VideoMetadata) -> VideoMetadata:
-    chosen = range(metadata.total_num_frames) if sample_indices_fn is None else sample_indices_fn(metadata=metadata)
-    metadata.frames_indices = [int(index) for index in chosen]
-    return metadata
-
-
-def _read_decord(path: str, sample_indices_fn: Callable | None) -> tuple[np.ndarray, VideoMetadata]:
-    with open(path, "rb") as file:
-        head = file.read(12)
-    if head[:4] != b"RIFF" and head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
-        # of MPEG streams it misses frames, mkv it does not turn upright
-        raise ValueError("decord reads mp4, mov and avi well, other containers need av: pip install av")
-    reader = decord.VideoReader(path, num_threads=1)
-    if reader.get_frame_timestamp(0)[0] < 0:
-        raise ValueError("decord shows the frames that an edit list hides: pip install av")
-    fps = float(reader.get_avg_fps())
-    metadata = VideoMetadata(len(reader), fps=fps, duration=len(reader) / fps, video_backend="decord")
-    _choose(sample_indices_fn, metadata)
-    return reader.get_batch(metadata.frames_indices).asnumpy(), metadata
-
-
-def _read_pyav(path: str, sample_indices_fn: Callable | None) -> tuple[np.ndarray, VideoMetadata]:
-    with av.open(path) as container:
-        fps = float(container.streams.video[0].average_rate or 25)
-        total = sum(1 for _ in container.decode(video=0))  # containers such as mkv do not state it
-    metadata = _choose(sample_indices_fn, VideoMetadata(total, fps=fps, duration=total / fps, video_backend="pyav"))
-    wanted = set(metadata.frames_indices)
-    with av.open(path) as container:
-        frames = {
-            index: np.rot90(frame.to_ndarray(format="rgb24"), k=frame.rotation // 90)
-            for index, frame in enumerate(container.decode(video=0))
-            if index in wanted
-        }
-    return np.stack([frames[index] for index in metadata.frames_indices]), metadata
 
 
 __all__ = ["PrefAceVideoProcessor"]

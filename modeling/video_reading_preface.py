@@ -1,65 +1,161 @@
-"""How a video file is to be shown: when each of its frames appears. Read once here, for every reader of videos."""
+"""How a video file is to be shown: which stream, which frames, when, how large and which way up.
 
-from dataclasses import dataclass, field
+It is read once, here, for every reader of videos: PyAV opens the file, and the other readers follow.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-
-# Containers whose clock starts anywhere (a broadcast, a live stream): players show their first moment as 0.
-FREE_CLOCKS = frozenset({"mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "rtsp", "asf"})
+from .video_colors_preface import ToneMap, read_tone_map
+from .video_streams_preface import (
+    Orientation,
+    av,
+    choose_stream,
+    decode_all,
+    open_container,
+    read_orientation,
+    square_size,
+)
+from .video_timeline_preface import Stamp, Timeline, read_timeline
 
 
 @dataclass
-class Timeline:
-    """`times` float64 `(frames,)`: the second at which each frame is shown, increasing; `fps`: frames a second."""
+class Presentation:
+    """What a player would show of a file.
 
-    times: np.ndarray
-    fps: float
-    notes: list[str] = field(default_factory=list)
+    `streams` is the number of its video streams, covers included, `pixels` FFmpeg's name of their format; `coded` and
+    `square` are height and width as stored and with square pixels, before `orientation`; `hidden` is the number of
+    frames that an edit list hides.
+    """
 
+    format: str
+    streams: int
+    pixels: str
+    coded: tuple[int, int]
+    square: tuple[int, int]
+    orientation: Orientation
+    tone_map: ToneMap | None
+    timeline: Timeline
+    hidden: int
+    starts_inside: bool
+    notes: list[str]
 
-def read_timeline(container: Any, stream: Any, stamps: list[int | None], last: int | None) -> Timeline:
-    """The timeline of the frames shown, from their time stamps in any order; `last` is the longest-shown stamp's own
-    duration in ticks of the stream. `ValueError` where neither stamps nor header tell a rate."""
-    stated = stated_rate(stream)
-    known = sorted(stamp for stamp in stamps if stamp is not None)
-    if len(known) < len(stamps) or len(set(known)) < 2:
-        if stated is None:
-            raise ValueError(f"the frame rate is {stream.average_rate or stream.guessed_rate}")
-        start = float((known[0] if known else stream.start_time or 0) * stream.time_base) - clock_start(container)
-        return Timeline(start + np.arange(len(stamps)) / stated, stated)
-    tick = float(stream.time_base)
-    times = spread(np.array(known, np.float64) * tick)
-    steps = np.diff(times)
-    usual = float(np.median(steps))
-    own = (last or 0) * tick
-    own = own if usual / 2 < own < usual * 2 else usual  # WebM states one tick, others nothing
-    fps = len(times) / (times[-1] - times[0] + own)
-    # Stamps are rounded to ticks: an even rate differs from the stated one by a tick from frame to frame.
-    if stated is not None and np.abs(steps - 1 / stated).max() <= 1.001 * tick + 0.01 / stated:
-        fps = stated
-    return Timeline(times - clock_start(container), float(fps))
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width as shown."""
+        return self.square[::-1] if self.orientation.transposed else self.square
 
 
-def stated_rate(stream: Any) -> float | None:
-    """Frames a second as the header states them, None where it states none that can be."""
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if 0 < rate < 10_000 else None
+def read_presentation(source: str | Path | bytes, container: Any) -> Presentation:
+    """What a player would show of a file that is open as `container`, which is read to its end.
+
+    Raises `ValueError`, or PyAV's errors, where it cannot be shown.
+    """
+    stream = choose_stream(container)
+    packets = read_packets(source, container, stream)
+    first = packets.first
+    notes: list[str] = []
+    if stream.frames > packets.stored and container.format.name == "avi":
+        notes.append(f"its header counts {stream.frames} frames, it holds {packets.stored}")
+    coded = (first.height, first.width) if first is not None else (stream.height, stream.width)
+    return Presentation(
+        format=container.format.name,
+        streams=len(container.streams.video),
+        pixels=first.format.name if first is not None else "",
+        coded=coded,
+        square=square_size(*coded, stream.sample_aspect_ratio),
+        orientation=read_orientation(first) if first is not None else Orientation(),
+        tone_map=read_tone_map(stream, first, notes),
+        timeline=read_timeline(container, stream, packets.stamps),
+        hidden=packets.hidden,
+        starts_inside=packets.starts_inside,
+        notes=notes,
+    )
 
 
-def clock_start(container: Any) -> float:
-    """The second of the file's clock that a player shows as 0."""
-    if FREE_CLOCKS.isdisjoint(container.format.name.split(",")):
-        return 0.0
-    return (container.start_time or 0) / 1_000_000
+@dataclass
+class Packets:
+    """What the packets of a stream tell.
+
+    `stored` is the number of frames in the file, `hidden` of those that an edit list hides; `stamps` are those of the
+    frames shown; `first` is the first frame decoded, None where that fails; `starts_inside` is set where the file
+    begins between key frames, as a cut recording does.
+    """
+
+    stored: int
+    hidden: int
+    stamps: list[Stamp]
+    first: Any
+    starts_inside: bool
 
 
-def spread(times: np.ndarray) -> np.ndarray:
-    """Times in order, of which some are equal, made to increase: equal ones share the time until the next."""
-    values, first = np.unique(times, return_index=True)
-    if len(values) == len(times):
-        return times
-    step = float(np.median(np.diff(values)))
-    values, first = np.append(values, values[-1] + step), np.append(first, len(times))
-    return np.interp(np.arange(len(times)), first, values)
+@dataclass
+class _Packet:
+    stamp: Stamp
+    hidden: bool
+    key: bool
+    cut: bool
+
+
+def read_packets(source: str | Path | bytes, container: Any, stream: Any) -> Packets:
+    """Read the stream of an open file to its end. Raises `ValueError` where it holds nothing or is cut off."""
+    packets, first = _demux(container, stream)
+    _refuse_cut(container, stream, packets)
+    shown = [packet for packet in packets if not packet.hidden]
+    if not shown:
+        raise ValueError("it holds no frame")
+    starts_inside = not packets[0].key and any(packet.key for packet in packets)
+    stamps = [packet.stamp for packet in shown]
+    if starts_inside or _is_uncertain(container, packets, shown):
+        stamps = _decoded_stamps(source) or stamps
+    return Packets(len(packets), len(packets) - len(shown), stamps, first, starts_inside)
+
+
+def _demux(container: Any, stream: Any) -> tuple[list[_Packet], Any]:
+    """All packets that hold a picture, and the first frame, or None where the first ones cannot be decoded."""
+    packets, first = [], None
+    for packet in container.demux(stream):
+        if packet.size and not _is_invisible(stream, packet):
+            stamp = Stamp(packet.pts, packet.dts, packet.duration or 0)
+            packets.append(_Packet(stamp, packet.is_discard, packet.is_keyframe, packet.is_corrupt))
+        if first is None:
+            try:
+                first = next(iter(packet.decode()), None)
+            except av.FFmpegError:  # whether the file is damaged is found when its frames are read
+                continue
+    return packets, first
+
+
+def _is_invisible(stream: Any, packet: Any) -> bool:
+    """VP8 keeps reference pictures that are never shown in packets of their own."""
+    return stream.codec_context.name == "vp8" and not bytes(packet)[0] & 0x10
+
+
+def _refuse_cut(container: Any, stream: Any, packets: list[_Packet]) -> None:
+    """`ValueError` where the file ends before frames that its index names."""
+    end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+    if len(packets) < stream.frames and packets and (packets[-1].cut or end > container.size):
+        raise ValueError(f"the file ends after {len(packets)} of {stream.frames} frames")
+
+
+def _is_uncertain(container: Any, packets: list[_Packet], shown: list[_Packet]) -> bool:
+    """Whether only decoding tells the number of frames: some would be shown before the first key frame, or packets
+    without a time of their own may be halves of frames."""
+    if container.format.name == "avi":
+        return False
+    times = [packet.stamp.shown for packet in shown]
+    known = [time for time in times if time is not None]
+    start = packets[0].stamp.shown
+    leading = start is not None and any(time < start for time in known)
+    return leading or len(known) < len(times) or len(set(known)) < len(known)
+
+
+def _decoded_stamps(source: str | Path | bytes) -> list[Stamp]:
+    """The stamps of the frames that come out of the decoder; none where the file is damaged."""
+    try:
+        with open_container(source) as container:
+            stream = choose_stream(container)
+            return [Stamp(frame.pts, frame.pts, frame.duration or 0) for frame in decode_all(container, stream)]
+    except av.FFmpegError:
+        return []

@@ -15,7 +15,7 @@ from preface_hf.modeling.configuration_preface import AUTO_MAP
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "preface_hf"
-ALLOWED = {"torch", "transformers", "huggingface_hub", "numpy", "decord", "av", *sys.stdlib_module_names}
+ALLOWED = {"torch", "transformers", "huggingface_hub", "numpy", "decord", "av", "PIL", *sys.stdlib_module_names}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "modeling").glob("*.py")), ids=lambda file: file.name)

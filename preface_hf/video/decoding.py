@@ -9,30 +9,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import av
-from PIL import Image
+from av import FFmpegError
 
-from preface_hf.video.base import DecodingError, ImageVideo, Video, any_size, first_line, source_name
-from preface_hf.video.readers import DecordVideo, PyAVVideo, TorchcodecVideo, decord, find_torchcodec
+from preface_hf.modeling.video_frames_preface import decord, first_line, source_name
+from preface_hf.modeling.video_pictures_preface import PICTURE_SUFFIXES, is_picture, picture_size
+from preface_hf.modeling.video_streams_preface import DecodingError, stated_size
+from preface_hf.video.base import Video
+from preface_hf.video.readers import DecordVideo, ImageVideo, PyAVVideo, TorchcodecVideo, find_torchcodec
 
 
 Backend = Literal["decord", "pyav", "torchcodec"]
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp"}
-)
-_IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM")
+# A gif or apng counts among the videos, whatever it holds; a webp is a picture by its ending, a video by its content.
+_ANIMATION_SUFFIXES = frozenset({".gif", ".apng"})
+IMAGE_SUFFIXES = PICTURE_SUFFIXES - _ANIMATION_SUFFIXES
+VIDEO_SUFFIXES = _ANIMATION_SUFFIXES | frozenset({
+    ".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v",
+    ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt",
+    ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m",
+})  # fmt: skip
 
 
 def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Video:
     """Open a video or still image: a path, or the bytes of the file.
 
-    `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or would give
-    other frames (MPEG streams, edit lists, turned mkv); `pyav` is best for one reading from start to end,
-    `torchcodec` is never taken unasked. A still image (jpg, png, bmp, webp) is a video of one frame at 1 frame a
-    second. Raises `DecodingError` where no backend can open the file.
+    The frames are those that a player shows: of the default stream, upright, with square pixels, without what an edit
+    list hides. `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or
+    would give other frames; `pyav` is best for one reading from start to end, `torchcodec` is never taken unasked.
+    A still image is a video of one frame at 1 frame a second, an animation (gif, apng, webp) has its own times.
+    Raises `DecodingError` where no backend can open the file.
     """
-    if _is_image(source):
+    if is_picture(source):
         return _first_that_opens(source, [ImageVideo])
     readers: dict[str, type[Video]] = {"decord": DecordVideo, "pyav": PyAVVideo, "torchcodec": TorchcodecVideo}
     if backend is not None and backend not in readers:
@@ -51,12 +57,10 @@ def _first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Vid
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if not size:
         raise DecodingError(f"{name} is empty (0 bytes): copy it again")
+    failure = Exception()
     for reader in readers:
         try:
-            video = reader(source)
-            if video.num_frames:
-                return video
-            failure: Exception = ValueError("it holds no frame")
+            return reader(source)
         except Exception as error:
             failure = error
     raise DecodingError(
@@ -65,21 +69,10 @@ def _first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Vid
 
 
 def frame_size(file: str | Path) -> tuple[int, int]:
-    """Height and width that a media file states, in pixels, before anything is decoded; (0, 0) where it does not."""
+    """Height and width at which a media file is shown, in pixels, from its header; (0, 0) where it has none."""
     if not Path(file).is_file():  # a pipe would be waited for
         return 0, 0
     try:
-        if _is_image(file):
-            with any_size(), Image.open(file) as picture:
-                return picture.height, picture.width
-        with av.open(str(file), metadata_errors="ignore") as container:
-            video = container.streams.video[0]
-            return video.height, video.width
-    except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError):
+        return picture_size(file) if is_picture(file) else stated_size(file)
+    except (FFmpegError, OSError, ValueError, SyntaxError):
         return 0, 0
-
-
-def _is_image(source: str | Path | bytes) -> bool:
-    if isinstance(source, bytes):
-        return source.startswith(_IMAGE_SIGNATURES) or (source[:4] == b"RIFF" and source[8:12] == b"WEBP")
-    return Path(source).suffix.lower() in IMAGE_SUFFIXES

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from preface_hf import PrefAceModel, PrefAceVideoProcessor
+from preface_hf.modeling import video_frames_preface, video_inputs_preface
 from preface_hf.modeling import video_processing_preface as processing
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.video.encoding import encode_video
@@ -45,12 +46,12 @@ def test_a_path_goes_in(processor, video):
 
 def test_decord_and_pyav_give_the_same_clip(processor, video, monkeypatch):
     by_decord = processor(str(video[0]), return_tensors="pt")["pixel_values_videos"]
-    monkeypatch.setattr(processing, "decord", None)
+    monkeypatch.setattr(video_frames_preface, "decord", None)
     by_pyav = processor(str(video[0]), return_tensors="pt")["pixel_values_videos"]
     torch.testing.assert_close(by_decord, by_pyav)
 
 
-@pytest.mark.skipif(processing.decord is None, reason="decord is not installed")
+@pytest.mark.skipif(video_frames_preface.decord is None, reason="decord is not installed")
 def test_what_decord_misreads_is_left_to_pyav(tmp_path):
     """A turned mkv, frames hidden by an edit list, and an MPEG program stream."""
     (tmp_path / "turned.mp4").write_bytes(rotated(encode_video(pattern(8), 25)))
@@ -61,9 +62,9 @@ def test_what_decord_misreads_is_left_to_pyav(tmp_path):
         write_video(tmp_path / "a.mpg", pattern(30), codec="mpeg1video"),
     ]
     for file, shape in zip(files, [(8, 128, 96, 3), (30, 96, 128, 3), (30, 96, 128, 3)], strict=True):
-        frames, metadata = processing.read_video(str(file), None)
+        frames, metadata = video_inputs_preface.read_video(str(file), None)
         assert (frames.shape, metadata.video_backend) == (shape, "pyav")
-    assert processing.read_video(str(tmp_path / "turned.mp4"), None)[1].video_backend == "decord"
+    assert video_inputs_preface.read_video(str(tmp_path / "turned.mp4"), None)[1].video_backend == "decord"
 
 
 def test_arrays_tensors_and_lists_are_the_same_clip(processor, video):

@@ -1,0 +1,118 @@
+"""The video stream of a file that a player shows: which one, with square pixels, and which way up."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+try:
+    import av
+except ImportError:
+    av = None  # type: ignore[assignment]
+
+MAX_PEEK_PIXELS = 50_000_000
+
+
+class DecodingError(ValueError):
+    """A file that cannot be decoded: one sentence that names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a stored picture is turned upright: transposed first, then mirrored top to bottom and left to right."""
+
+    transposed: bool = False
+    upside_down: bool = False
+    mirrored: bool = False
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is a turn by a multiple of 90 degrees, 0 included: text stays readable."""
+        return self.transposed == (self.upside_down != self.mirrored)
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """The picture `(height, width, 3)` upright."""
+        picture = picture.swapaxes(0, 1) if self.transposed else picture
+        picture = picture[::-1] if self.upside_down else picture
+        return np.ascontiguousarray(picture[:, ::-1] if self.mirrored else picture)
+
+
+def open_container(source: str | Path | bytes) -> Any:
+    """The file opened by PyAV."""
+    if av is None:
+        raise ValueError("PyAV is needed to read video files: pip install av")
+    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), metadata_errors="ignore")
+
+
+def choose_stream(container: Any) -> Any:
+    """The video stream that a player shows: no attached picture, then the default one, then the largest.
+
+    Raises `ValueError` where there is none. The stream is set to decode alike everywhere, in one thread.
+    """
+    covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams:
+        raise ValueError("it holds no pictures" + (" but a cover" if container.streams.video else ""))
+
+    def rank(stream: Any) -> tuple:
+        default = bool(stream.disposition & av.stream.Disposition.default)
+        return stream.frames != 1, default, stream.height * stream.width, -stream.index
+
+    stream = max(streams, key=rank)
+    if not stream.codec_context.is_open:
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+    return stream
+
+
+def square_size(height: int, width: int, pixel_aspect: Any) -> tuple[int, int]:
+    """Height and width with square pixels, the larger of both ways: 360x320 whose pixels are 2:1 is 360x640."""
+    aspect = float(pixel_aspect or 1)
+    if not 0.1 < aspect < 10 or abs(aspect - 1) < 0.005:  # not to be believed, or rounded
+        return height, width
+    return (height, round(width * aspect)) if aspect > 1 else (round(height / aspect), width)
+
+
+def read_orientation(frame: Any) -> Orientation:
+    """The orientation that the display matrix of a frame asks for, to the nearest of the 8."""
+    matrix = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if matrix is None:
+        return Orientation()
+    # Stored (x, y) is shown at (a x + c y, b x + d y).
+    a, b, _, c, d = (float(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Orientation(False, d < 0, a < 0)
+    return Orientation(True, b < 0, c < 0)
+
+
+def stated_size(source: str | Path) -> tuple[int, int]:
+    """Height and width as shown, from the header and at most one frame. Errors are PyAV's, or `ValueError`."""
+    with open_container(source) as container:
+        stream = choose_stream(container)
+        height, width = square_size(stream.height, stream.width, stream.sample_aspect_ratio)
+        if not 0 < height * width <= MAX_PEEK_PIXELS:
+            return height, width
+        try:
+            frame = next(container.decode(stream), None)
+        except av.FFmpegError:
+            frame = None
+        turned = frame is not None and read_orientation(frame).transposed
+        return (width, height) if turned else (height, width)
+
+
+def decode_all(container: Any, stream: Any, starts_inside: bool = True) -> Iterator[Any]:
+    """The frames from where the container stands. What cannot be decoded before the first one is left out where the
+    file `starts_inside` a group of pictures, as a recording does; later it is PyAV's error."""
+    started = not starts_inside
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            if started:
+                raise
+            continue
+        started = started or bool(frames)
+        yield from frames
