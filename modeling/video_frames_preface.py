@@ -133,8 +133,9 @@ def refuse_by_others(shown: Presentation, library: str) -> None:
         raise ValueError(f"{library} does not make pixels square nor mirror: use PyAV")
     if shown.hidden or shown.starts_inside:
         raise ValueError(f"{library} would count frames that are not shown: use PyAV")
-    if shown.pixels not in ("yuv420p", "yuvj420p") or shown.tone_map:
-        raise ValueError(f"{library} may show {shown.pixels} in other colors: use PyAV")
+    odd = any(side % 2 for side in shown.coded)  # their last colors are read otherwise
+    if odd or shown.pixels not in ("yuv420p", "yuvj420p") or shown.tone_map:
+        raise ValueError(f"{library} may show {'an odd size' if odd else shown.pixels} in other colors: use PyAV")
 
 
 def source_name(source: str | Path | bytes) -> str:

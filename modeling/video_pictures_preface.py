@@ -100,6 +100,8 @@ def picture_size(source: str | Path) -> tuple[int, int]:
 def _seconds(picture: Any, place: int) -> float:
     """How long a frame of an animation is shown; browsers take up to 10 ms for 100."""
     picture.seek(place)
+    if picture.format == "WEBP":  # told only with the pixels
+        picture.load()
     milliseconds = float(picture.info.get("duration") or 0)
     return (milliseconds if milliseconds > 10 else 100.0) / 1000
 

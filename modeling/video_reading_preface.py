@@ -135,8 +135,8 @@ def _is_invisible(stream: Any, packet: Any) -> bool:
 def _refuse_cut(container: Any, stream: Any, packets: list[_Packet]) -> None:
     """`ValueError` where the file ends before frames that its index names."""
     end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
-    if len(packets) < stream.frames and packets and (packets[-1].cut or end > container.size):
-        raise ValueError(f"the file ends after {len(packets)} of {stream.frames} frames")
+    if stream.frames and packets and (packets[-1].cut or end > container.size):
+        raise ValueError(f"the file ends after {len(packets) - packets[-1].cut} of {stream.frames} frames")
 
 
 def _is_uncertain(container: Any, packets: list[_Packet], shown: list[_Packet]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -24,11 +25,20 @@ def pattern(frames: int = 20, height: int = 96, width: int = 128) -> np.ndarray:
     return video
 
 
-def write_video(file: Path, frames: np.ndarray, fps: int = 25, codec: str = "libx264", **options: str) -> Path:
-    """A file in any container and codec, with B-frames where the codec has them."""
+def write_video(
+    file: Path,
+    frames: np.ndarray,
+    fps: int = 25,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    aspect: str = "1:1",
+    **options: str,
+) -> Path:
+    """A file in any container and codec, with B-frames where the codec has them; `aspect` is that of its pixels."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=options)
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixels
+        stream.codec_context.sample_aspect_ratio = Fraction(*map(int, aspect.split(":")))
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
@@ -37,19 +47,33 @@ def write_video(file: Path, frames: np.ndarray, fps: int = 25, codec: str = "lib
 
 def rotated(data: bytes, degrees: int = 90) -> bytes:
     """An mp4 whose track header says that the picture is to be turned by 90, 180 or 270 degrees, clockwise."""
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    return displayed(data, (cos, sin, -sin, cos))
+
+
+def displayed(data: bytes, turn: tuple[int, int, int, int]) -> bytes:
+    """An mp4 whose track header shows the pixel at (x, y) at (a x + c y, b x + d y), of `turn` (a, b, c, d)."""
     header = data.index(b"tkhd") + 4
     matrix = header + 4 + 8 + 4 + 4 + 4 + 8 + 8
-    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
-    turn = np.array([cos, sin, 0, -sin, cos, 0, 0, 0, 0x4000], ">i4") * 0x10000
-    return data[:matrix] + turn.astype(">i4").tobytes() + data[matrix + 36 :]
+    a, b, c, d = turn
+    values = np.array([a, b, 0, c, d, 0, 0, 0, 0x4000], ">i4") * 0x10000
+    return data[:matrix] + values.astype(">i4").tobytes() + data[matrix + 36 :]
 
 
-def remux(source: Path, target: Path, pts: Callable[[int], int] = int, options: dict[str, str] | None = None) -> Path:
-    """The packets of a video in another container; `pts` maps a packet's time stamp to its new one."""
+def edited(data: bytes, start: int, milliseconds: int) -> bytes:
+    """An mp4 whose edit list shows so many milliseconds from the tick `start` of its track on."""
+    entry = data.index(b"elst") + 4 + 4 + 4
+    return data[:entry] + np.array([milliseconds, start], ">i4").tobytes() + data[entry + 8 :]
+
+
+def remux(
+    source: Path, target: Path, pts: Callable[[int], int] = int, options: dict[str, str] | None = None, first: int = 0
+) -> Path:
+    """The packets of a video from the `first` on in another container; `pts` maps a packet's stamp to its new one."""
     with av.open(str(source)) as read, av.open(str(target), "w", options=options or {}) as written:
         stream = written.add_stream_from_template(read.streams.video[0])
-        for packet in read.demux(video=0):
-            if packet.size:
+        for place, packet in enumerate(read.demux(video=0)):
+            if packet.size and place >= first:
                 packet.pts, packet.dts, packet.stream = pts(packet.pts), pts(packet.dts), stream
                 written.mux(packet)
     return target
