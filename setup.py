@@ -17,7 +17,7 @@ DEV = ["pytest>=8", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
 
 setup(
     name="preface-hf",
-    version="0.1.0",
+    version="0.2.0",
     description="PrefAce: self-supervised face video models for the Hugging Face ecosystem",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

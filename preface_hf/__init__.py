@@ -1,4 +1,4 @@
-"""preface_hf: PrefAce, ProS and MARLIN, self-supervised face video models for the Hugging Face ecosystem.
+"""preface_hf: PrefAce, self-supervised models of faces in video for the Hugging Face ecosystem.
 
 Importing it registers the models with transformers' Auto classes; the names below are loaded when first used.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from preface_hf.objectives.facefeat_cache import FaceFeatCache
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "PrefAceConfig": "preface_hf.modeling",
