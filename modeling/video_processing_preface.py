@@ -9,6 +9,7 @@ from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata, make_batched_videos
 
 from .video_inputs_preface import find_sources, frames_at_rate, read_video
+from .video_pixels_preface import center_crop, channel_axis, resize
 
 
 logger = logging.get_logger(__name__)
@@ -139,18 +140,6 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         return BatchFeature({"pixel_values_videos": clips}, tensor_type=return_tensors)
 
 
-def channel_axis(shape, layout: str | None, number: int) -> int:
-    """Which axis of a video holds its 1 (gray), 3 or 4 (alpha) channels: 1 or 3; `layout` as in transformers."""
-    found = {axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in (1, 3, 4)}
-    axis = {"channels_first": 1, "channels_last": 3}.get(str(getattr(layout, "value", layout)), min(found, default=0))
-    if axis not in found:
-        raise ValueError(
-            f"video {number} has shape {tuple(shape)}: give (frames, height, width, channels) or (frames, channels, "
-            f"height, width) with 1, 3 or 4 channels."
-        )
-    return axis
-
-
 def check_values(video: torch.Tensor, number: int, do_rescale: bool) -> None:
     """`ValueError` for NaN or infinity; a warning for values that seem to be in [0, 1] and are scaled down again."""
     if not video.is_floating_point() or not video.numel():
@@ -162,33 +151,6 @@ def check_values(video: torch.Tensor, number: int, do_rescale: bool) -> None:
         logger.warning_once(
             "a video of floats in [0, 1] is divided by 255: if its values are scaled already, pass do_rescale=False."
         )
-
-
-def resize(video: torch.Tensor, size) -> torch.Tensor:
-    """`(frames, channels, height, width)` to the shortest edge, or the height and width, that `size` names."""
-    height, width = video.shape[-2:]
-    if size["shortest_edge"]:
-        scale = size["shortest_edge"] / min(height, width)
-        target = (round(height * scale), round(width * scale))
-    else:
-        target = (size["height"], size["width"])
-    if target == (height, width):
-        return video
-    resized = torch.nn.functional.interpolate(
-        video.float(), size=target, mode="bilinear", antialias=True, align_corners=False
-    )
-    return resized if video.is_floating_point() else resized.round().clamp(0, 255).to(video.dtype)
-
-
-def center_crop(video: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """The middle `height` x `width` pixels of `(frames, channels, height, width)`, zeros beyond the border."""
-    top, left = (video.shape[-2] - height) // 2, (video.shape[-1] - width) // 2
-    if top < 0 or left < 0:
-        pads = [max(-left, 0), max(width - video.shape[-1] + left, 0)]
-        pads += [max(-top, 0), max(height - video.shape[-2] + top, 0)]
-        video = torch.nn.functional.pad(video, pads)
-        top, left = max(top, 0), max(left, 0)
-    return video[..., top : top + height, left : left + width]
 
 
 __all__ = ["PrefAceVideoProcessor"]

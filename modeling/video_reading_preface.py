@@ -115,8 +115,10 @@ def read_packets(source: str | Path | bytes, container: Any, stream: Any) -> Pac
 def _demux(container: Any, stream: Any) -> tuple[list[_Packet], Any]:
     """All packets that hold a picture, and the first frame, or None where the first ones cannot be decoded."""
     packets, first = [], None
+    vp8 = stream.codec_context.name == "vp8"
     for packet in container.demux(stream):
-        if packet.size and not _is_invisible(stream, packet):
+        # VP8 keeps reference pictures that are never shown in packets of their own, told by a bit of their first byte.
+        if packet.size and not (vp8 and not bytes(packet)[0] & 0x10):
             stamp = Stamp(packet.pts, packet.dts, packet.duration or 0)
             packets.append(_Packet(stamp, packet.is_discard, packet.is_keyframe, packet.is_corrupt))
         if first is None:
@@ -127,15 +129,13 @@ def _demux(container: Any, stream: Any) -> tuple[list[_Packet], Any]:
     return packets, first
 
 
-def _is_invisible(stream: Any, packet: Any) -> bool:
-    """VP8 keeps reference pictures that are never shown in packets of their own."""
-    return stream.codec_context.name == "vp8" and not bytes(packet)[0] & 0x10
-
-
 def _refuse_cut(container: Any, stream: Any, packets: list[_Packet]) -> None:
     """`ValueError` where the file ends before frames that its index names."""
+    if not packets or not stream.frames or not (packets[-1].cut or len(packets) < stream.frames):
+        return
+    # Fewer than the header counts are no fault as such: an edit list may hide some, chunks may be empty.
     end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
-    if stream.frames and packets and (packets[-1].cut or end > container.size):
+    if packets[-1].cut or end > container.size:
         raise ValueError(f"the file ends after {len(packets) - packets[-1].cut} of {stream.frames} frames")
 
 

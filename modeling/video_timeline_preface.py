@@ -36,34 +36,45 @@ def read_timeline(container: Any, stream: Any, stamps: list[Stamp]) -> Timeline:
 
     Raises `ValueError` where neither the stamps nor the header tell a rate.
     """
-    stored = all(stamp.shown == stamp.decoded for stamp in stamps)
+    reordered = False
     if container.format.name == "avi":  # it counts frames as they are stored and has no time of display
+        reordered = any(stamp.shown != stamp.decoded for stamp in stamps)
         stamps = [Stamp(stamp.decoded, stamp.decoded, stamp.duration) for stamp in stamps]
-    ticks, continuous = join_clocks(stamps)
+    start, shifted = 0.0, False
+    ticks = [stamp.shown for stamp in stamps]
+    if not FREE_CLOCKS.isdisjoint(container.format.name.split(",")):
+        start = (container.start_time or 0) / 1_000_000
+        ticks, shifted = join_clocks(stamps)
     known = sorted(tick for tick in ticks if tick is not None)
     stated, tick = stated_rate(stream), float(stream.time_base)
-    start = clock_start(container)
     if len(known) < len(stamps) or len(set(known)) < 2:
         if stated is None:
             raise ValueError(f"the frame rate is {stream.average_rate or stream.guessed_rate}")
         first = float((known[0] if known else stream.start_time or 0) * tick)
         return Timeline(first - start + np.arange(len(stamps)) / stated, stated, None)
     times = spread(np.array(known, np.float64) * tick)
+    last = stamps[ticks.index(known[-1])].duration * tick
+    alone = len(set(known)) == len(known) and not shifted and not reordered
+    return Timeline(times - start, shown_rate(times, last, stated, tick), known if alone else None)
+
+
+def shown_rate(times: np.ndarray, last: float, stated: float | None, tick: float) -> float:
+    """Frames a second: as the header states them where that fits their `times`, else frames divided by duration.
+
+    `last` is the duration that the last frame states, `tick` the step of the clock, both in seconds.
+    """
     steps = np.diff(times)
-    usual = float(np.median(steps))
-    last = next(stamp.duration for stamp, place in zip(stamps, ticks, strict=True) if place == known[-1]) * tick
-    last = last if usual / 2 < last < usual * 2 else usual  # WebM states one tick, others nothing
-    fps = len(times) / (times[-1] - times[0] + last)
     # Stamps are rounded to ticks: an even rate differs from the stated one by a tick from frame to frame.
     if stated is not None and np.abs(steps - 1 / stated).max() <= 1.001 * tick + 0.01 / stated:
-        fps = stated
-    alone = continuous and len(set(known)) == len(known) and (stored or container.format.name != "avi")
-    return Timeline(times - start, float(fps), known if alone else None)
+        return stated
+    usual = float(np.median(steps))
+    last = last if usual / 2 < last < usual * 2 else usual  # WebM states one tick, others nothing
+    return float(len(times) / (times[-1] - times[0] + last))
 
 
 def join_clocks(stamps: list[Stamp]) -> tuple[list[int | None], bool]:
     """The ticks of the frames, where the clock is set back (streams put one behind the other) counted on from there;
-    and whether it never is."""
+    and whether it ever is."""
     ticks: list[int | None] = []
     shift, end, before = 0, None, None
     for stamp in stamps:
@@ -74,20 +85,13 @@ def join_clocks(stamps: list[Stamp]) -> tuple[list[int | None], bool]:
         ticks.append(None if stamp.shown is None else stamp.shown + shift)
         if ticks[-1] is not None:
             end = max(end or ticks[-1], ticks[-1] + max(stamp.duration, 1))
-    return ticks, shift == 0
+    return ticks, shift != 0
 
 
 def stated_rate(stream: Any) -> float | None:
     """Frames a second as the header states them, None where it states none that can be."""
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     return rate if 0 < rate < 10_000 else None
-
-
-def clock_start(container: Any) -> float:
-    """The second of the file's clock that a player shows as 0."""
-    if FREE_CLOCKS.isdisjoint(container.format.name.split(",")):
-        return 0.0
-    return (container.start_time or 0) / 1_000_000
 
 
 def spread(times: np.ndarray) -> np.ndarray:
