@@ -44,12 +44,15 @@ def labeled_rows(data: str | Path, label: str, *, split: str | None = None, grou
         raise ValueError("a probe needs scikit-learn, which is not installed: pip install scikit-learn.")
     rows = open_split(data, split, (label, group))
     columns = [(row[label], str(row[group])) for row in rows.select_columns(list({label, group}))]
-    labeled = np.array([name is not None for name, _ in columns], bool)
+    if not columns:
+        raise ValueError(f"the split to probe of {str(data)!r} has no rows: choose another, or prepare more videos.")
+    labeled = np.array([name is not None and name == name for name, _ in columns], bool)  # NaN is no label
     labels, groups = (np.array([str(pair[i]) for pair in columns]) for i in range(2))
     classes = np.unique(labels[labeled])
     alone = [name for name in classes if len(set(groups[labeled & (labels == name)])) == 1]
     if left_out := int((labeled & np.isin(labels, alone)).sum()):
-        print(f"probe: {left_out} rows are left out, of classes in one group only: {', '.join(alone)}")
+        names = ", ".join(alone[:8]) + (f" and {len(alone) - 8} more" if len(alone) > 8 else "")
+        print(f"probe: {left_out} rows are left out, of classes in one group only: {names}")
     kept = labeled & ~np.isin(labels, alone)
     return LabeledRows(rows, group, kept, labels[kept], groups[kept])
 
@@ -71,12 +74,37 @@ def open_split(data: str | Path, split: str | None, columns: tuple[str, ...]) ->
     return sets[split]
 
 
-def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str, group: str) -> int:
-    """At most `folds`, so that every class has a group for each."""
-    per_class = {name: len(set(groups[labels == name])) for name in np.unique(labels)}
-    if len(per_class) < 2 or min(per_class.values()) < 2:
+def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str, group: str, seed: int = 0) -> int:
+    """The folds that `folds_of` makes of at most `folds`; raises `ValueError` where a probe has nothing to compare."""
+    if folds < 2:
+        raise ValueError(f"folds={folds} leaves nothing to fit on or nothing to test: set it to 2 or more.")
+    classes = len(np.unique(labels))
+    if classes < 2:
         raise ValueError(
-            f"column {label!r} has {len(per_class)} classes in two groups of {group!r} or more: "
-            f"a probe needs two such classes."
+            f"column {label!r} has {classes} classes in two groups of {group!r} or more, and a probe needs two "
+            f"such classes: choose another label or group, or prepare more videos."
         )
-    return min(folds, *per_class.values())
+    usable = folds_of(labels, groups, folds, seed)
+    if not usable:
+        raise ValueError(
+            f"the {len(labels)} rows with a {label!r} in {len(set(groups))} groups of {group!r} cannot be split so that "
+            f"two classes are fitted and some rows are left to test: choose another group, or prepare more videos."
+        )
+    return len(usable)
+
+
+def folds_of(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows to test, int64 `(n,)` each, of at most `folds` folds that keep groups whole.
+
+    As many as leave two classes to fit and a row to test in each; none where two folds do not.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    most = min(len(set(groups[labels == name])) for name in np.unique(labels))  # a group of every class in each fold
+    # With few groups the stratification can still put a whole class, or nothing at all, into one fold.
+    for count in range(min(folds, most), 1, -1):
+        splits = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels[:, None], labels, groups)
+        pairs = list(splits)
+        if all(len(held) and len(np.unique(labels[fit])) > 1 for fit, held in pairs):
+            return pairs
+    return []

@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from preface_hf.features.encoders import Encode, load_encoder, pixel_encoder, random_encoder
-from preface_hf.features.labeled import labeled_rows, usable_folds
+from preface_hf.features.labeled import folds_of, labeled_rows, usable_folds
 
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
+
+NEIGHBORS = 5  # of the kNN probe
 
 
 @dataclass
@@ -61,15 +63,16 @@ def probe(
         label: column to predict.
         split: `test` if the set has one, else `train`.
         group: rows with the same value here never stand on both sides of a fold; `source` unless told.
-        folds: of the cross-validation (fewer if a class has fewer groups).
+        folds: of the cross-validation (fewer where a class has fewer groups, or a fold would have nothing to compare).
         baselines: also probe 16x16 pixels and the same encoder before training.
         seed: of folds and random encoder.
 
-    Raises `ValueError` for an unknown column or split, or if there are fewer than two classes of two groups each.
+    Raises `ValueError` for an unknown column or split, if there are fewer than two classes of two groups each, and for
+    features with NaN or infinity.
     """
     encoder = load_encoder(model)
     rows = labeled_rows(data, label, split=split, group=group or "source")
-    folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group)
+    folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group, seed)
     encoders: dict[str, Encode] = {"pixels": pixel_encoder, "random encoder": random_encoder(encoder, seed)}
     encoders = {**(encoders if baselines else {}), "pretrained encoder": encoder}
     clips, scores = list(rows.clips(encoder.clip)), []
@@ -96,15 +99,17 @@ def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: in
     return np.stack([part.mean(axis=0) for part in np.split(np.concatenate(features), ends)])
 
 
-def classifiers() -> dict[str, ClassifierMixin]:
-    """The probes by name, on standardized features: 5 nearest neighbors by cosine, logistic regression."""
+def classifiers(fitted: int) -> dict[str, ClassifierMixin]:
+    """The probes by name, on standardized features: 5 nearest neighbors by cosine (all of fewer `fitted` rows),
+    logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    neighbors = KNeighborsClassifier(n_neighbors=min(NEIGHBORS, fitted), metric="cosine")
     return {
-        "kNN": make_pipeline(StandardScaler(), KNeighborsClassifier(n_neighbors=5, metric="cosine")),
+        "kNN": make_pipeline(StandardScaler(), neighbors),
         "linear": make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)),
     }
 
@@ -117,18 +122,22 @@ def cross_validate(
     seed: int,
     names: tuple[str, ...] = ("kNN", "linear"),
 ) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation of the accuracy of the classifiers `names` over `folds` that keep groups whole."""
-    from sklearn.model_selection import StratifiedGroupKFold
+    """Mean and standard deviation of the accuracy of the classifiers `names` over `folds` that keep groups whole.
 
-    splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups))
-    results: dict[str, tuple[float, float]] = {}
-    for name, classifier in classifiers().items():
-        if name in names:
-            accuracies = [
-                classifier.fit(features[fit], labels[fit]).score(features[held], labels[held]) for fit, held in splits
-            ]
-            results[name] = float(np.mean(accuracies)), float(np.std(accuracies))
-    return results
+    Raises `ValueError` for features `(rows, width)` with NaN or infinity.
+    """
+    if broken := int((~np.isfinite(features)).any(axis=1).sum()):
+        raise ValueError(
+            f"the features of {broken} of {len(features)} rows hold NaN or infinity: the weights or the precision of the "
+            f"model are at fault; probe an earlier checkpoint."
+        )
+    accuracies: dict[str, list[float]] = {name: [] for name in names}
+    for fit, held in folds_of(labels, groups, folds, seed):
+        probes = classifiers(len(fit))
+        for name in names:
+            fitted = probes[name].fit(features[fit], labels[fit])
+            accuracies[name].append(fitted.score(features[held], labels[held]))
+    return {name: (float(np.mean(values)), float(np.std(values))) for name, values in accuracies.items()}
 
 
 def print_probes(results: list[ProbeResult]) -> None:

@@ -1,11 +1,14 @@
 """Probes: right on features that hold the label, at chance on noise, and groups never cross a fold."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from preface_hf.data.shards import prepared_features, write_shards
 from preface_hf.features.encoders import pixel_encoder
-from preface_hf.features.labeled import usable_folds
+from preface_hf.features.labeled import folds_of, usable_folds
 from preface_hf.features.probe import cross_validate, encode_rows, probe
+from tests.data.rows import row
 from tests.features.test_extract import checkpoint  # noqa: F401
 
 
@@ -40,6 +43,89 @@ def test_folds_are_as_many_as_the_smallest_class_has_groups():
     assert usable_folds(labels, groups, 20, "label", "group") == 8
     with pytest.raises(ValueError, match="'label' has 1 classes in two groups"):
         usable_folds(labels[:40], groups[:40], 5, "label", "group")
+
+
+@pytest.mark.parametrize("count", [4, 5, 6, 8, 9])
+@pytest.mark.parametrize("folds", [2, 5])
+def test_neighbors_and_folds_adapt_to_few_rows(count, folds):
+    """Half of 8 rows are less than 5 neighbors."""
+    features, labels, groups = np.random.default_rng(0).normal(size=(count, 3)), *few(count)
+    usable = usable_folds(labels, groups, folds, "label", "group")
+    assert 2 <= usable <= folds
+    for mean, _ in cross_validate(features, labels, groups, usable, seed=0).values():
+        assert 0 <= mean <= 1
+    separate = np.array([[5.0 if label == "a" else -5.0, 0.0] for label in labels])
+    assert count not in (4, 8) or cross_validate(separate, labels, groups, 2, 0)["linear"][0] == 1
+
+
+def few(count):
+    return np.array(["a", "b"] * count)[:count], np.array([f"g{i}" for i in range(count)])
+
+
+def test_folds_that_would_fit_one_class_are_not_made():
+    """Of groups 0 to 2, two folds can only hold out what is all of a class in the rest."""
+    labels, groups = np.array(list("aabbaaabb")), np.array(list("012201122"))
+    for seed in range(8):
+        for wanted in (2, 5):
+            count = len(folds_of(labels, groups, wanted, seed))
+            for fit, held in folds_of(labels, groups, wanted, seed):
+                assert count >= 2 and len(held) and len(set(labels[fit])) == 2
+    with pytest.raises(ValueError, match="4 rows with a 'mood' in 3 groups of 'who' cannot be split"):
+        usable_folds(np.array(list("aabb")), np.array(list("0112")), 2, "mood", "who", seed=0)
+
+
+@pytest.mark.parametrize("folds", [1, 0, -3])
+def test_too_few_folds_are_named(folds):
+    with pytest.raises(ValueError, match=f"folds={folds} leaves nothing"):
+        usable_folds(*few(8), folds, "label", "group")
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_features_without_numbers_are_named(broken):
+    features, labels, groups = made_up(3.0)
+    features[[3, 7], 1] = broken
+    with pytest.raises(ValueError, match="features of 2 of 120 rows hold NaN or infinity"):
+        cross_validate(features, labels, groups, 4, 0)
+
+
+@pytest.fixture(scope="module")
+def labeled_set(tmp_path_factory):
+    """Opens a set of rows (label, person), which nobody decodes."""
+
+    def write(rows, split="train"):
+        folder = tmp_path_factory.mktemp("set")
+        (folder / "data").mkdir()
+        features = prepared_features({"mood": "string", "score": "float64", "person": "string"})
+        labels = [
+            {**row(i), "mood": mood, "score": np.nan if mood is None else float(i % 2), "person": person}
+            for i, (mood, person) in enumerate(rows)
+        ]
+        if rows:
+            write_shards(folder / "data", split, labels, features)
+        else:
+            with pq.ParquetWriter(folder / "data/test-00000-of-00001.parquet", features.arrow_schema):
+                pass
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a", f"p{i}") for i in range(8)], "1 classes in two groups of 'person'"),
+        ([(f"m{i}", f"p{i}") for i in range(8)], "0 classes in two groups"),
+        ([("ab"[i % 2], "p0") for i in range(8)], "0 classes in two groups.*another label or group"),
+        ([(None, f"p{i}") for i in range(8)], "0 classes in two groups"),
+        ([], "has no rows"),
+    ],
+    ids=["one class", "a row a class", "one person", "no label", "empty"],
+)
+def test_sets_that_cannot_be_probed_are_named(checkpoint, labeled_set, rows, message):  # noqa: F811
+    folder = labeled_set(rows)
+    for column in ("mood",) if rows and rows[0][0] else ("mood", "score"):
+        with pytest.raises(ValueError, match=message):
+            probe(checkpoint, folder, column, group="person")
 
 
 def test_rows_are_the_mean_of_their_windows():
