@@ -87,8 +87,8 @@ def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str,
     usable = folds_of(labels, groups, folds, seed)
     if not usable:
         raise ValueError(
-            f"the {len(labels)} rows with a {label!r} in {len(set(groups))} groups of {group!r} cannot be split so that "
-            f"two classes are fitted and some rows are left to test: choose another group, or prepare more videos."
+            f"the {len(labels)} rows with a {label!r} in {len(set(groups))} groups of {group!r} cannot be split so "
+            f"that two classes are fitted and some rows are left to test: choose another group, or prepare more videos."
         )
     return len(usable)
 

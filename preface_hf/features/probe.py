@@ -128,8 +128,8 @@ def cross_validate(
     """
     if broken := int((~np.isfinite(features)).any(axis=1).sum()):
         raise ValueError(
-            f"the features of {broken} of {len(features)} rows hold NaN or infinity: the weights or the precision of the "
-            f"model are at fault; probe an earlier checkpoint."
+            f"the features of {broken} of {len(features)} rows hold NaN or infinity: the weights or the precision of "
+            f"the model are at fault; probe an earlier checkpoint."
         )
     accuracies: dict[str, list[float]] = {name: [] for name in names}
     for fit, held in folds_of(labels, groups, folds, seed):
