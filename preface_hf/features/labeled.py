@@ -88,7 +88,7 @@ def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str,
     if not usable:
         raise ValueError(
             f"the {len(labels)} rows with a {label!r} in {len(set(groups))} groups of {group!r} cannot be split so "
-            f"that two classes are fitted and some rows are left to test: choose another group, or prepare more videos."
+            f"that two classes are fitted and some rows are left to test: choose another group, or add videos."
         )
     return len(usable)
 
