@@ -7,21 +7,21 @@ Shapes at line ends: F frames of the video, T of a tube, H, W pixels of the face
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from preface_hf.faces.landmarks import (
+    LOCAL_REGIONS,
     PARTS,
-    REGIONS,
     face_height,
     flip_landmarks,
     part_boxes,
     region_centers,
     square_boxes,
 )
+from preface_hf.faces.squares import mirrored
 
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -109,20 +109,23 @@ def tube_indices(total: int, config: ViewConfig, rng: np.random.Generator) -> np
     )
 
 
-def cut_square(frame: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
-    """The square `(side, side, 3)` of a frame whose first column and row are `x`, `y`; beyond the picture its edge."""
+def square_at(frame: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
+    """The square `(side, side, 3)` of a frame whose first column and row are `x`, `y`; beyond its border the picture
+    is mirrored."""
     height, width = frame.shape[:2]
     if 0 <= x <= width - side and 0 <= y <= height - side:
         return frame[y : y + side, x : x + side]  # a third of the time of picking rows and columns
-    rows, columns = (np.clip(start + np.arange(side), 0, end - 1) for start, end in ((y, height), (x, width)))
+    rows, columns = mirrored(y + np.arange(side), height), mirrored(x + np.arange(side), width)
     return frame[rows[:, None], columns]
 
 
 def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int, times: np.ndarray | None = None) -> torch.Tensor:
     """Cut square boxes out of frames and resize them, antialiased: uint8 `(T, 3, size, size)`.
 
-    frames: uint8 `(F, H, W, 3)`, of which the tube shows `times` `(T,)` (`None`: all in order)
-    boxes: `(T, 4)`, or `(1, 4)` that rests; of one size, set to whole pixels. Beyond the picture its edge is repeated.
+    Args:
+        frames: uint8 `(F, H, W, 3)`, of which the tube shows `times` `(T,)` (`None`: all in order).
+        boxes: `(T, 4)`, or `(1, 4)` that rests; of one size, set to whole pixels. Beyond its border the picture is
+            mirrored.
     """
     times = np.arange(len(frames)) if times is None else times
     side = max(round(float(boxes[0, 2] - boxes[0, 0])), 1)
@@ -130,8 +133,8 @@ def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int, times: np.ndarray
     corners *= len(times) // len(corners)
     cut = np.empty((len(times), side, side, 3), frames.dtype)
     for square, time, (x, y) in zip(cut, times, corners, strict=True):
-        square[:] = cut_square(frames[time], x, y, side)
-    tube = torch.from_numpy(cut).permute(0, 3, 1, 2)
+        square[:] = square_at(frames[time], x, y, side)
+    tube = torch.from_numpy(cut).permute(0, 3, 1, 2)  # (T, 3, side, side)
     if side == size:
         return tube.contiguous()
     return torch.nn.functional.interpolate(tube, size=(size, size), mode="bilinear", antialias=True).contiguous()
@@ -161,13 +164,17 @@ def local_boxes(landmarks: np.ndarray, region: str, config: ViewConfig, rng: np.
 
 def draw_color(config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
     """A photometric change as an affine map of RGB in [0, 1], `(3, 4)`: hue, saturation, contrast, brightness."""
-    spread = lambda amount: 1 + rng.uniform(-amount, amount)  # noqa: E731
-    brightness, contrast = spread(config.brightness), spread(config.contrast)
-    saturation = 0.0 if rng.uniform() < config.gray_probability else spread(config.saturation)
+    brightness, contrast = draw_factor(config.brightness, rng), draw_factor(config.contrast, rng)
+    saturation = 0.0 if rng.uniform() < config.gray_probability else draw_factor(config.saturation, rng)
     change = saturation * IDENTITY + (1 - saturation) * LUMA  # every row of the second term is the luma
-    change = change @ turn_hue(2 * np.pi * rng.uniform(-config.hue, config.hue))
+    change = change @ turn_hue(2 * np.pi * rng.uniform(-config.hue, config.hue))  # (3, 3)
     offset = np.full((3, 1), 0.5 * (1 - contrast) * brightness)  # contrast turns about mid-gray
     return np.concatenate([brightness * contrast * change, offset], axis=1).astype(np.float32)
+
+
+def draw_factor(amount: float, rng: np.random.Generator) -> float:
+    """A factor within 1 ± `amount`."""
+    return 1 + rng.uniform(-amount, amount)
 
 
 def turn_hue(angle: float) -> np.ndarray:
@@ -182,33 +189,48 @@ def make_views(
     rng: np.random.Generator,
     times: np.ndarray | None = None,
 ) -> Views:
-    """All views of one clip: `frames` `(F, H, W, 3)` uint8 and `landmarks` `(F, 68, 2)` in its pixels; tube v shows
-    the frames `times[v]` of them, `(V, T)` (`None`: every tube shows all, in order)."""
-    both = [(frames, landmarks), mirror(frames, landmarks)]
-    follow = (lambda boxes: boxes) if config.tracking else at_rest
-    shown = itertools.repeat(np.arange(len(frames))) if times is None else iter(times)  # (T,) a tube
+    """All views of one clip.
 
-    def draw() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        pixels, points = both[int(rng.uniform() < config.flip_probability)]
-        time = next(shown)
-        return pixels, points[time], time
-
-    large, small, regions = [], [], []
-    for _ in range(config.num_global):
-        pixels, _, time = draw()
-        large.append(cut_tube(pixels, global_boxes(pixels, config, rng), config.global_size, time))
-    for _ in range(config.num_local):
-        pixels, points, time = draw()
-        regions.append(REGIONS[int(rng.integers(len(REGIONS)))])
-        boxes = follow(local_boxes(points, regions[-1], config, rng))
-        small.append(cut_tube(pixels, boxes, config.local_size, time))
-    for part in config.parts:
-        pixels, points, time = draw()
-        small.append(cut_tube(pixels, follow(part_boxes(points, part)), config.local_size, time))
-    names = ["global"] * config.num_global + [f"local {region}" for region in regions] + list(config.parts)
-    colors = np.stack([draw_color(config, rng) for _ in names])
+    Args:
+        frames: uint8 `(F, H, W, 3)`.
+        landmarks: float32 `(F, 68, 2)` in pixels of the frames.
+        times: `(V, T)`, the frames that each tube shows, globals first (`None`: every tube shows all, in order).
+    """
+    kinds = tube_kinds(config)
+    if times is None:
+        times = np.tile(np.arange(len(frames)), (len(kinds), 1))  # (V, T)
+    sides = [(frames, landmarks), mirror(frames, landmarks)]
+    tubes, names = [], []
+    # What is drawn at random comes in this order: of each tube whether it is mirrored, then its box; then all colors.
+    for kind, time in zip(kinds, times, strict=True):
+        pixels, points = sides[int(rng.uniform() < config.flip_probability)]
+        name, boxes = draw_boxes(kind, pixels, points[time], config, rng)
+        tubes.append(cut_tube(pixels, boxes, config.global_size if kind == "global" else config.local_size, time))
+        names.append(name)
+    colors = np.stack([draw_color(config, rng) for _ in names])  # (V, 3, 4)
+    large, small = tubes[: config.num_global], tubes[config.num_global :]
     nothing = torch.empty(0, config.num_frames, 3, config.local_size, config.local_size, dtype=torch.uint8)
     return Views(torch.stack(large), torch.stack(small) if small else nothing, torch.from_numpy(colors), names)
+
+
+def tube_kinds(config: ViewConfig) -> list[str]:
+    """What each tube of a clip is: `global`, `local`, or the part that it follows."""
+    return ["global"] * config.num_global + ["local"] * config.num_local + list(config.parts)
+
+
+def draw_boxes(
+    kind: str, pixels: np.ndarray, points: np.ndarray, config: ViewConfig, rng: np.random.Generator
+) -> tuple[str, np.ndarray]:
+    """The name and the boxes, `(T, 4)` or `(1, 4)`, of a tube of `kind` in the frames `pixels`; `points` `(T, 68, 2)`
+    are the landmarks at the times that it shows."""
+    if kind == "global":
+        return kind, global_boxes(pixels, config, rng)
+    if kind == "local":
+        region = LOCAL_REGIONS[int(rng.integers(len(LOCAL_REGIONS)))]
+        kind, boxes = f"local {region}", local_boxes(points, region, config, rng)
+    else:
+        boxes = part_boxes(points, kind)
+    return kind, boxes if config.tracking else at_rest(boxes)
 
 
 def plain_view(frames: np.ndarray, size: int) -> torch.Tensor:

@@ -31,7 +31,7 @@ INDICES: dict[str, list[int]] = {
 # The parts of the landmark tubes, in their order (PrefAce: P = {left eye, right eye, nose, mouth, hair}).
 PARTS = ("left_eye", "right_eye", "nose", "mouth", "hair")
 # The regions that a local tube may follow ("a facial region", drawn at random; the list is not stated, chosen).
-REGIONS = (*PARTS[:4], "brows", "right_cheek", "left_cheek", "chin", "hair")
+LOCAL_REGIONS = (*PARTS[:4], "brows", "right_cheek", "left_cheek", "chin", "hair")
 
 # Side of a part's box in face heights (brow line to chin; not stated, chosen on real faces).
 PART_SIDES = {"left_eye": 0.5, "right_eye": 0.5, "nose": 0.55, "mouth": 0.6, "hair": 0.65}

@@ -21,6 +21,9 @@ from preface_hf.synthetic import draw_clip
 
 
 CONFIG = ViewConfig(num_frames=8, global_size=48, local_size=24)
+PINNED_NAMES = ["global", "global", "local nose", "local right_eye", "left_eye", "right_eye", "nose", "mouth", "hair"]
+PINNED_MEANS = [84.5, 91.5, 84.5, 78.5, 78.5, 79.5, 88.5, 95.5, 71.5]
+PINNED_COLORS = [0.27785, 0.348458, 0.22922, 0.226324, 0.157937, 0.205414, 0.215607, 0.157289, 0.302637]
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +89,27 @@ def test_resting_tubes_stay_at_their_mean_place(clip):
     assert torch.equal(views.global_tubes, resting.global_tubes) and torch.equal(views.colors, resting.colors)
 
 
-def test_a_box_beyond_the_border_repeats_the_edge():
+def test_beyond_its_border_the_picture_is_mirrored():
     frames = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(3, axis=3)
     tube = cut_tube(frames, np.array([[-2.5, -2.5, 1.5, 1.5]]), 4)
-    assert tube[0, 0].tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [4, 4, 4, 5]]
+    assert tube[0, 0].tolist() == [[10, 9, 8, 9], [6, 5, 4, 5], [2, 1, 0, 1], [6, 5, 4, 5]]
+    far = cut_tube(frames, np.array([[-0.5, -10.5, 3.5, -6.5]]), 4)  # more than a picture away
+    assert far[0, 0].tolist() == [[8, 9, 10, 11], [12, 13, 14, 15], [8, 9, 10, 11], [4, 5, 6, 7]]
+
+
+def test_what_is_drawn_at_random_stays_what_it_was():
+    """Names, colors and mean pixels of tubes as the first release that had them drew them: nothing of it may move."""
+    frames = np.indices((4, 96, 96)).sum(0)[..., None].repeat(3, 3).astype(np.uint8)
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = 48 + 14 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    points[17:27, 1], points[8] = 40, (48, 60)
+    landmarks = np.tile(points, (4, 1, 1)).astype(np.float32)
+    config = ViewConfig(num_frames=4, global_size=32, local_size=16, num_local=2)
+    views = make_views(frames, landmarks, config, np.random.default_rng([7, 1, 3]))
+    assert views.names == PINNED_NAMES
+    means = [float(tube.float().mean()) for tube in (*views.global_tubes, *views.small_tubes)]
+    assert means == pytest.approx(PINNED_MEANS, abs=0.05)
+    assert views.colors.mean(dim=(1, 2)).tolist() == pytest.approx(PINNED_COLORS, abs=1e-5)
 
 
 def test_views_have_the_promised_shapes_and_names(clip):

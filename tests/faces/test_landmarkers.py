@@ -100,7 +100,7 @@ def test_squares_are_cut_where_points_say(side):
     assert from_square(expected, box, 64) == pytest.approx(spot, abs=1e-3)
 
 
-def test_squares_beyond_the_border_repeat_the_edge():
+def test_squares_beyond_the_border_have_the_colors_of_the_picture():
     pytest.importorskip("cv2")
     frame = np.full((40, 40, 3), 200, np.uint8)
     assert (cut_square(frame, np.array([-30.0, -30.0, 30.0, 30.0]), 32) == 200).all()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preface_hf.faces.landmarks import MIRRORED, flip_landmarks
+from preface_hf.faces.landmarks import MIRRORED, flip_landmarks, part_boxes
 from preface_hf.synthetic import EXPRESSIONS, MEAN_FACE, draw_clip, draw_fake, identity_shape
 from preface_hf.synthetic.appearance import appearance
 from preface_hf.synthetic.camera import Camera, rotation
@@ -40,6 +40,13 @@ def test_landmarks_stay_in_the_picture(size):
         landmarks = draw_clip(seed, EXPRESSIONS[seed % 8], seed, 6, size).landmarks
         assert np.isfinite(landmarks).all()
         assert landmarks.min() >= 0 and landmarks.max() <= size - 1
+
+
+def test_what_tubes_of_the_hair_show_is_drawn():
+    """Above a face at the picture's edge a tube of its hair would be filled with what is not there."""
+    for seed in range(60):
+        boxes = part_boxes(draw_clip(seed, EXPRESSIONS[seed % 8], seed, 6, 64).landmarks, "hair")
+        assert boxes[:, 1].min() >= 0 and boxes[:, 3].max() <= 63, seed
 
 
 @pytest.mark.parametrize(
