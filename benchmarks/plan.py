@@ -98,12 +98,12 @@ def order(rows: int) -> None:
 def reads(world: int, clips: int, window: int, steps: int) -> None:
     """Rows of the row groups that every eighth process reads, over those it uses."""
     ordered = draws([np.full(250_000, 16)], shares_of([1]), 0, window)
-    units: dict[int, set[tuple[int, int]]] = {rank: set() for rank in range(0, world, world // 8)}
+    groups: dict[int, set[tuple[int, int]]] = {rank: set() for rank in range(0, world, world // 8)}
     for _ in range(steps):
         block = sorted(islice(ordered, world * clips), key=lambda draw: draw.place)
-        for rank, seen in units.items():
-            seen.update((draw.window, draw.unit) for draw in block[rank * clips : (rank + 1) * clips])
-    share = np.mean([16 * len(seen) / (clips * steps) for seen in units.values()])
+        for rank, seen in groups.items():
+            seen.update((draw.window, draw.group) for draw in block[rank * clips : (rank + 1) * clips])
+    share = np.mean([16 * len(seen) / (clips * steps) for seen in groups.values()])
     print(f"{world} processes of {clips} clips, window {window}: {share:.2f} rows read for each used", flush=True)
 
 

@@ -42,10 +42,12 @@ def main(rows: str = "20000", kilobytes: str = "10") -> None:
         write_noise(Path(name), int(rows), 1000 * int(kilobytes))
         started = time.perf_counter()
         data = open_prepared(name)
-        print(f"{data.num_rows} rows in {len(data.units)} row groups, opened in {time.perf_counter() - started:.2f} s")
+        print(
+            f"{data.num_rows} rows in {len(data.groups)} row groups, opened in {time.perf_counter() - started:.2f} s"
+        )
         read: list[int] = []
-        whole = row_groups.read_unit
-        row_groups.read_unit = lambda opened, group: read.append(group) or whole(opened, group)
+        whole = row_groups.read_group
+        row_groups.read_group = lambda opened, group: read.append(group) or whole(opened, group)
         for world in (1, 4):
             for rank in range(world):
                 read.clear()

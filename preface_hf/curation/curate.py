@@ -16,7 +16,7 @@ from preface_hf.curation.feature_files import features_of, read_features
 from preface_hf.curation.neighbors import Backend, check_backend
 from preface_hf.curation.rules import LOW_COVERAGE, FeatureTable, PoolRow, choose, face_coverage
 from preface_hf.curation.writing import write_curated
-from preface_hf.data.opening import PreparedSet, open_splits, read_rows
+from preface_hf.data.opening import PreparedSet, open_splits, stream_rows
 from preface_hf.features.encoders import Encoder, load_encoder
 from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import windows
@@ -144,7 +144,7 @@ def _clips(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Windows uint8 `(frames, height, width, 3)` with the position of their row, each of which is added to `rows`."""
     for split, data in sets.items():
-        stream = read_rows(data.rows.select_columns(READ).with_format("numpy"))
+        stream = stream_rows(data.rows.select_columns(READ).with_format("numpy"))
         for row in progress(stream, total=data.num_rows, description=f"curate {split}"):
             rows.append(PoolRow(int(row["instance_id"]), split, str(row["source"])))
             try:

@@ -14,20 +14,20 @@ from datasets import IterableDataset as Stream
 from datasets import get_dataset_split_names, load_dataset_builder
 
 from preface_hf.data.order import BLOCK, shares_of
-from preface_hf.data.row_groups import COLUMNS, UnitReader, count_rows
+from preface_hf.data.row_groups import COLUMNS, GroupReader, count_rows
 
 
 @dataclass
 class PreparedSet:
     """A split of a prepared set. `path` is a folder or a Hub data set, `rows` streams it in order.
 
-    units: (parquet file, row group), the parts that are read at once
-    counts: rows of each unit, int64 `(units,)`
+    groups: (parquet file, number in it) of each row group, the least that is read at once
+    counts: rows of each row group, int64 `(groups,)`
     """
 
     path: str
     rows: Stream
-    units: list[tuple[str, int]]
+    groups: list[tuple[str, int]]
     counts: np.ndarray
 
     @property
@@ -50,14 +50,14 @@ class Mixture:
 
     @property
     def counts(self) -> list[np.ndarray]:
-        """Rows of each unit, a set after the other."""
+        """Rows of each row group, a set after the other."""
         return [data.counts for data in self.sets]
 
-    def reader(self) -> UnitReader:
+    def reader(self) -> GroupReader:
         """A reader of their rows."""
         sizes = np.array([data.num_rows for data in self.sets])
-        first_ids = np.repeat(np.cumsum(sizes) - sizes, [len(data.units) for data in self.sets])
-        return UnitReader([unit for data in self.sets for unit in data.units], first_ids)
+        first_ids = np.repeat(np.cumsum(sizes) - sizes, [len(data.groups) for data in self.sets])
+        return GroupReader([group for data in self.sets for group in data.groups], first_ids)
 
 
 def as_mixture(data: PreparedSet | Mixture) -> Mixture:
@@ -76,7 +76,7 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
         rows = builder.as_streaming_dataset(split=split)
         files = list(builder.config.data_files[split])
         with ThreadPoolExecutor(8) as pool:
-            groups = list(pool.map(count_rows, files))
+            counts = list(pool.map(count_rows, files))
     except Exception as error:  # datasets raises several kinds, for a missing folder, split or network
         raise not_prepared(path, error, f"split {split!r} of ") from error
     missing = [name for name in COLUMNS if name not in (rows.column_names or [])]
@@ -84,8 +84,8 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
         raise ValueError(
             f"{str(path)!r} has no column {', '.join(missing)}: make a prepared set with `preface-hf prepare`."
         )
-    units = [(file, number) for file, counts in zip(files, groups, strict=True) for number in range(len(counts))]
-    data = PreparedSet(str(path), rows, units, np.array(sum(groups, []), dtype=np.int64))
+    groups = [(file, number) for file, rows_of in zip(files, counts, strict=True) for number in range(len(rows_of))]
+    data = PreparedSet(str(path), rows, groups, np.array(sum(counts, []), dtype=np.int64))
     if not data.num_rows:
         raise ValueError(f"split {split!r} of {str(path)!r} has no rows: prepare more videos.")
     return data
@@ -127,7 +127,7 @@ def open_mixture(data: str | Path | Mapping[str, float]) -> Mixture:
     return Mixture([open_prepared(path) for path in weights], shares)
 
 
-def read_rows(rows: Stream, read_ahead: int = 16) -> Iterator[dict[str, Any]]:
+def stream_rows(rows: Stream, read_ahead: int = 16) -> Iterator[dict[str, Any]]:
     """The rows of a stream in order. (Iterating it plainly, a loading process would get its share of them only.)"""
     for block in rows.iter(batch_size=read_ahead):
         for i in range(len(block["instance_id"])):

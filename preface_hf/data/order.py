@@ -1,7 +1,7 @@
 """The order of a stream: which row of which row group comes n-th, as a pure function of seed and position.
 
-A unit is a row group of a parquet file, the least that is read at once. Every epoch of a set permutes its units;
-windows of neighboring units follow each other, and within a window rows come in random order, but any run of them is
+A group is a row group of a parquet file, the least that is read at once. Every epoch of a set permutes its groups;
+windows of neighboring groups follow each other, and within a window rows come in random order, but any run of them is
 spread evenly over the window. So the rows of a global batch, sorted by their place in the window, can be cut into
 equal parts for the training processes: each reads a part of every window, which hardly overlaps with the others'.
 """
@@ -19,12 +19,12 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 class Draw(NamedTuple):
-    """Row `row` of unit `unit` (counted over all sets); `place` in [0, 1) is where its window holds it."""
+    """Row `row` of group `group` (counted over all sets); `place` in [0, 1) is where its window holds it."""
 
     set: int
     epoch: int
     window: int
-    unit: int
+    group: int
     row: int
     place: float
 
@@ -43,7 +43,7 @@ def draws(
     """The endless order of several sets from draw `position` on.
 
     Args:
-        counts: rows of each unit, `(units,)` a set.
+        counts: rows of each group, `(groups,)` a set.
         shares: draws of each set in `BLOCK`, see [`shares_of`].
         window: rows, about, that are shuffled together.
     """
@@ -66,49 +66,49 @@ def sets_of_block(shares: np.ndarray, seed: int, block: int) -> np.ndarray:
 def set_draws(counts: Sequence[np.ndarray], number: int, seed: int, window: int, position: int) -> Iterator[Draw]:
     """The endless order of set `number` alone, from its draw `position` on."""
     rows = counts[number]
-    first_unit = sum(len(others) for others in counts[:number])
+    first_group = sum(len(others) for others in counts[:number])
     epoch, skipped = divmod(position, int(rows.sum()))
     while True:
-        for index, units in enumerate(windows_of_epoch(rows, [seed, number, epoch], window)):
-            length = int(rows[units].sum())
+        for index, groups in enumerate(windows_of_epoch(rows, [seed, number, epoch], window)):
+            length = int(rows[groups].sum())
             if skipped < length:
-                order = window_order(rows[units], [seed, number, epoch, index])
-                for unit, row, place in zip(*(values[skipped:].tolist() for values in order), strict=True):
-                    yield Draw(number, epoch, index, first_unit + int(units[unit]), row, place)
+                order = window_order(rows[groups], [seed, number, epoch, index])
+                for group, row, place in zip(*(values[skipped:].tolist() for values in order), strict=True):
+                    yield Draw(number, epoch, index, first_group + int(groups[group]), row, place)
             skipped = max(0, skipped - length)
         epoch += 1
 
 
 def windows_of_epoch(rows: np.ndarray, seeds: list[int], window: int) -> list[np.ndarray]:
-    """The permuted units of an epoch, cut into windows: those whose first row lies in the same `window` rows."""
-    units = np.random.default_rng(seeds).permutation(len(rows))
-    starts = np.cumsum(rows[units]) - rows[units]
-    return np.split(units, np.flatnonzero(np.diff(starts // window)) + 1)
+    """The permuted groups of an epoch, cut into windows: those whose first row lies in the same `window` rows."""
+    groups = np.random.default_rng(seeds).permutation(len(rows))
+    starts = np.cumsum(rows[groups]) - rows[groups]
+    return np.split(groups, np.flatnonzero(np.diff(starts // window)) + 1)
 
 
 def window_order(rows: np.ndarray, seeds: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The order of a window whose units have these `rows`: unit in the window, row in the unit, place; each `(n,)`."""
+    """The order of a window whose groups have these `rows`: group in the window, row in the group, place; each `(n,)`."""
     rng = np.random.default_rng(seeds)
-    unit = np.repeat(np.arange(len(rows)), rows)
+    group = np.repeat(np.arange(len(rows)), rows)
     row = np.concatenate([rng.permutation(count) for count in rows])
     # Multiples of the golden ratio, modulo 1, spread any run of them evenly: their ranks order the window.
-    spread = (rng.random() + GOLDEN * np.arange(len(unit))) % 1
+    spread = (rng.random() + GOLDEN * np.arange(len(group))) % 1
     places = np.argsort(np.argsort(spread))
-    return unit[places], row[places], places / len(unit)
+    return group[places], row[places], places / len(group)
 
 
 def rows_in_order(counts: Sequence[np.ndarray], indices: np.ndarray) -> Iterator[Draw]:
-    """The rows `indices`, int64 `(n,)`, of all sets one after the other, as stored; every unit is a window."""
+    """The rows `indices`, int64 `(n,)`, of all sets one after the other, as stored; every group is a window."""
     rows = np.concatenate(counts)
     ends = np.cumsum(rows)
     for index in indices.tolist():
-        unit = int(np.searchsorted(ends, index, side="right"))
-        yield Draw(0, 0, unit, unit, index - int(ends[unit] - rows[unit]), 0.0)
+        group = int(np.searchsorted(ends, index, side="right"))
+        yield Draw(0, 0, group, group, index - int(ends[group] - rows[group]), 0.0)
 
 
 def spread_rows(counts: Sequence[np.ndarray], first: int = 0) -> np.ndarray:
-    """The rows from `first` on, int64 `(n,)`, of all sets one after the other: unit by unit, the units in an order
-    that is drawn once and for ever."""
+    """The rows from `first` on, int64 `(n,)`, of all sets one after the other: group by group, the groups in an order
+    that is drawn once."""
     ends = np.cumsum(np.concatenate(counts))
     rows = np.arange(first, ends[-1])
     drawn = np.random.default_rng(0).permutation(len(ends))

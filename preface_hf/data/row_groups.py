@@ -1,4 +1,4 @@
-"""Units of a prepared set, the row groups of its parquet files: read one by one, from a folder or from the Hub."""
+"""Row groups of the parquet files of a prepared set: read one by one, from a folder or from the Hub."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def count_rows(file: str) -> list[int]:
     """Rows of each row group, from the footer."""
     with open_parquet(file) as opened:
         footer = opened.metadata
-    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+    return [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
 
 
-def read_unit(opened: pq.ParquetFile, group: int) -> pa.Table:
+def read_group(opened: pq.ParquetFile, number: int) -> pa.Table:
     """One row group."""
-    return opened.read_row_group(group, columns=COLUMNS, use_threads=False)
+    return opened.read_row_group(number, columns=COLUMNS, use_threads=False)
 
 
-class UnitReader:
-    """Rows of draws. A unit is read when the first row of it is needed, and held until its window is past.
+class GroupReader:
+    """Rows of draws. A row group is read when the first row of it is needed, and held until its window is past.
 
     Args:
-        units: (parquet file, row group) of each unit.
-        first_ids: what is added to the `instance_id` of its rows, int64 `(units,)`.
+        groups: (parquet file, number in it) of each row group.
+        first_ids: what is added to the `instance_id` of its rows, int64 `(groups,)`.
     """
 
-    def __init__(self, units: list[tuple[str, int]], first_ids: np.ndarray):
-        self.units, self.first_ids = units, first_ids
+    def __init__(self, groups: list[tuple[str, int]], first_ids: np.ndarray):
+        self.groups, self.first_ids = groups, first_ids
         self.open = lru_cache(maxsize=256)(open_parquet)
         self.held: dict[tuple[int, int, int, int], pa.Table] = {}
 
@@ -66,13 +66,13 @@ class UnitReader:
         """The row of one draw."""
         key = draw[:4]
         if key not in self.held:
-            file, group = self.units[draw.unit]
-            self.held[key] = read_unit(self.open(file), group)
+            file, number = self.groups[draw.group]
+            self.held[key] = read_group(self.open(file), number)
         row = {name: self.held[key][name][draw.row] for name in COLUMNS}
         stored = row.pop("landmarks").value
         points = np.zeros(0, np.float32) if stored is None else stored.values.flatten().flatten().to_numpy()
         row = {name: value.as_py() for name, value in row.items()}
-        row["instance_id"] += int(self.first_ids[draw.unit])
+        row["instance_id"] += int(self.first_ids[draw.group])
         return {**row, "landmarks": points.reshape(-1, 68, 2)}
 
     def forget(self, draws: list[Draw]) -> None:

@@ -49,11 +49,11 @@ class Faces:
     def row(self, instance: int) -> dict[str, Any]:
         """The row with its `name`: instance and source."""
         draw = next(rows_in_order(self.data.counts, np.array([instance])))
-        file, group = self.reader.units[draw.unit]
+        file, number = self.reader.groups[draw.group]
         name = str(instance)
         with open_parquet(file) as opened:
             if "source" in opened.schema_arrow.names:
-                source = opened.read_row_group(group, columns=["source"])["source"][draw.row].as_py()
+                source = opened.read_row_group(number, columns=["source"])["source"][draw.row].as_py()
                 name = f"{name} · {source}"
         return {**self.reader.rows([draw])[0], "name": name}
 

@@ -13,7 +13,7 @@ from preface_hf.cli import main
 from preface_hf.curation import curate as curation
 from preface_hf.curation.curate import curate
 from preface_hf.data import shards
-from preface_hf.data.opening import open_splits, read_rows
+from preface_hf.data.opening import open_splits, stream_rows
 from preface_hf.features.encoders import pixel_encoder
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import draw_clip
@@ -71,7 +71,7 @@ def write_features(file, ids, features, **columns):
 
 
 def pixel_features(path, file):
-    rows = [row for data in open_splits(path).values() for row in read_rows(data.rows)]
+    rows = [row for data in open_splits(path).values() for row in stream_rows(data.rows)]
     clips = []
     for row in rows:
         try:
@@ -129,9 +129,9 @@ def test_what_is_left_is_a_prepared_set(pool, checkpoint, tmp_path):  # noqa: F8
 
 def identity_features(path, file, people=None):
     """One direction for each person, and a little noise."""
-    rows = [row for data in open_splits(path).values() for row in read_rows(data.rows)]
+    rows = [row for data in open_splits(path).values() for row in stream_rows(data.rows)]
     rows = [row for row in rows if people is None or row["identity"] in people]
-    names = sorted({row["identity"] for data in open_splits(path).values() for row in read_rows(data.rows)})
+    names = sorted({row["identity"] for data in open_splits(path).values() for row in stream_rows(data.rows)})
     noise = np.random.default_rng(len(rows)).normal(size=(len(rows), len(names)))
     features = np.eye(len(names))[[names.index(row["identity"]) for row in rows]] + 0.1 * noise
     return write_features(file, [row["instance_id"] for row in rows], features)

@@ -18,8 +18,8 @@ def order(count, *, counts=(UNEVEN,), weights=(1,), seed=0, window=32, position=
 def test_an_epoch_has_every_row_once():
     drawn = order(2 * 93)
     for epoch in range(2):
-        found = {(draw.unit, draw.row) for draw in drawn if draw.epoch == epoch}
-        assert found == {(unit, row) for unit, rows in enumerate(UNEVEN) for row in range(rows)}
+        found = {(draw.group, draw.row) for draw in drawn if draw.epoch == epoch}
+        assert found == {(group, row) for group, rows in enumerate(UNEVEN) for row in range(rows)}
     assert [draw.epoch for draw in drawn] == [0] * 93 + [1] * 93
     assert [draw[3:] for draw in drawn[:93]] != [draw[3:] for draw in drawn[93:]]
 
@@ -41,7 +41,7 @@ def test_windows_are_of_neighboring_units_and_bounded():
     for draw in order(93):
         windows.setdefault(draw.window, []).append(draw)
     assert len(windows) > 1 and max(len(rows) for rows in windows.values()) < 32 + 16
-    owners = [window for window, rows in windows.items() for _ in {draw.unit for draw in rows}]
+    owners = [window for window, rows in windows.items() for _ in {draw.group for draw in rows}]
     assert len(owners) == 9
 
 
@@ -84,10 +84,10 @@ def test_every_1000_draws_have_the_shares():
 def test_units_are_counted_over_all_sets():
     counts = [UNEVEN, np.array([9, 9])]
     drawn = order(1000, counts=counts, weights=(1, 1))
-    assert {draw.unit for draw in drawn if draw.set == 1} == {10, 11}
+    assert {draw.group for draw in drawn if draw.set == 1} == {10, 11}
     stored = list(rows_in_order(counts, np.arange(111)))
-    assert [(draw.unit, draw.row) for draw in stored] == [
-        (unit, row) for unit, rows in enumerate(np.concatenate(counts)) for row in range(rows)
+    assert [(draw.group, draw.row) for draw in stored] == [
+        (group, row) for group, rows in enumerate(np.concatenate(counts)) for row in range(rows)
     ]
 
 

@@ -70,15 +70,15 @@ def test_two_processes_share_the_global_batch(data):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """A set of 32 units of 16 rows and one of 5, which are not decoded."""
+    """A set of 32 row groups of 16 rows and one of 5, which are not decoded."""
     return open_prepared(write_rows(tmp_path_factory.mktemp("many"), 517))
 
 
 @pytest.fixture
 def read(monkeypatch):
     """The row groups that are read, in order."""
-    groups, whole = [], row_groups.read_unit
-    monkeypatch.setattr(row_groups, "read_unit", lambda opened, group: groups.append(group) or whole(opened, group))
+    groups, whole = [], row_groups.read_group
+    monkeypatch.setattr(row_groups, "read_group", lambda opened, group: groups.append(group) or whole(opened, group))
     return groups
 
 
@@ -114,7 +114,7 @@ def test_a_start_in_the_middle_reads_nothing_before(many, read):
     for start in (1, 15, 36, 63):
         read.clear()
         undecoded(many, 8, 1, start=start, window=128)
-        assert sorted(read) == sorted({draw.unit for draw in batches[start]})
+        assert sorted(read) == sorted({draw.group for draw in batches[start]})
     read.clear()
     undecoded(many, 8, 1, start=10**7, window=128)
     assert len(read) <= 8

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from preface_hf.data.views import cut_tube, square_at
-from preface_hf.faces.crops import crop_boxes
-from preface_hf.faces.landmarks import part_boxes
+from preface_hf.faces.crops import CROP_RAISE, CROP_SIDE
+from preface_hf.faces.landmarks import part_boxes, square_boxes
 from preface_hf.faces.squares import BLURRED_FROM, cut_square, mirrored, to_square
-from preface_hf.faces.tracking import Track
 from preface_hf.synthetic import draw_clip
 
 
@@ -34,9 +33,10 @@ def tight():
 
 
 def crops_of(frames, landmarks, side=224):
-    """The crops that `prepare` makes, and the landmarks in them."""
-    track = Track(0, np.zeros((len(frames), 4), np.float32), landmarks, np.ones(len(frames), np.float32), len(frames))
-    boxes = crop_boxes(track, 25.0)
+    """Crops as large about the face as those of `prepare`, and the landmarks in them."""
+    low, high = landmarks.min(axis=1), landmarks.max(axis=1)
+    extent = (high - low).max()
+    boxes = square_boxes((low + high) / 2 - [0, CROP_RAISE * extent], CROP_SIDE * extent)
     crops = np.stack([cut_square(frame, box, side) for frame, box in zip(frames, boxes, strict=True)])
     return crops, np.stack([to_square(face, box, side) for face, box in zip(landmarks, boxes, strict=True)])
 
