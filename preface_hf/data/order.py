@@ -87,7 +87,7 @@ def windows_of_epoch(rows: np.ndarray, seeds: list[int], window: int) -> list[np
 
 
 def window_order(rows: np.ndarray, seeds: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The order of a window whose groups have these `rows`: group in the window, row in the group, place; each `(n,)`."""
+    """The order of a window whose groups have these `rows`: group in the window, row in it, place; each `(n,)`."""
     rng = np.random.default_rng(seeds)
     group = np.repeat(np.arange(len(rows)), rows)
     row = np.concatenate([rng.permutation(count) for count in rows])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 
-# Beyond the picture a square is blurred over this width, most from this distance on, in sides of the square. A share of
-# what is mirrored there stays: some grain belongs to a picture.
+# Beyond the picture a square is blurred over this width, most from this distance on, in sides of the square. A share
+# of what is mirrored there stays: some grain belongs to a picture.
 BLUR_WIDTH, BLURRED_FROM, BLUR_SHARE = 1 / 8, 0.1, 0.85
 
 
