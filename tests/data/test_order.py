@@ -91,7 +91,7 @@ def test_units_are_counted_over_all_sets():
     ]
 
 
-def test_rows_are_spread_unit_by_unit():
+def test_rows_are_spread_group_by_group():
     counts = [np.full(40, 5), np.full(60, 5)]
     rows = spread_rows(counts)
     assert sorted(rows.tolist()) == [*range(500)]
