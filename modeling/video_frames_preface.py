@@ -43,6 +43,10 @@ class VideoFile:
         found = self._gather(set(indices), seek=True) or self._gather(set(indices), seek=False)
         return np.stack([found[index] for index in indices])
 
+    def close(self) -> None:
+        """Let go of the opened file, which is held for the first call of `frames`; reading opens it anew."""
+        self._opened = None
+
     def _gather(self, needed: set[int], seek: bool) -> dict[int, np.ndarray]:
         """The frames `needed` by index; none where seeking went astray (containers without an exact index)."""
         found: dict[int, np.ndarray] = {}
@@ -122,6 +126,7 @@ def open_decord(file: VideoFile) -> Any:
     # It misreads frames of up to 72 pixels' width; asking for one decodes many, so that wider ones are not tried.
     if min(file.presentation.size) < 128 and reader[0].shape != (*file.presentation.size, 3):
         raise ValueError("decord misreads small frames: use PyAV")
+    file.close()
     return reader
 
 

@@ -5,6 +5,7 @@ import torch
 
 def channel_axis(shape, layout: str | None, number: int) -> int:
     """Which axis of a video holds its 1 (gray), 3 or 4 (alpha) channels: 1 or 3; `layout` as in transformers."""
+    # A video of 3 rows or columns looks both ways: channels first is taken, as torch has it.
     found = {axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in (1, 3, 4)}
     axis = {"channels_first": 1, "channels_last": 3}.get(str(getattr(layout, "value", layout)), min(found, default=0))
     if axis not in found:
@@ -37,6 +38,6 @@ def center_crop(video: torch.Tensor, height: int, width: int) -> torch.Tensor:
     if top < 0 or left < 0:
         pads = [max(-left, 0), max(width - video.shape[-1] + left, 0)]
         pads += [max(-top, 0), max(height - video.shape[-2] + top, 0)]
-        video = torch.nn.functional.pad(video, pads)
+        video = torch.nn.functional.pad(video, pads)  # left, right, top, bottom
         top, left = max(top, 0), max(left, 0)
     return video[..., top : top + height, left : left + width]

@@ -54,11 +54,14 @@ def choose_stream(container: Any) -> Any:
     Raises `ValueError` where there is none. The stream is set to decode alike everywhere, in one thread.
     """
     covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    pictures = [stream for stream in container.streams.video if not stream.disposition & covers]
+    streams = [stream for stream in pictures if stream.codec_context is not None]
     if not streams:
-        raise ValueError("it holds no pictures" + (" but a cover" if container.streams.video else ""))
+        what = "no codec for its pictures is known" if pictures else "it holds no pictures"
+        raise ValueError(what + (" but a cover" if container.streams.video and not pictures else ""))
 
     def rank(stream: Any) -> tuple:
+        # A stream of one frame is a poster beside one of many; containers that count none say 0.
         default = bool(stream.disposition & av.stream.Disposition.default)
         return stream.frames != 1, default, stream.height * stream.width, -stream.index
 

@@ -161,6 +161,14 @@ def test_a_song_with_a_cover_holds_no_video(tmp_path: Path):
         open_video(tmp_path / "a.mp4")
 
 
+def test_a_codec_that_nobody_knows(tmp_path: Path):
+    data = write_video(tmp_path / "known.mp4", pattern(3)).read_bytes()
+    (tmp_path / "a.mp4").write_bytes(data.replace(b"avc1", b"zzz1"))
+    with pytest.raises(DecodingError, match="no codec for its pictures is known"):
+        open_video(tmp_path / "a.mp4")
+    assert frame_size(tmp_path / "a.mp4") == (0, 0)
+
+
 def hdr(file: Path, frames: np.ndarray, pixels: str = "yuv420p10le") -> Path:
     """Ordinary frames as an HDR film (PQ) of the same looks: white paper at 203 candela per square meter."""
     light = np.maximum((frames / 255) ** 2.4 @ np.linalg.inv(TO_BT709).T * WHITE, 0)
