@@ -16,12 +16,15 @@ from preface_hf.faces.turned_squares import Surroundings, TurnedSquare, carry, c
 # Where YuNet is not as sure as this of any face, it also sees the picture turned; there it has to be as sure.
 SURE_SCORE = 0.8
 
-# The first crop of the mesh: side and shift downwards in the longer side of YuNet's box; about its points the second.
+# The mesh sees a face twice: upright in YuNet's box (side and shift downwards in the longer side of the box), then in
+# the square about the first points, turned as they are (side in their extent).
 FIRST_SIDE, FIRST_DOWN, SECOND_SIDE = 1.25, 0.06, 1.5
-# A fit is right where the mesh takes the first crop for a face (logit) and the second moves the points by no more than
-# this share of the distance of the eyes' outer corners. On Helen and AFW no wrong fit passes both, at any angle.
+# The mesh fits an upright face to whatever it sees. A fit is taken for right where the mesh is this sure of the first
+# crop (logit) and its second look moves the points by no more than this share of the distance of the eyes. One alone
+# does not tell: of 160 faces turned by 45 degrees some pass either, turned by 90 some pass the second.
 MIN_FLAG, MAX_MOVE = 11.0, 0.05
-# Where it is wrong, BlazeFace looks for the face in a crop of this side at four angles.
+# Else BlazeFace looks for the face at four angles, in a square of this side in the longer side of YuNet's box. That
+# takes three times as long, for 1 % of the faces of real videos (benchmarks/results/2026-11-26-builtin.md).
 SEARCH_SIDE, SEARCH_ANGLES = 1.6, (0.0, np.pi / 2, -np.pi / 2, np.pi)
 
 
@@ -87,6 +90,7 @@ class BuiltinLandmarker:
         finds = [self._short_range(crop, square) for crop, square in zip(crops, squares, strict=True)]
         for find in sorted(finds, key=lambda find: -find.score):
             fit = self._fit_again(around, self._fit(around, find.square))
+            # the surest find may be upside down; the mesh knows
             if fit.flag >= MIN_FLAG:
                 return self._fit_again(around, fit)
             known = max(known, fit, key=lambda fit: fit.flag)
