@@ -67,6 +67,7 @@ class FaceAlignmentLandmarker:
 
         places = [self._place(box) for box in boxes]
         pixels = np.stack([crop(frame, *place) for frame, place in zip(frames, places, strict=True)])
+        # a batch at a time: pixels (n, 256, 256, 3), maps (n, 68, 64, 64)
         starts = range(0, len(pixels), self.batch_size)
         maps = np.concatenate([self._heat_maps(pixels[start : start + self.batch_size]) for start in starts])
         found = [get_preds_fromhm(one[None], *place) for one, place in zip(maps, places, strict=True)]
@@ -77,6 +78,7 @@ class FaceAlignmentLandmarker:
         from face_alignment.utils import CENTER_Y_OFFSET
 
         x0, y0, x1, y1 = (float(value) for value in box[:4])
+        # the formulas of the package's `get_landmarks_from_image`
         center = np.array([(x0 + x1) / 2, (y0 + y1) / 2 - CENTER_Y_OFFSET * (y1 - y0)])
         return center, (x1 - x0 + y1 - y0) / self._aligner.face_detector.reference_scale
 

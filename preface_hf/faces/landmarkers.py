@@ -64,7 +64,7 @@ def load_landmarker(name: str, weights: str | Path | None = None) -> Landmarker 
         return BuiltinLandmarker()
     if name == "onnx":
         return OnnxLandmarker(weights)
-    package, _, detector = name.partition(":")
+    package, _, detector = name.partition(":")  # face-alignment:yunet
     if package == "face-alignment":
         return FaceAlignmentLandmarker(detector or "sfd")
     if name == "given":
@@ -100,9 +100,11 @@ class OnnxLandmarker:
         side = max(box[2] - box[0], box[3] - box[1])
         center = (box[:2] + box[2:4]) / 2 + np.array([0, BOX_DOWN * side])
         square = np.concatenate([center - BOX_SIZE * side / 2, center + BOX_SIZE * side / 2])
-        pixels = cut_square(frame, square, NETWORK_SIDE).transpose(2, 0, 1)[None].astype(np.float32) / 255
+        pixels = cut_square(frame, square, NETWORK_SIDE)  # (112, 112, 3)
+        pixels = pixels.transpose(2, 0, 1)[None].astype(np.float32) / 255
         self._network.setInput(pixels)
         points = self._network.forward(self._output)
+        # the network counts from the edges of the square, in shares of its side
         return from_square(points.reshape(NUM_LANDMARKS, 2) * NETWORK_SIDE - 0.5, square, NETWORK_SIDE)
 
 

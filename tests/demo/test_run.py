@@ -1,8 +1,11 @@
 """The demo from end to end, small: every step runs, and its table is complete."""
 
+import numpy as np
 import pytest
 
 from preface_hf.demo.run import HELD_OUT, SEEN, drawn_clips, run_demo
+from preface_hf.synthetic import draw_clip
+from preface_hf.video.encoding import encode_video
 
 
 def test_test_people_and_expressions_are_held_out():
@@ -22,3 +25,17 @@ def test_the_demo_runs(tmp_path, capsys):
     assert (tmp_path / "demo/drawn/prepared/preview.png").exists()
     with pytest.raises(ValueError, match="holds a demo already"):
         run_demo(tmp_path / "demo")
+
+
+@pytest.mark.slow
+def test_the_demo_finds_faces_in_a_few_videos_without_weights(tmp_path, capsys):
+    """Drawn faces in wider pictures, without landmarks beside them; too few videos for a probe."""
+    (tmp_path / "videos").mkdir()
+    for person in range(8):
+        clip = draw_clip(person, "neutral", seed=person, num_frames=8, size=96)
+        frames = np.pad(clip.frames, ((0, 0), (12, 12), (20, 60), (0, 0)), constant_values=90)
+        (tmp_path / "videos" / f"{person}.mp4").write_bytes(encode_video(frames, 25))
+    run_demo(tmp_path / "demo", tmp_path / "videos", max_steps=2)
+    out = capsys.readouterr().out
+    assert "No probe: " in out and "report.html" in out
+    assert "by the landmarker `builtin`" in (tmp_path / "demo/faces/prepared/README.md").read_text()
