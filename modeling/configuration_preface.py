@@ -111,11 +111,11 @@ class PrefAceConfig(PreTrainedConfig):
     def from_dict(cls, config_dict, **kwargs):
         """As in transformers; the configuration of another architecture, and sizes in `kwargs` that do not divide, are
         refused with a `ValueError`."""
-        found = config_dict.get("model_type", cls.model_type)
-        if found != cls.model_type:
+        model_type = config_dict.get("model_type", cls.model_type)
+        if model_type != cls.model_type:
             raise ValueError(
-                f"this checkpoint holds a {found!r} model, not a {cls.model_type!r} one: open it with its own class, "
-                f"or make it a PrefAce checkpoint first (preface-hf convert, for VideoMAE and MARLIN)."
+                f"this checkpoint holds a {model_type!r} model, not a {cls.model_type!r} one: open it with its own "
+                f"class, or make it a PrefAce checkpoint first (preface-hf convert, for VideoMAE and MARLIN)."
             )
         # Checkpoints of before `pretrained_grid` know the grid that they were saved with. `kwargs` come after that:
         # the clip size that they ask for is not the one of the weights.

@@ -85,10 +85,10 @@ def check_mask(bool_masked_pos: torch.Tensor, tokens: torch.Tensor) -> None:
         raise ValueError(
             f"bool_masked_pos has shape {tuple(bool_masked_pos.shape)}, but ({batch} clips, {count} tokens) is needed."
         )
-    kept = (~bool_masked_pos).sum(dim=1)
-    if kept.min() != kept.max():
+    counts = (~bool_masked_pos).sum(dim=1)  # (B,) visible tokens
+    if counts.min() != counts.max():
         raise ValueError(
-            f"bool_masked_pos keeps from {kept.min()} to {kept.max()} tokens a clip: mask the same number in each."
+            f"bool_masked_pos keeps from {counts.min()} to {counts.max()} tokens a clip: mask the same number in each."
         )
 
 
@@ -158,7 +158,7 @@ class PrefAceEmbeddings(nn.Module):
         tokens = tokens + positions.to(tokens.device, tokens.dtype)
         if bool_masked_pos is not None:
             check_mask(bool_masked_pos, tokens)
-            tokens = tokens[~bool_masked_pos].reshape(tokens.shape[0], -1, tokens.shape[2])
+            tokens = tokens[~bool_masked_pos].reshape(tokens.shape[0], -1, tokens.shape[2])  # (B, visible, D)
         return tokens
 
 
@@ -286,9 +286,10 @@ class PrefAcePreTrainedModel(PreTrainedModel):
             **kwargs,
         )
         if info["mismatched_keys"] and not ignore_mismatched_sizes:
-            name, stored, asked = sorted(info["mismatched_keys"])[0]
+            name, *shapes = sorted(info["mismatched_keys"])[0]
+            old, new = map(tuple, shapes)
             raise ValueError(
-                f"{name} has shape {tuple(stored)} in the checkpoint, but the configuration asks for {tuple(asked)}: "
+                f"{name} has shape {old} in the checkpoint, but the configuration asks for {new}: "
                 f"give the sizes and num_labels it was saved with, or ignore_mismatched_sizes=True to start it anew."
             )
         return (model, info) if output_loading_info else model

@@ -67,6 +67,7 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
     def __init__(self, config: PrefAceConfig):
         super().__init__(config)
         self.preface = PrefAceModel(config)
+        # They are in the checkpoint, unlike the positions: the heads that it holds were trained on them.
         self.register_buffer("feature_mean", torch.zeros(config.hidden_size))
         self.register_buffer("feature_std", torch.ones(config.hidden_size))
         self.projector = PrefAceProjector(config, config.projector_output_size)
@@ -96,8 +97,9 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
                 `True` leaves the token out.
         """
         encoded = self.preface(pixel_values_videos, bool_masked_pos, **kwargs)
-        features = self.standardize(encoded.pooler_output)
-        prototypes = nn.functional.normalize(self.prototypes.weight, dim=-1)
+        features = self.standardize(encoded.pooler_output)  # (B, D)
+        # The projected clip is a unit vector, too: their product is a cosine.
+        prototypes = nn.functional.normalize(self.prototypes.weight, dim=-1)  # (num_prototypes, projector_output_size)
         return PrefAceForPreTrainingOutput(
             prototype_logits=nn.functional.linear(self.projector(features), prototypes),
             facefeat=self.facefeat_projector(features),

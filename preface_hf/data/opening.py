@@ -55,6 +55,7 @@ class Mixture:
 
     def reader(self) -> GroupReader:
         """A reader of their rows."""
+        # Instance ids start at 0 in every set: those of a group go up by the rows of the sets before its own.
         sizes = np.array([data.num_rows for data in self.sets])
         first_ids = np.repeat(np.cumsum(sizes) - sizes, [len(data.groups) for data in self.sets])
         return GroupReader([group for data in self.sets for group in data.groups], first_ids)
@@ -118,6 +119,7 @@ def open_mixture(data: str | Path | Mapping[str, float]) -> Mixture:
             )
         if sum(Path(other) == Path(path) for other in weights) > 1:
             raise ValueError(f"{path!r} is given twice as data: give it once, with the sum of the weights.")
+    # A set whose weight rounds to no draw at all would never be seen.
     shares = shares_of(list(weights.values()))
     for share, (path, weight) in zip(shares, weights.items(), strict=True):
         if not share:

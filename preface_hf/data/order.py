@@ -47,10 +47,11 @@ def draws(
         shares: draws of each set in `BLOCK`, see [`shares_of`].
         window: rows, about, that are shuffled together.
     """
-    block, done = divmod(position, BLOCK)
-    sets = sets_of_block(shares, seed, block)[done:]
-    earlier = (block + 1) * shares - np.bincount(sets, minlength=len(shares))
-    streams = [set_draws(counts, number, seed, window, int(start)) for number, start in enumerate(earlier)]
+    block, offset = divmod(position, BLOCK)
+    sets = sets_of_block(shares, seed, block)[offset:]
+    # Every block has the same shares, so that what each set has given before needs no counting.
+    starts = (block + 1) * shares - np.bincount(sets, minlength=len(shares))  # (sets,)
+    streams = [set_draws(counts, number, seed, window, int(start)) for number, start in enumerate(starts)]
     while True:
         for number in sets:
             yield next(streams[number])
@@ -71,7 +72,7 @@ def set_draws(counts: Sequence[np.ndarray], number: int, seed: int, window: int,
     while True:
         for index, groups in enumerate(windows_of_epoch(rows, [seed, number, epoch], window)):
             length = int(rows[groups].sum())
-            if skipped < length:
+            if skipped < length:  # a window that lies before the position is passed over without its order
                 order = window_order(rows[groups], [seed, number, epoch, index])
                 for group, row, place in zip(*(values[skipped:].tolist() for values in order), strict=True):
                     yield Draw(number, epoch, index, first_group + int(groups[group]), row, place)
@@ -111,5 +112,5 @@ def spread_rows(counts: Sequence[np.ndarray], first: int = 0) -> np.ndarray:
     that is drawn once."""
     ends = np.cumsum(np.concatenate(counts))
     rows = np.arange(first, ends[-1])
-    drawn = np.random.default_rng(0).permutation(len(ends))
-    return rows[np.argsort(drawn[np.searchsorted(ends, rows, side="right")], kind="stable")]
+    ranks = np.random.default_rng(0).permutation(len(ends))  # of the groups
+    return rows[np.argsort(ranks[np.searchsorted(ends, rows, side="right")], kind="stable")]

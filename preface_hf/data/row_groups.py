@@ -53,7 +53,7 @@ class GroupReader:
     def __init__(self, groups: list[tuple[str, int]], first_ids: np.ndarray):
         self.groups, self.first_ids = groups, first_ids
         self.open = lru_cache(maxsize=256)(open_parquet)
-        self.held: dict[tuple[int, int, int, int], pa.Table] = {}
+        self.tables: dict[tuple[int, int, int, int], pa.Table] = {}  # by set, epoch, window, group
 
     def rows(self, draws: Iterable[Draw]) -> list[dict[str, Any]]:
         """A row per draw: `COLUMNS`, landmarks float32 `(frames, 68, 2)`, without a frame where the set has none;
@@ -65,20 +65,22 @@ class GroupReader:
     def row(self, draw: Draw) -> dict[str, Any]:
         """The row of one draw."""
         key = draw[:4]
-        if key not in self.held:
+        if key not in self.tables:
             file, number = self.groups[draw.group]
-            self.held[key] = read_group(self.open(file), number)
-        row = {name: self.held[key][name][draw.row] for name in COLUMNS}
-        stored = row.pop("landmarks").value
-        points = np.zeros(0, np.float32) if stored is None else stored.values.flatten().flatten().to_numpy()
+            self.tables[key] = read_group(self.open(file), number)
+        row = {name: self.tables[key][name][draw.row] for name in COLUMNS}
+        # Three nested lists, (frames, 68, 2); as Python objects they would take longer than decoding the video.
+        lists = row.pop("landmarks").value
+        points = np.zeros(0, np.float32) if lists is None else lists.values.flatten().flatten().to_numpy()
         row = {name: value.as_py() for name, value in row.items()}
         row["instance_id"] += int(self.first_ids[draw.group])
         return {**row, "landmarks": points.reshape(-1, 68, 2)}
 
     def forget(self, draws: list[Draw]) -> None:
         """Drop the windows of each set that are before those of `draws`."""
+        # The sets of a mixture are at windows of their own.
         oldest: dict[int, tuple[int, int]] = {}
         for draw in draws:
             now = (draw.epoch, draw.window)
             oldest[draw.set] = min(oldest.get(draw.set, now), now)
-        self.held = {key: table for key, table in self.held.items() if key[1:3] >= oldest.get(key[0], key[1:3])}
+        self.tables = {key: table for key, table in self.tables.items() if key[1:3] >= oldest.get(key[0], key[1:3])}

@@ -48,7 +48,7 @@ def load_encoder(path: str | Path) -> Encoder:
 
 def random_encoder(like: Encoder, seed: int = 0) -> Encoder:
     """The same architecture with initial weights drawn from `seed`."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # the caller's own generators stay where they are
         torch.manual_seed(seed)
         return Encoder(PrefAceModel(like.model.config), like.processor, "random encoder")
 
@@ -57,4 +57,4 @@ def pixel_encoder(clips: list[np.ndarray], side: int = 16) -> np.ndarray:
     """The mean frame of each clip at `side`² RGB in [0, 1]: `(batch, side * side * 3)`."""
     frames = torch.stack([torch.from_numpy(clip).float().mean(dim=0) / 255 for clip in clips]).permute(0, 3, 1, 2)
     small = torch.nn.functional.interpolate(frames, size=(side, side), mode="bilinear", antialias=True)
-    return small.flatten(1).numpy()
+    return small.flatten(1).numpy()  # (batch, 3 * side * side)

@@ -16,11 +16,15 @@ from preface_hf.video.windows import windows
 
 @dataclass
 class LabeledRows:
-    """The rows of a split that a probe takes: `kept`, bool, of all of `rows`; labels and groups of those kept."""
+    """The rows of a split that a probe takes: those of `rows` where `mask` is true; their labels and groups.
+
+    mask: bool `(rows of the split,)`
+    labels, groups: str `(rows that are taken,)`
+    """
 
     rows: IterableDataset
     group: str
-    kept: np.ndarray
+    mask: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
 
@@ -32,8 +36,8 @@ class LabeledRows:
     def clips(self, clip: tuple[int, int]) -> Iterator[list[np.ndarray]]:
         """The windows of each row, uint8 `(frames, height, width, 3)` each, a row at a time; `clip` is the number of
         frames, and every how many-th frame of the video they are."""
-        for row, keep in zip(self.rows.select_columns(["video"]), self.kept, strict=True):
-            if keep:
+        for row, taken in zip(self.rows.select_columns(["video"]), self.mask, strict=True):
+            if taken:
                 yield [window.frames for window in windows(open_video(row["video"]["bytes"]), *clip)]
 
 
@@ -47,14 +51,16 @@ def labeled_rows(data: str | Path, label: str, *, split: str | None = None, grou
     if not columns:
         raise ValueError(f"the split to probe of {str(data)!r} has no rows: choose another, or prepare more videos.")
     labeled = np.array([name is not None and name == name for name, _ in columns], bool)  # NaN is no label
-    labels, groups = (np.array([str(pair[i]) for pair in columns]) for i in range(2))
+    labels = np.array([str(name) for name, _ in columns])
+    groups = np.array([name for _, name in columns])
     classes = np.unique(labels[labeled])
+    # A fold holds out whole groups, and with its only group the class.
     alone = [name for name in classes if len(set(groups[labeled & (labels == name)])) == 1]
     if left_out := int((labeled & np.isin(labels, alone)).sum()):
         names = ", ".join(alone[:8]) + (f" and {len(alone) - 8} more" if len(alone) > 8 else "")
         print(f"probe: {left_out} rows are left out, of classes in one group only: {names}")
-    kept = labeled & ~np.isin(labels, alone)
-    return LabeledRows(rows, group, kept, labels[kept], groups[kept])
+    mask = labeled & ~np.isin(labels, alone)
+    return LabeledRows(rows, group, mask, labels[mask], groups[mask])
 
 
 def open_split(data: str | Path, split: str | None, columns: tuple[str, ...]) -> IterableDataset:
@@ -94,9 +100,9 @@ def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str,
 
 
 def folds_of(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and rows to test, int64 `(n,)` each, of at most `folds` folds that keep groups whole.
+    """Rows to train on and rows to test, int64 `(n,)` each, of at most `folds` folds that keep groups whole.
 
-    As many as leave two classes to fit and a row to test in each; none where two folds do not.
+    As many as leave two classes to train on and a row to test in each; none where two folds do not.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -105,6 +111,6 @@ def folds_of(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> l
     for count in range(min(folds, most), 1, -1):
         splits = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels[:, None], labels, groups)
         pairs = list(splits)
-        if all(len(held) and len(np.unique(labels[fit])) > 1 for fit, held in pairs):
+        if all(len(test) and len(np.unique(labels[train])) > 1 for train, test in pairs):
             return pairs
     return []

@@ -75,7 +75,7 @@ def probe(
     folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group, seed)
     encoders: dict[str, Encode] = {"pixels": pixel_encoder, "random encoder": random_encoder(encoder, seed)}
     encoders = {**(encoders if baselines else {}), "pretrained encoder": encoder}
-    clips, scores = list(rows.clips(encoder.clip)), []
+    clips, scores = list(rows.clips(encoder.clip)), []  # each encoder sees the same windows, decoded once
     for name, encode in encoders.items():
         accuracies = cross_validate(encode_rows(clips, encode), rows.labels, rows.groups, folds, seed)
         for classifier, (mean, spread) in accuracies.items():
@@ -87,6 +87,7 @@ def probe(
 def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: int = 32) -> np.ndarray:
     """One feature per row, the mean over its windows: `(rows, width)`. Of an iterator a batch of windows is held."""
     features, counts, waiting = [], [], []
+    # Windows of several rows share a batch; where each row ends is known by its count.
     for row in rows:
         counts.append(len(row))
         waiting += row
@@ -95,19 +96,19 @@ def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: in
             waiting = waiting[batch_size:]
     if waiting:
         features.append(encode(waiting))
-    ends = np.cumsum(counts)[:-1]
+    ends = np.cumsum(counts)[:-1]  # (rows - 1,)
     return np.stack([part.mean(axis=0) for part in np.split(np.concatenate(features), ends)])
 
 
-def classifiers(fitted: int) -> dict[str, ClassifierMixin]:
-    """The probes by name, on standardized features: 5 nearest neighbors by cosine (all of fewer `fitted` rows),
-    logistic regression."""
+def classifiers(rows: int) -> dict[str, ClassifierMixin]:
+    """The probes by name, on standardized features: 5 nearest neighbors by cosine (all of fewer `rows` to train
+    on), logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    neighbors = KNeighborsClassifier(n_neighbors=min(NEIGHBORS, fitted), metric="cosine")
+    neighbors = KNeighborsClassifier(n_neighbors=min(NEIGHBORS, rows), metric="cosine")
     return {
         "kNN": make_pipeline(StandardScaler(), neighbors),
         "linear": make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)),
@@ -132,11 +133,11 @@ def cross_validate(
             f"the model are at fault; probe an earlier checkpoint."
         )
     accuracies: dict[str, list[float]] = {name: [] for name in names}
-    for fit, held in folds_of(labels, groups, folds, seed):
-        probes = classifiers(len(fit))
+    for train, test in folds_of(labels, groups, folds, seed):
+        probes = classifiers(len(train))
         for name in names:
-            fitted = probes[name].fit(features[fit], labels[fit])
-            accuracies[name].append(fitted.score(features[held], labels[held]))
+            classifier = probes[name].fit(features[train], labels[train])
+            accuracies[name].append(classifier.score(features[test], labels[test]))
     return {name: (float(np.mean(values)), float(np.std(values))) for name, values in accuracies.items()}
 
 

@@ -51,8 +51,8 @@ def draw_cameras(
     matrices *= min(1.0, ((1 - 2 * MARGIN) * size - 1) / float((high - low).max()))
     low, high = extent(points, matrices, offsets)
     lowest, highest = MARGIN * size - low, (1 - MARGIN) * (size - 1) - high
-    wanted = size * (np.array([0.5, 0.46]) + rng.uniform(-0.08, 0.08, 2))
-    offsets += np.minimum(np.maximum(wanted, lowest), highest)
+    place = size * (np.array([0.5, 0.46]) + rng.uniform(-0.08, 0.08, 2))
+    offsets += np.minimum(np.maximum(place, lowest), highest)
     return [Camera(matrix, offset) for matrix, offset in zip(matrices, offsets, strict=True)]
 
 

@@ -136,7 +136,7 @@ def test_windows_keep_memory_bounded(many):
     reader = as_mixture(many).reader()
     for mine in islice(stream.batches(), 100):
         reader.rows(mine)
-        assert len(reader.held) <= 2 * 64 / 16 + 1
+        assert len(reader.tables) <= 2 * 64 / 16 + 1
 
 
 def test_plain_clips_cover_the_set_once(data):
