@@ -19,7 +19,6 @@ import torch
 from preface_hf.data.order import draws, shares_of
 from preface_hf.data.streams import Batch, read_frames
 from preface_hf.data.views import ViewConfig, make_views, plain_view, sample_indices, tube_indices
-from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.plan.flops import clip_flops
 from preface_hf.synthetic import EXPRESSIONS, draw_clip
 from preface_hf.training.arguments import PretrainArguments, load_arguments
@@ -60,13 +59,14 @@ def loading(name: str, crop: int, frames: int, config: ViewConfig) -> None:
 
 def step(name: str, arguments: PretrainArguments) -> None:
     """Eight steps on a batch of noise."""
-    views, clips = arguments.view_config(), arguments.batch_size
-    objective = PrefAceObjective(
-        build_model(arguments, None), arguments.objective_config(), num_instances=600, num_local=views.num_local,
-        max_steps=9, seed=0, pixels=([0.5] * 3, [0.5] * 3),
+    parts = arguments.parts()
+    views, clips = parts.views, arguments.batch_size
+    objective = parts.method.objective(
+        build_model(arguments, parts), parts.objective, views=views, num_instances=600, max_steps=9, seed=0,
+        pixels=([0.5] * 3, [0.5] * 3),
     )  # fmt: skip
-    optimizer = build_optimizer(objective.heads, 1e-3)  # type: ignore[arg-type]
-    small = views.num_local + len(views.parts)
+    optimizer = build_optimizer(objective.heads, 1e-3)  # type: ignore[attr-defined]
+    small = views.num_small
     shapes = ((views.num_global, views.global_size), (small, views.local_size))
     tubes = [torch.randint(0, 255, (clips, n, views.num_frames, 3, s, s), dtype=torch.uint8) for n, s in shapes]
     colors = torch.eye(3, 4).expand(clips, views.num_global + small, 3, 4)
@@ -79,7 +79,7 @@ def step(name: str, arguments: PretrainArguments) -> None:
         objective.after_step(0)
 
     taken = sorted(seconds(once)[0] for _ in range(9))[:8]
-    count = clips * sum(clip_flops(arguments, 600).values())
+    count = clips * sum(clip_flops(arguments, parts, 600).values())
     speed = count / float(np.median(taken)) / 1e9
     print(f"{name}: {count / 1e9:.1f} GFLOP a step, {np.median(taken):.2f} s, {speed:.1f} GFLOP/s", flush=True)
 
@@ -110,8 +110,8 @@ def reads(world: int, clips: int, window: int, steps: int) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     for name, crop, frames, size in SETS:
-        loading(name, crop, frames, PretrainArguments(size=size).view_config())
-    loading("demo", 64, 24, load_arguments("demo", {}).view_config())
+        loading(name, crop, frames, PretrainArguments(size=size).parts().views)
+    loading("demo", 64, 24, load_arguments("demo", {}).parts().views)
     step("demo", load_arguments("demo", {}))
     step("vit-t, 8 clips", PretrainArguments(size="vit-t", batch_size=8))
     for rows in (10**5, 10**6, 10**8):

@@ -17,8 +17,7 @@ from preface_hf.data.streams import PlainClips, ViewStream
 from preface_hf.data.views import ViewConfig
 from preface_hf.data.workers import loader
 from preface_hf.features.probe import print_probes, probe
-from preface_hf.objectives.preface import PrefAceObjective
-from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
+from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig
 from preface_hf.objectives.schedules import cosine, warmup_cosine
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
@@ -43,7 +42,7 @@ def main(steps: int = 30, batch_size: int = 16) -> None:
     views = ViewConfig(num_frames=4, global_size=48, local_size=24, num_local=2)
     student = preface_hf.PrefAceForPreTraining(config)
     objective = PrefAceObjective(
-        student, PrefAceObjectiveConfig(), num_instances=data.num_rows, num_local=views.num_local, max_steps=steps,
+        student, PrefAceObjectiveConfig(), views=views, num_instances=data.num_rows, max_steps=steps,
         seed=0, pixels=([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     )  # fmt: skip
     objective.start(PlainClips(data, views, batch_size))

@@ -4,20 +4,19 @@ import pytest
 import torch
 
 from preface_hf.data.streams import Batch
-from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.training.build import build_model
 
 
 def objective_and_batch(arguments, instances):
     """The objective of `arguments` on a new student, and a batch of noise in the shapes of its views."""
     torch.manual_seed(0)
-    student = build_model(arguments, None)
-    views, clips = arguments.view_config(), arguments.batch_size
-    objective = PrefAceObjective(
-        student, arguments.objective_config(), num_instances=instances, num_local=views.num_local, max_steps=9, seed=0,
+    parts = arguments.parts()
+    student, views, clips = build_model(arguments, parts), parts.views, arguments.batch_size
+    objective = parts.method.objective(
+        student, parts.objective, views=views, num_instances=instances, max_steps=9, seed=0,
         pixels=([0.5] * 3, [0.5] * 3),
     )  # fmt: skip
-    small = views.num_local + len(views.parts)
+    small = views.num_small
     tubes = [
         torch.randint(0, 255, (clips, count, views.num_frames, 3, size, size), dtype=torch.uint8)
         for count, size in ((views.num_global, views.global_size), (small, views.local_size))

@@ -23,7 +23,7 @@ def test_all_are_there():
 def test_a_recipe_builds(name):
     arguments = load_arguments(name, {})
     assert arguments.resolved()
-    assert sum(count_parameters(arguments.model_config()).values()) > 10**6  # built on the meta device
+    assert sum(count_parameters(arguments.parts().model).values()) > 10**6  # built on the meta device
     assert arguments.data == arguments.output_dir == ""
 
 
@@ -31,10 +31,10 @@ def test_a_recipe_builds(name):
 def test_those_of_the_papers_keep_the_defaults_and_fit(name):
     arguments = load_arguments(name, {})
     assert (arguments.views, arguments.objective, arguments.model) == ({}, {}, {})
-    assert dataclasses.asdict(arguments.model_config()) == dataclasses.asdict(PrefAceConfig.from_preset(name))
+    assert dataclasses.asdict(arguments.parts().model) == dataclasses.asdict(PrefAceConfig.from_preset(name))
     made = plan(arguments, MACHINES["a100-8"], 3425)
     assert made.global_batch == 256 and made.epochs == pytest.approx(2000, rel=1e-4)
-    assert sum(memory(arguments, 3425, 8).values()) < 0.8 * 80 * 2**30
+    assert sum(memory(arguments, arguments.parts(), 3425, 8).values()) < 0.8 * 80 * 2**30
 
 
 def test_the_laptop_takes_a_step(prepared, tmp_path):

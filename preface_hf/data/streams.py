@@ -16,9 +16,17 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
+from preface_hf.data.crop_views import make_crop_views
 from preface_hf.data.opening import Mixture, PreparedSet, as_mixture
 from preface_hf.data.order import Draw, draws, rows_in_order, spread_rows
-from preface_hf.data.views import ViewConfig, Views, make_views, plain_view, sample_indices, tube_indices
+from preface_hf.data.views import (
+    TubeConfig,
+    Views,
+    make_views,
+    plain_view,
+    sample_indices,
+    tube_indices,
+)
 from preface_hf.data.workers import loading_process
 from preface_hf.video.decoding import open_video
 
@@ -30,10 +38,11 @@ def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, n
     return frames, landmarks[indices] if len(landmarks) else np.full((len(indices), 68, 2), np.nan, np.float32)
 
 
-def check_landmarks(row: dict[str, Any], config: ViewConfig) -> None:
+def check_landmarks(row: dict[str, Any], config: TubeConfig) -> None:
     """`ValueError` where tubes of `config` follow landmarks that the row does not have."""
-    wanted = config.num_local or config.parts
-    if wanted and not (len(row["landmarks"]) == row["num_frames"] and np.isfinite(row["landmarks"]).all()):
+    if not config.needs_landmarks:
+        return
+    if len(row["landmarks"]) != row["num_frames"] or not np.isfinite(row["landmarks"]).all():
         raise ValueError(
             f"instance_id {row['instance_id']} has frames without landmarks, which local and landmark tubes need: set "
             "views.num_local to 0 and views.parts to [] (global tubes only), or prepare the set with landmarks."
@@ -69,7 +78,7 @@ class ViewStream(IterableDataset):
     def __init__(
         self,
         data: PreparedSet | Mixture,
-        config: ViewConfig,
+        config: TubeConfig,
         batch_size: int,
         seed: int,
         start: int = 0,
@@ -78,7 +87,8 @@ class ViewStream(IterableDataset):
         window: int = 512,
     ):
         self.data = as_mixture(data)
-        self.config, self.batch_size, self.seed, self.start = config, batch_size, seed, start
+        self.config: Any = config  # of the class that `cut` takes
+        self.batch_size, self.seed, self.start = batch_size, seed, start
         self.rank, self.world, self.window = rank, world, window
 
     def __iter__(self) -> Iterator[Batch]:
@@ -105,7 +115,11 @@ class ViewStream(IterableDataset):
         check_landmarks(row, self.config)
         indices = tube_indices(int(row["num_frames"]), self.config, rng)  # (V, T)
         needed = np.unique(indices)  # each is decoded once, whatever the number of tubes that show it
-        return make_views(*read_frames(row, needed), self.config, rng, np.searchsorted(needed, indices))
+        return self.cut(*read_frames(row, needed), np.searchsorted(needed, indices), rng)
+
+    def cut(self, frames: np.ndarray, landmarks: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> Views:
+        """The views of one clip, of which tube v shows the frames `times[v]`; see [`make_views`]."""
+        return make_views(frames, landmarks, self.config, rng, times)
 
     def collate(self, block: list[tuple[int, dict[str, Any]]]) -> Batch:
         """The views of (epoch, row) pairs as one batch."""
@@ -116,6 +130,14 @@ class ViewStream(IterableDataset):
             small_tubes=torch.stack([view.small_tubes for view in views]),
             colors=torch.stack([view.colors for view in views]),
         )
+
+
+class CropStream(ViewStream):
+    """Batches of tubes that no landmark leads, see [`make_crop_views`]."""
+
+    def cut(self, frames: np.ndarray, landmarks: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> Views:
+        """The views of one clip."""
+        return make_crop_views(frames, self.config, rng, times)
 
 
 class PlainClips(IterableDataset):
@@ -129,7 +151,7 @@ class PlainClips(IterableDataset):
     def __init__(
         self,
         data: PreparedSet | Mixture,
-        config: ViewConfig,
+        config: TubeConfig,
         batch_size: int,
         rank: int = 0,
         world: int = 1,

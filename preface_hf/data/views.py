@@ -30,22 +30,19 @@ GRAY_AXIS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # its c
 
 
 @dataclass
-class ViewConfig:
-    """Which tubes are cut, and how. Counts and sizes are not stated by PrefAce; chosen after DINO and SVT."""
+class TubeConfig:
+    """Which tubes every method of tubes cuts, and how: large ones and small ones, each with a color of its own."""
 
     num_frames: int = 16  # frames of every tube
     sampling_rate: int = 2  # every n-th frame of the video
     global_rates: tuple[int, ...] = ()  # each global tube draws one, and a place in the video; (): all show the clip
-    local_rates: tuple[int, ...] = ()  # likewise local and landmark tubes
-    num_global: int = 2  # seen by teacher and student
+    local_rates: tuple[int, ...] = ()  # likewise the small tubes
+    num_global: int = 2  # seen by both networks
     global_size: int = 224  # pixels
     global_scale: tuple[float, float] = (0.4, 1.0)  # of the crop's area
     num_local: int = 6
-    local_size: int = 96  # pixels, of local and landmark tubes
-    local_scale: tuple[float, float] = (0.4, 0.9)  # side in face heights
-    local_shift: float = 0.15  # largest distance from the region's center, in face heights
-    parts: tuple[str, ...] = PARTS  # one landmark tube each
-    tracking: bool = True  # local and landmark tubes follow the face; else each rests at its mean place over the clip
+    local_size: int = 96  # pixels, of all small tubes
+    local_scale: tuple[float, float] = (0.05, 0.4)  # of the crop's area
     flip_probability: float = 0.5
     brightness: float = 0.4  # factor within 1 ± this
     contrast: float = 0.4
@@ -54,17 +51,52 @@ class ViewConfig:
     gray_probability: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("global_scale", "local_scale", "parts", "global_rates", "local_rates"):
+        for name in ("global_scale", "local_scale", "global_rates", "local_rates"):
             setattr(self, name, tuple(getattr(self, name)))  # lists, from YAML
         if self.num_global < 1:
-            raise ValueError(f"num_global={self.num_global} leaves the teacher nothing to see: set it to 1 or more.")
-        for part in self.parts:
-            if part not in PARTS:
-                raise ValueError(f"unknown part {part!r} in parts: choose from {', '.join(PARTS)}.")
+            raise ValueError(f"num_global={self.num_global} leaves nothing to learn from: set it to 1 or more.")
         for name in ("global_rates", "local_rates"):
             for rate in getattr(self, name):
                 if not isinstance(rate, int) or rate < 1:
                     raise ValueError(f"{rate!r} in {name} is no sampling rate: give whole numbers of 1 or more.")
+
+    @property
+    def num_small(self) -> int:
+        """Small tubes of a clip."""
+        return self.num_local
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether a clip without landmarks cannot be cut."""
+        return False
+
+
+@dataclass
+class ViewConfig(TubeConfig):
+    """Which tubes PrefAce cuts, and how: small tubes follow the face. Counts and sizes are not stated by PrefAce;
+    chosen after DINO and SVT."""
+
+    local_scale: tuple[float, float] = (0.4, 0.9)  # side in face heights
+    local_shift: float = 0.15  # largest distance from the region's center, in face heights
+    parts: tuple[str, ...] = PARTS  # one landmark tube each
+    tracking: bool = True  # local and landmark tubes follow the face; else each rests at its mean place over the clip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.parts = tuple(self.parts)  # a list, from YAML
+        for part in self.parts:
+            if part not in PARTS:
+                raise ValueError(f"unknown part {part!r} in parts: choose from {', '.join(PARTS)}.")
+
+    @property
+    def num_small(self) -> int:
+        """Local and landmark tubes of a clip."""
+        return self.num_local + len(self.parts)
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether a clip without landmarks cannot be cut: not where all tubes are global."""
+        return self.num_small > 0
 
 
 @dataclass
@@ -99,11 +131,11 @@ def at_rest(boxes: np.ndarray) -> np.ndarray:
     return boxes.mean(axis=0, keepdims=True)
 
 
-def tube_indices(total: int, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
+def tube_indices(total: int, config: TubeConfig, rng: np.random.Generator) -> np.ndarray:
     """Frames `(V, T)` of every tube, globals first: those of the clip, or of a speed and place of its own."""
     clip = sample_indices(total, config.num_frames, config.sampling_rate, rng)
     rates = [config.global_rates] * config.num_global
-    rates += [config.local_rates] * (config.num_local + len(config.parts))
+    rates += [config.local_rates] * config.num_small
     return np.stack(
         [sample_indices(total, config.num_frames, int(rng.choice(some)), rng) if some else clip for some in rates]
     )
@@ -145,10 +177,15 @@ def mirror(frames: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.nd
     return frames[:, :, ::-1], flip_landmarks(landmarks, frames.shape[2])
 
 
-def global_boxes(frames: np.ndarray, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
+def global_boxes(frames: np.ndarray, config: TubeConfig, rng: np.random.Generator) -> np.ndarray:
     """One resting box `(1, 4)` of a random share of the crop's area, anywhere inside it."""
+    return resting_box(frames, config.global_scale, rng)
+
+
+def resting_box(frames: np.ndarray, scale: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
+    """One box `(1, 4)` of a share within `scale` of the area of frames `(F, H, W, 3)`, anywhere inside them."""
     height, width = frames.shape[1:3]
-    side = np.sqrt(rng.uniform(*config.global_scale)) * min(height, width)
+    side = np.sqrt(rng.uniform(*scale)) * min(height, width)
     half = (side - 1) / 2
     center = rng.uniform([half, half], [width - 1 - half, height - 1 - half])
     return square_boxes(center[None], side)
@@ -162,7 +199,7 @@ def local_boxes(landmarks: np.ndarray, region: str, config: ViewConfig, rng: np.
     return square_boxes(region_centers(landmarks, region) + shift, side)
 
 
-def draw_color(config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
+def draw_color(config: TubeConfig, rng: np.random.Generator) -> np.ndarray:
     """A photometric change as an affine map of RGB in [0, 1], `(3, 4)`: hue, saturation, contrast, brightness."""
     brightness, contrast = draw_factor(config.brightness, rng), draw_factor(config.contrast, rng)
     saturation = 0.0 if rng.uniform() < config.gray_probability else draw_factor(config.saturation, rng)
@@ -234,7 +271,7 @@ def draw_boxes(
 
 
 def plain_view(frames: np.ndarray, size: int) -> torch.Tensor:
-    """The whole clip without augmentation, `(T, 3, size, size)` uint8: what fills the FaceFeat Cache."""
+    """The whole clip without augmentation, `(T, 3, size, size)` uint8: what a run starts from."""
     center = np.array([[(frames.shape[2] - 1) / 2, (frames.shape[1] - 1) / 2]])
     return cut_tube(frames, square_boxes(center, min(frames.shape[1:3])), size)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.forkserver import ensure_running
 from threading import current_thread, main_thread
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -32,6 +33,26 @@ def loader(stream: IterableDataset, workers: int) -> DataLoader:
     return DataLoader(
         stream, batch_size=None, num_workers=workers, multiprocessing_context=context, worker_init_fn=begin_loading
     )
+
+
+def loaded(batches: DataLoader) -> Iterator[Any]:
+    """What a [`loader`] yields. Raises `ChildProcessError`, in one sentence, where a loading process has died."""
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (RuntimeError, EOFError, ConnectionError) as error:
+            # torch hands an error from inside a loading process on as "Caught ..."; that one says what is wrong.
+            died = not isinstance(error, RuntimeError) or str(error).startswith("DataLoader worker")
+            if not batches.num_workers or not died or str(error).startswith("Caught "):
+                raise
+            raise ChildProcessError(
+                "a loading process was killed, most often because memory ran out: lower num_workers, batch_size or "
+                "shuffle_window"
+            ) from error
+        yield batch
 
 
 def start_fork_server() -> None:

@@ -1,13 +1,30 @@
-"""What every pretraining objective offers to the training loop."""
+"""What a pretraining method offers to those who run, plan and show it. `methods.py` has the table of methods."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from preface_hf.data.streams import Batch
+from preface_hf.modeling import PrefAceForPreTraining
+
+
+OBJECTIVE_FILE = "custom_checkpoint_0.pkl"  # Accelerate's name for the first object registered for checkpointing
+# What releases before 0.2 called the state's parts: read, never written.
+OLD_NAMES = {"centre": "center", "facefeat_centre": "facefeat_center"}
+
+# Joins a tensor's rows over all processes, in the order of their ranks.
+Gather = Callable[[torch.Tensor], torch.Tensor]
+
+
+def alone(rows: torch.Tensor) -> torch.Tensor:
+    """The [`Gather`] of a single process."""
+    return rows
 
 
 @dataclass
@@ -19,15 +36,30 @@ class ObjectiveOutput:
 
 
 class Objective(Protocol):
-    """A student, what teaches it, and a loss. State outside the student changes in `after_step` only.
+    """A student, what it learns from, and a loss. State outside the student changes in `start` and `after_step` only.
 
-    watching: whether what only the log needs is computed too; alike on every process.
+    A network with an optimizer of its own (a critic) is part of the objective: `after_step` trains it, and
+    `state_dict` holds it with its optimizer.
+
+    Attributes:
+        student: what is called in training; the loop sets it to the wrapped form of the model.
+        watching: whether what only the log needs is computed too; alike on every process.
+        started: how many instances, from 0 on, need no `start` any more.
     """
 
+    student: torch.nn.Module
     watching: bool
+    started: int
+
+    def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Before the first step, on un-augmented clips of the instances from `started` on: ids `(b,)` and uint8
+        `(b, T, 3, S, S)`. Every process has as many."""
 
     def __call__(self, batch: Batch, step: int) -> ObjectiveOutput:
         """The loss of a batch at optimizer step `step`, with the terms that are logged."""
+
+    def before_step(self, epoch: float) -> None:
+        """Called when gradients are whole and clipped, before the optimizer uses them; `epoch` counts from 0."""
 
     def after_step(self, step: int) -> None:
         """Called after every real optimizer step: moving averages and memories move on."""
@@ -36,7 +68,77 @@ class Objective(Protocol):
         """Called in place of `after_step` where no step was made: what its batches left is forgotten."""
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
-        """What the optimizer may touch."""
+        """What the run's optimizer may touch."""
+
+    def published(self, publish: str) -> PrefAceForPreTraining | None:
+        """The model that a run with this setting `publish` ends with, whole on every process; `None`: the student."""
+
+    def warning(self, logs: dict[str, float]) -> str | None:
+        """One sentence if what is logged shows that nothing is learned any more."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the student to go on exactly."""
+        """What a checkpoint needs beside the student to continue exactly."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`, of this release or an earlier one."""
+
+    def save_files(self, folder: Path) -> None:
+        """Write what is too large for `state_dict` into a checkpoint; called on the main process."""
+
+    def load_files(self, folder: Path) -> None:
+        """Read what `save_files` wrote; called on every process."""
+
+    def take_over(self, checkpoint: str) -> str:
+        """Start from `checkpoint`, whose weights the student has already; returns what was taken over, in words."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a report shows what a method logs.
+
+    Attributes:
+        groups: pictures by group, each the names that share one.
+        notes: what a number is, by the first name of its picture.
+        levels: values to compare with, by the first name of a picture: what they are called, and where they lie.
+    """
+
+    groups: dict[str, list[tuple[str, ...]]]
+    notes: dict[str, str]
+    levels: dict[str, tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Which instances a method finds alike: a report shows some of them.
+
+    Attributes:
+        title, note: of the report's section.
+        place: what has a vector for every instance, in words.
+        count: how many instances it has.
+        nearest: for instances (a list of ids) and k, ids int64 and similarities float32 of the nearest, `(n, k)` each,
+            the best first; an instance may be among its own.
+    """
+
+    title: str
+    note: str
+    place: str
+    count: int
+    nearest: Callable[[list[int], int], tuple[torch.Tensor, torch.Tensor]]
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of a tensor that FSDP2 may have sharded; every process must ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def saved_state(checkpoint: str | Path) -> dict[str, Any] | None:
+    """What `state_dict()` was in a checkpoint, mapped, to be read only; `None` where it holds no training state."""
+    file = Path(checkpoint) / OBJECTIVE_FILE
+    if not file.is_file():
+        return None
+    return with_new_names(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
+
+
+def with_new_names(state: dict[str, Any]) -> dict[str, Any]:
+    """`state` with the names of today, whatever release wrote it."""
+    return {OLD_NAMES.get(name, name): value for name, value in state.items()}

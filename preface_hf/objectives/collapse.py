@@ -1,4 +1,7 @@
-"""What shows that a student or its teacher has stopped telling clips apart. Nothing here touches the loss."""
+"""What self-distillation logs, and what shows that a student or its teacher has stopped telling clips apart.
+
+Nothing here touches the loss.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from collections.abc import Mapping
 
 import torch
 from torch.nn.functional import normalize
+
+from preface_hf.modeling import PrefAceConfig
+from preface_hf.objectives.base import Terms
 
 
 WATCHED_CLIPS = 256  # at most: the cost of the effective rank grows with the cube of them
@@ -58,3 +64,34 @@ def warning(logs: Mapping[str, float | torch.Tensor], num_prototypes: int) -> st
     else:
         cure = "the student does not follow its targets: raise learning_rate or lower views.brightness and contrast"
     return f"loss_distill={loss:.3f} is within 1 % of ln {num_prototypes} = {top:.3f}, as after a collapse; {cure}."
+
+
+GROUPS: dict[str, list[tuple[str, ...]]] = {
+    "Losses": [
+        ("loss",), ("loss_distill",), ("loss_global", "loss_local", "loss_landmark"), ("loss_id",), ("loss_koleo",),
+    ],
+    "Collapse watch": [
+        ("teacher_entropy",), ("kl",), ("teacher_information",), ("feature_std",), ("effective_rank",),
+        ("used_prototypes",),
+    ],
+}  # fmt: skip
+NOTES = {
+    "loss": "what is trained on: the weighted sum of the terms",
+    "loss_distill": "distillation, over all pairs of views; at ln K after a collapse",
+    "loss_global": "distillation by family of the student's view",
+    "loss_id": "instance learning with the FaceFeat Cache",
+    "loss_koleo": "KoLeo: how near the nearest features of a batch are",
+    "teacher_entropy": "of a target, in nats: near ln K the targets are flat",
+    "kl": "student from teacher, in nats: near 0 there is nothing to learn",
+    "teacher_information": "what a target tells about its clip, in nats: 0 after a collapse",
+    "feature_std": "of unit features: 1/√width where they point all ways, 0 where all point one way",
+    "effective_rank": "RankMe of the student's features: 1 after a collapse",
+    "used_prototypes": "prototypes that are some target's highest, in a global batch",
+}
+
+
+def self_distillation_terms(model: PrefAceConfig) -> Terms:
+    """How a report shows what is logged, for a model of so many prototypes and such width."""
+    top = "ln K", math.log(model.num_prototypes)
+    spread = "1/√width", 1 / math.sqrt(model.hidden_size)
+    return Terms(GROUPS, NOTES, {"loss_distill": top, "teacher_entropy": top, "feature_std": spread})

@@ -10,7 +10,10 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from preface_hf.objectives.mapped import MappedRows
+from preface_hf.objectives.mapped import MappedRows, saved_rows
+
+
+CACHE_FILE = "facefeat_cache.bin"  # in a checkpoint: entries of a cache on disk, row after row
 
 
 class FaceFeatCache(nn.Module):
@@ -168,3 +171,9 @@ def rounds(instance_ids: torch.Tensor) -> list[torch.Tensor]:
     earlier = torch.empty_like(rows)  # how often its instance occurs above a row
     earlier[rows] = torch.arange(len(rows), device=rows.device) - torch.searchsorted(in_order, in_order)
     return [(earlier == number).nonzero().flatten() for number in range(int(earlier.max()) + 1 if len(rows) else 0)]
+
+
+def saved_entries(checkpoint: Path, state: dict[str, torch.Tensor], size: int) -> torch.Tensor:
+    """The entries `(n, size)` of a cache in a checkpoint, of which `state` is the `state_dict()`; to be read only."""
+    entries = state.get("entries")
+    return saved_rows(checkpoint / CACHE_FILE, size, torch.bfloat16) if entries is None else entries

@@ -6,9 +6,9 @@ from copy import deepcopy
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceForPreTrainingOutput
+from preface_hf.objectives.base import whole
 
 
 class Teacher(nn.Module):
@@ -39,6 +39,8 @@ class Teacher(nn.Module):
             ours.lerp_(whole(theirs.detach()), 1 - momentum)
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """All of a tensor that FSDP2 may have sharded; every process must ask for it."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+def move_statistics(model: PrefAceForPreTraining, features: torch.Tensor, pace: float) -> None:
+    """Move a model's running mean and deviation towards those of `features` `(rows, D)`; a single row has none."""
+    model.feature_mean.lerp_(features.mean(dim=0), pace)
+    if len(features) > 1:
+        model.feature_std.lerp_(features.std(dim=0), pace)

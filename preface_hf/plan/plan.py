@@ -1,8 +1,9 @@
 """What a pretraining run will cost, before anything runs: `preface-hf pretrain --plan`. Nothing is read but the number
 of instances, nothing is written.
 
-A step lasts as long as the slowest of computing, loading and exchanging, which overlap; gathering and filling the
-cache come on top. Beside each number of the printed table stands whether it is exact, computed or assumed.
+A step lasts as long as the slowest of computing, loading and exchanging, which overlap. Gathering comes on top, and so
+does what the method needs before step 1. Beside each number of the printed table stands whether it is exact, computed
+or assumed.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from preface_hf.data.views import ViewConfig
-from preface_hf.plan.flops import clip_flops, num_small, teacher_flops, tube_tokens
+from preface_hf.data.views import TubeConfig, ViewConfig
+from preface_hf.objectives.costs import Costs
+from preface_hf.plan.flops import clip_flops, costs_of, forward_flops, tube_tokens
 from preface_hf.plan.footprint import count_parameters, disk, memory
 from preface_hf.plan.machines import Machine
-from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.arguments import Parts, PretrainArguments
 
 
 @dataclass
@@ -30,7 +32,8 @@ class Plan:
     disk: dict[str, int]
     gathered: int  # bytes on every accelerator after a step's gather
     seconds: dict[str, float]
-    fill_seconds: float
+    start: str  # what is done before step 1; empty: nothing that takes time
+    start_seconds: float
     max_steps: int
     dollars_per_hour: float
 
@@ -46,8 +49,8 @@ class Plan:
 
     @property
     def hours(self) -> float:
-        """Of the whole run, the filling of the cache included."""
-        return (self.fill_seconds + self.max_steps * self.step_seconds) / 3600
+        """Of the whole run, with what is done before step 1."""
+        return (self.start_seconds + self.max_steps * self.step_seconds) / 3600
 
     @property
     def dollars(self) -> float:
@@ -65,34 +68,42 @@ def plan(arguments: PretrainArguments, machine: Machine, instances: int) -> Plan
     do not fit."""
     if instances < 1:
         raise ValueError(f"instances={instances} must be 1 or more.")
-    model, views = arguments.model_config(), arguments.view_config()
-    per_process = arguments.batch_size * arguments.gradient_accumulation_steps
-    clips = per_process * machine.accelerators
-    large, small = tube_tokens(model, views)
-    clip_tokens = views.num_global * large + num_small(views) * small
-    gathered = clips * gathered_bytes(arguments)
-    flops = {part: float(clips * count) for part, count in clip_flops(arguments, instances).items()}
-    held = memory(arguments, instances, machine.accelerators)
+    parts = arguments.parts()
+    costs = costs_of(arguments, parts, instances)
+    clips = arguments.batch_size * arguments.gradient_accumulation_steps * machine.accelerators
+    gathered = clips * costs.gathered_bytes
+    flops = {part: float(clips * count) for part, count in clip_flops(arguments, parts, instances).items()}
+    held = memory(arguments, parts, instances, machine.accelerators)
     speed = achieved(arguments, machine)
     return Plan(
         instances=instances,
         global_batch=clips,
-        parameters=count_parameters(model),
-        tokens={"a global tube": large, "a small tube": small, "a clip": clip_tokens, "a step": clips * clip_tokens},
+        parameters=count_parameters(parts.model),
+        tokens=step_tokens(parts, costs, clips),
         flops=flops,
         memory=held,
-        disk=disk(arguments, instances),
+        disk=disk(arguments, parts, instances),
         gathered=gathered,
         seconds={
             "computing": sum(flops.values()) / machine.accelerators / speed,
-            "loading": clips / loaded_per_second(arguments, machine),
+            "loading": clips / loaded_per_second(arguments, parts, machine),
             "exchanging": exchange_seconds(held["weights (float32)"], machine),
             "gathering": gathered * (1 - 1 / machine.accelerators) / (1e9 * machine.exchange_gb_per_second),
         },
-        fill_seconds=fill_seconds(arguments, machine, instances),
+        start=costs.start,
+        start_seconds=start_seconds(arguments, parts, machine, instances) if costs.start else 0.0,
         max_steps=arguments.max_steps,
         dollars_per_hour=machine.dollars_per_hour,
     )
+
+
+def step_tokens(parts: Parts, costs: Costs, clips: int) -> dict[str, int]:
+    """Tokens that the student sees: of a tube of each size, of a clip, and of a step of `clips`."""
+    frames = parts.views.num_frames
+    sizes = {name: tube_tokens(parts.model, frames, tubes.size) for name, tubes in costs.student.items()}
+    clip = sum(tubes.count * sizes[name] for name, tubes in costs.student.items())
+    single = {f"a {name.removesuffix('s')}": tokens for name, tokens in sizes.items()}  # of "global tubes"
+    return {**single, "a clip": clip, "a step": clips * clip}
 
 
 def loading_processes(arguments: PretrainArguments, machine: Machine) -> int:
@@ -115,17 +126,16 @@ def achieved(arguments: PretrainArguments, machine: Machine) -> float:
 CLIP, DECODED, TUBE, CUT = 1.8e-3, 26.3e-3, 0.17e-3, 7.1e-3
 
 
-def load_work(views: ViewConfig) -> float:
+def load_work(views: TubeConfig) -> float:
     """Seconds of the measured core to decode and cut a clip, whose crop is as wide as the global tubes."""
     decoded = views.num_frames * views.global_size**2 / 1e6
-    small = num_small(views)
-    cut = views.num_frames * (views.num_global * views.global_size**2 + small * views.local_size**2) / 1e6
-    return CLIP + DECODED * decoded + TUBE * (views.num_global + small) + CUT * cut
+    cut = views.num_frames * (views.num_global * views.global_size**2 + views.num_small * views.local_size**2) / 1e6
+    return CLIP + DECODED * decoded + TUBE * (views.num_global + views.num_small) + CUT * cut
 
 
-def loaded_per_second(arguments: PretrainArguments, machine: Machine) -> float:
+def loaded_per_second(arguments: PretrainArguments, parts: Parts, machine: Machine) -> float:
     """Clips a second that all loading processes decode and cut."""
-    relative = load_work(ViewConfig()) / load_work(arguments.view_config())
+    relative = load_work(ViewConfig()) / load_work(parts.views)
     return machine.clips_per_core_second * relative * loading_processes(arguments, machine)
 
 
@@ -135,18 +145,12 @@ def exchange_seconds(gradients: int, machine: Machine) -> float:
     return share * gradients / (1e9 * machine.exchange_gb_per_second)
 
 
-def gathered_bytes(arguments: PretrainArguments) -> int:
-    """Of a clip, what `after_step` and the log gather on every process: id, cache feature (d), pooled features of
-    teacher and student (G D each) and of the log (D), the best prototypes (G). Mean logits (K) come once a process."""
-    model, few = arguments.model_config(), arguments.view_config().num_global
-    return 4 * (model.facefeat_size + (2 * few + 1) * model.hidden_size) + 8 * (1 + few)
-
-
-def fill_seconds(arguments: PretrainArguments, machine: Machine, instances: int) -> float:
-    """Before step 1: the loading processes decode every clip once, and the teacher's encoder sees it."""
-    model, views = arguments.model_config(), arguments.view_config()
-    share = math.ceil(instances / machine.accelerators)
-    teacher = share * teacher_flops(model, tube_tokens(model, views)[0]) / achieved(arguments, machine)
-    alone = ViewConfig(num_frames=views.num_frames, global_size=views.global_size, num_global=1, num_local=0, parts=())
-    decoded = machine.clips_per_core_second * load_work(ViewConfig()) / load_work(alone)
-    return max(teacher, instances / (decoded * loading_processes(arguments, machine)))
+def start_seconds(arguments: PretrainArguments, parts: Parts, machine: Machine, instances: int) -> float:
+    """Before step 1: the loading processes decode every clip once, and an encoder sees it."""
+    model, views = parts.model, parts.views
+    tokens = tube_tokens(model, views.num_frames, views.global_size)
+    encoded = math.ceil(instances / machine.accelerators) * forward_flops(model, tokens)
+    plain = TubeConfig(num_frames=views.num_frames, global_size=views.global_size, num_global=1, num_local=0)
+    decoded = machine.clips_per_core_second * load_work(ViewConfig()) / load_work(plain)
+    loading = instances / (decoded * loading_processes(arguments, machine))
+    return max(encoded / achieved(arguments, machine), loading)

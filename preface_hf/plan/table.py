@@ -11,7 +11,7 @@ from preface_hf.data.opening import open_mixture
 from preface_hf.plan.footprint import KEPT
 from preface_hf.plan.machines import Machine, load_machine
 from preface_hf.plan.plan import Plan, achieved, loaded_per_second, loading_processes, plan
-from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.arguments import Parts, PretrainArguments
 
 
 Row = tuple[str, str, str]  # what, how much, how it is known
@@ -22,70 +22,73 @@ def show_plan(arguments: PretrainArguments, machine: str, instances: int | None)
 
     Raises `ValueError` where neither says how many, and for settings and machines that do not fit.
     """
-    lent = load_machine(machine)
+    chosen = load_machine(machine)
     if instances is None:
         if not arguments.data:
             raise ValueError("the plan needs a number of instances: add --instances N, or --data with a prepared set.")
         instances = open_mixture(arguments.data).num_rows
-    made = plan(arguments, lent, instances)
-    where = f"{lent.accelerators} x {size(lent.memory_gib * 2**30)} ({machine})"
+    parts, cost = arguments.parts(), plan(arguments, chosen, instances)
+    where = f"{chosen.accelerators} x {size(chosen.memory_gib * 2**30)} ({machine})"
     table = Table(title=f"{arguments.size}, {instances:,} instances, {where}")
     table.add_column("what")
     table.add_column("how much", justify="right")
     table.add_column("known how")
-    for section in (sizes(made), work(made, arguments, lent), held(made, lent), time(made, arguments, lent)):
+    for section in (
+        sizes(cost), work(cost, arguments, chosen), held(cost, chosen), time(cost, arguments, parts, chosen),
+    ):  # fmt: skip
         for row in section:
             table.add_row(*row)
         table.add_section()
     Console(width=110).print(table)
 
 
-def sizes(made: Plan) -> Iterator[Row]:
+def sizes(cost: Plan) -> Iterator[Row]:
     """Parameters and tokens."""
-    yield "parameters (student; the teacher's likewise)", f"{sum(made.parameters.values()):,}", "exact"
-    for name, count in made.parameters.items():
+    yield "parameters of the student", f"{sum(cost.parameters.values()):,}", "exact"
+    for name, count in cost.parameters.items():
         yield f"  {name}", f"{count:,}", "exact"
-    for name, count in made.tokens.items():
+    for name, count in cost.tokens.items():
         yield f"tokens of {name}", f"{count:,}", "exact"
-    yield "clips of a step, epochs", f"{made.global_batch:,}, {made.epochs:,.1f}", "exact"
+    yield "clips of a step, epochs", f"{cost.global_batch:,}, {cost.epochs:,.1f}", "exact"
 
 
-def work(made: Plan, arguments: PretrainArguments, machine: Machine) -> Iterator[Row]:
+def work(cost: Plan, arguments: PretrainArguments, machine: Machine) -> Iterator[Row]:
     """FLOPs of a step by part."""
-    total = sum(made.flops.values())
+    total = sum(cost.flops.values())
     yield "FLOPs of a step", flops(total), "computed (matrix products)"
-    for name, count in made.flops.items():
+    for name, count in cost.flops.items():
         yield f"  {name}", f"{flops(count)} ({100 * count / total:.1f} %)", "computed"
     known = f"assumed: {machine.share:.0%} of {flops(machine.peak(arguments.mixed_precision))}/s"
     yield "FLOP/s of an accelerator", flops(achieved(arguments, machine)), known
 
 
-def held(made: Plan, machine: Machine) -> Iterator[Row]:
+def held(cost: Plan, machine: Machine) -> Iterator[Row]:
     """Memory of an accelerator and disk."""
-    total, room = sum(made.memory.values()), machine.memory_gib * 2**30
+    total, room = sum(cost.memory.values()), machine.memory_gib * 2**30
     fits = "computed; no room for more" if total > room else f"computed; of {size(room)}"
     yield "memory of an accelerator", size(total), "DOES NOT FIT: " + fits if total > room else fits
-    for name, count in made.memory.items():
+    for name, count in cost.memory.items():
         yield f"  {name}", size(count), "computed" if name in KEPT else "exact"
-    for name, count in made.disk.items():
+    for name, count in cost.disk.items():
         yield f"disk: {name}", size(count), "computed"  # files have some kB of their own
 
 
-def time(made: Plan, arguments: PretrainArguments, machine: Machine) -> Iterator[Row]:
+def time(cost: Plan, arguments: PretrainArguments, parts: Parts, machine: Machine) -> Iterator[Row]:
     """Seconds of a step by what takes them, hours and dollars."""
     known = {
         "computing": "computed from the assumed share",
-        "loading": f"assumed: {loaded_per_second(arguments, machine):.0f} clips/s, "
+        "loading": f"assumed: {loaded_per_second(arguments, parts, machine):.0f} clips/s, "
         f"{loading_processes(arguments, machine)} processes",
         "exchanging": f"assumed: {machine.exchange_gb_per_second:g} GB/s",
-        "gathering": f"{size(made.gathered)} on each",
+        "gathering": f"{size(cost.gathered)} on each",
     }
-    for name, seconds in made.seconds.items():
-        limit = "  <- limits" if name == made.limit else ""
+    for name, seconds in cost.seconds.items():
+        limit = "  <- limits" if name == cost.limit else ""
         yield f"seconds of a step: {name}{limit}", f"{seconds:.3g}", known[name]
-    yield "hours to fill the FaceFeat Cache", f"{made.fill_seconds / 3600:.3g}", "computed from the above"
-    yield f"hours for {made.max_steps:,} steps and the fill", f"{made.hours:.3g}", "computed from the above"
-    yield "dollars", f"{made.dollars:.2f}", f"assumed: {machine.dollars_per_hour:g} an hour"
+    if cost.start:
+        yield f"hours {cost.start}", f"{cost.start_seconds / 3600:.3g}", "computed from the above"
+    yield f"hours for {cost.max_steps:,} steps and what comes before", f"{cost.hours:.3g}", "computed from the above"
+    yield "dollars", f"{cost.dollars:.2f}", f"assumed: {machine.dollars_per_hour:g} an hour"
 
 
 def flops(count: float) -> str:

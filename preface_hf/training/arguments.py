@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-from preface_hf.data.views import ViewConfig
+from preface_hf.data.views import TubeConfig
 from preface_hf.modeling import PRESETS, PrefAceConfig
-from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
+from preface_hf.objectives.methods import METHODS, Method
 
 
-METHODS = ("preface",)
 TRACKERS = ("tensorboard", "trackio")
 # What releases before 0.2 called it, by section: read, never written.
 OLD_KEYS = {
@@ -36,8 +37,8 @@ class PretrainArguments:
     method: str = "preface"
     size: str = "vit-b"
     model: dict[str, Any] = field(default_factory=dict)  # over the size's PrefAceConfig
-    views: dict[str, Any] = field(default_factory=dict)  # over ViewConfig
-    objective: dict[str, Any] = field(default_factory=dict)  # over PrefAceObjectiveConfig
+    views: dict[str, Any] = field(default_factory=dict)  # over the method's defaults
+    objective: dict[str, Any] = field(default_factory=dict)  # over the method's defaults
     max_steps: int = 1000  # optimizer steps
     batch_size: int = 32  # clips per process and forward
     gradient_accumulation_steps: int = 1
@@ -52,7 +53,7 @@ class PretrainArguments:
     mixed_precision: str | None = None  # no, bf16 or fp16; null: what Accelerate's config file says, else no
     gradient_checkpointing: bool = False
     attn_implementation: str = "sdpa"  # of transformers; eager is faster where bf16 trains small tubes on a CPU
-    publish: str = "teacher"  # whose weights final/ holds: teacher or student
+    publish: str | None = None  # whose weights final/ holds: teacher or student; null: what the method publishes
     save_steps: int = 500
     keep_checkpoints: int | None = 2  # the last so many; null keeps all
     keep_best: bool = False  # beside them the one with the highest probe_knn, which is saved when it is found
@@ -71,11 +72,10 @@ class PretrainArguments:
             self.mixed_precision = "no"
         if self.mixed_precision is None:  # `accelerate launch` hands its config file's over in the environment
             self.mixed_precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-        choices = {"method": METHODS, "size": PRESETS, "publish": ("teacher", "student")}
-        choices["mixed_precision"] = ("no", "bf16", "fp16")
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
+        self.check_choices({"method": METHODS, "size": PRESETS, "mixed_precision": ("no", "bf16", "fp16")})
+        if self.publish is None:
+            self.publish = METHODS[self.method].publish[0]
+        self.check_choices({"publish": METHODS[self.method].publish})
         if not isinstance(self.report_to, list) or not set(self.report_to) <= set(TRACKERS):
             raise ValueError(f"report_to={self.report_to!r} must be a list of some of {', '.join(TRACKERS)}.")
         for name in ("max_steps", "batch_size", "gradient_accumulation_steps", "save_steps", "logging_steps"):
@@ -87,6 +87,12 @@ class PretrainArguments:
         if self.keep_checkpoints is not None and self.keep_checkpoints < 1:
             raise ValueError(f"keep_checkpoints={self.keep_checkpoints} must be 1 or more, or null to keep all.")
 
+    def check_choices(self, choices: dict[str, Collection[str]]) -> None:
+        """Raises `ValueError` for the first setting that is none of its `choices`."""
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
+
     def check_probe(self) -> None:
         """Raises `ValueError` where the settings of the probe do not fit together."""
         if self.probe_steps < 0:
@@ -97,42 +103,56 @@ class PretrainArguments:
         if self.keep_best and not self.probe_steps:
             raise ValueError("keep_best=True needs a probe: set probe_steps, probe_data and probe_label.")
 
-    def model_config(self) -> PrefAceConfig:
-        """The model of the run; `ValueError` for an unknown key or sizes that do not divide."""
-        known = [f.name for f in dataclasses.fields(PrefAceConfig)]
-        check_keys(self.model, known, "model")
-        return PrefAceConfig.from_preset(self.size, **self.model)
-
-    def view_config(self) -> ViewConfig:
-        """The views of the run: frames and global size are the model's, small tubes 3/7 of it (96 of 224)."""
-        model = self.model_config()
-        small = round(model.image_size * 3 / 7 / model.patch_size) * model.patch_size
-        defaults = {"num_frames": model.num_frames, "global_size": model.image_size, "local_size": small}
-        config = build(ViewConfig, {**defaults, **self.views}, "views")
-        for name, unit in (
-            ("num_frames", "tubelet_size"),
-            ("global_size", "patch_size"),
-            ("local_size", "patch_size"),
-        ):
-            if getattr(config, name) < 1 or getattr(config, name) % getattr(model, unit):
-                raise ValueError(
-                    f"views.{name}={getattr(config, name)} must be a positive multiple of the model's "
-                    f"{unit}={getattr(model, unit)}: change one of the two."
-                )
-        return config
-
-    def objective_config(self) -> PrefAceObjectiveConfig:
-        """The objective's settings; `ValueError` for an unknown key."""
-        return build(PrefAceObjectiveConfig, self.objective, "objective")
+    def parts(self) -> Parts:
+        """What the sections say, over the defaults of the size and the method. Raises `ValueError` for an unknown key,
+        a value of the wrong type, or sizes that do not divide."""
+        method = METHODS[self.method]
+        check_keys(self.model, [f.name for f in dataclasses.fields(PrefAceConfig)], "model")
+        model = PrefAceConfig.from_preset(self.size, **self.model)
+        views = build(method.views, {**view_defaults(model), **self.views}, "views")
+        check_views(views, model)
+        return Parts(method, model, views, build(method.config, self.objective, "objective"))
 
     def resolved(self) -> dict[str, Any]:
         """Every setting with its value, as `config.yaml` holds them."""
-        values = dataclasses.asdict(self)
-        model = self.model_config()
-        values["model"] = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name in MODEL_KEYS}
-        for name, config in (("views", self.view_config()), ("objective", self.objective_config())):
-            values[name] = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
-        return values
+        return with_sections(self, self.parts())
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The sections of [`PretrainArguments`], resolved: the method, and the settings that are its own."""
+
+    method: Method
+    model: PrefAceConfig
+    views: TubeConfig  # of the class `method.views`
+    objective: Any  # of the class `method.config`
+
+
+def with_sections(arguments: PretrainArguments, parts: Parts) -> dict[str, Any]:
+    """Every setting with its value, as `config.yaml` holds them; the sections from `parts`."""
+    values = dataclasses.asdict(arguments)
+    model = dataclasses.fields(parts.model)
+    values["model"] = {f.name: getattr(parts.model, f.name) for f in model if f.name in MODEL_KEYS}
+    for name, config in (("views", parts.views), ("objective", parts.objective)):
+        values[name] = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
+    return values
+
+
+def view_defaults(model: PrefAceConfig) -> dict[str, int]:
+    """Frames and global size are the model's, small tubes 3/7 of it (96 of 224)."""
+    small = round(model.image_size * 3 / 7 / model.patch_size) * model.patch_size
+    return {"num_frames": model.num_frames, "global_size": model.image_size, "local_size": small}
+
+
+def check_views(views: TubeConfig, model: PrefAceConfig) -> None:
+    """Raises `ValueError` where a size of the views is no multiple of the model's unit."""
+    units = {"num_frames": "tubelet_size", "global_size": "patch_size", "local_size": "patch_size"}
+    for name, unit in units.items():
+        if getattr(views, name) < 1 or getattr(views, name) % getattr(model, unit):
+            raise ValueError(
+                f"views.{name}={getattr(views, name)} must be a positive multiple of the model's "
+                f"{unit}={getattr(model, unit)}: change one of the two."
+            )
 
 
 MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type", "pretrained_grid"}
@@ -161,19 +181,27 @@ def check_keys(values: dict[str, Any], known: list[str], where: str) -> None:
 
 def build(cls: type, values: dict[str, Any], where: str) -> Any:
     """`cls(**values)` with unknown keys and wrong types refused."""
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    check_keys(values, list(fields), where)
+    check_keys(values, [f.name for f in dataclasses.fields(cls)], where)
+    hints = get_type_hints(cls)
     for key, value in values.items():
         default = getattr(cls, key, None)
-        number = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
-        sequence = isinstance(default, tuple) and isinstance(value, list)
-        if (key == "data" and isinstance(value, dict)) or (value is None and "None" in str(fields[key].type)):
-            continue
-        if default is not None and type(value) is not type(default) and not number and not sequence:
+        # A field without a default value is checked by the class itself.
+        if default is not None and not fits(value, hints[key]):
             raise ValueError(
                 f"{where}.{key}={value!r} is a {type(value).__name__}, but {type(default).__name__} is needed."
             )
     return cls(**values)
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value from YAML may be given to a field that is annotated by `hint`."""
+    options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    types = {get_origin(option) or option for option in options}
+    if type(value) is int:
+        return int in types or float in types
+    if isinstance(value, list):
+        return list in types or tuple in types
+    return type(value) in types
 
 
 def parse_data(flags: list[str]) -> str | dict[str, float]:

@@ -8,11 +8,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 
 from preface_hf.files import discard, put_in_place, start_building, unfinished, writing_tensors
-from preface_hf.objectives.mapped import saved_rows
 from preface_hf.training.arguments import with_new_names
 from preface_hf.training.sharding import gathered
 
@@ -39,14 +37,16 @@ FREE = {
     "publish",
 }
 
-OBJECTIVE_FILE = "custom_checkpoint_0.pkl"  # Accelerate's name for the first object registered for checkpointing
-CACHE_FILE = "facefeat_cache.bin"  # entries of a FaceFeat Cache on disk, row after row
-
 
 def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideoProcessor) -> None:
     """Model, its code and its processor: what goes to the Hub."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def checkpoint_name(step: int) -> str:
+    """The name of the folder of a checkpoint after `step` steps."""
+    return f"step-{step:08d}"
 
 
 def save_checkpoint(
@@ -58,15 +58,16 @@ def save_checkpoint(
     keep: int | None = None,
     keep_best: bool = False,
     probe_knn: float | None = None,
-    teacher: PreTrainedModel | None = None,
+    published: dict[str, PreTrainedModel] | None = None,
 ) -> Path:
     """Write `folder/step-…` after `step` optimizer steps: model, optimizer, objective and generators of every process.
 
-    A `teacher` is saved too, in its folder `teacher`: opened by `AutoModel` as it stands, a checkpoint is the student.
+    Opened by `AutoModel` as it stands, a checkpoint is the student; models that are `published` in its place are saved
+    too, each in a folder of its name.
     Then all but the last `keep` checkpoints, and with `keep_best` that of the highest `probe_knn`, are deleted. Raises
     `OSError` where the disk is full.
     """
-    target = folder / f"step-{step:08d}"
+    target = folder / checkpoint_name(step)
     building = unfinished(target)
     if accelerator.is_main_process:
         for leftover in folder.glob(".building-*"):  # of a run that was killed while it wrote another step
@@ -78,8 +79,8 @@ def save_checkpoint(
         model = gathered(accelerator, model)
         if accelerator.is_main_process:
             save_published(building, model, processor)
-            if teacher:
-                save_published(building / "teacher", teacher, processor)
+            for name, other in (published or {}).items():
+                save_published(building / name, other, processor)
             state = {
                 "step": step,
                 "processes": accelerator.num_processes,
@@ -96,16 +97,6 @@ def save_checkpoint(
                 discard(old)
     accelerator.wait_for_everyone()
     return target
-
-
-def saved_objective(checkpoint: Path) -> tuple[dict[str, Any], torch.Tensor]:
-    """Teacher and centers of a checkpoint (`load_state_dict` takes them), and the entries `(n, d)` of its FaceFeat
-    Cache; both are mapped, to be read only."""
-    state = torch.load(checkpoint / OBJECTIVE_FILE, map_location="cpu", weights_only=True, mmap=True)
-    entries = state.pop("cache").get("entries")
-    if entries is None:  # of a cache on disk
-        entries = saved_rows(checkpoint / CACHE_FILE, len(state["facefeat_center"]), torch.bfloat16)
-    return state, entries
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

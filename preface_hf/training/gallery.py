@@ -1,9 +1,8 @@
-"""Faces of a run's report: the tubes of some clips as they are trained on, and neighbors in the FaceFeat Cache."""
+"""Faces of a run's report: the tubes of some clips as they are trained on, and instances that it finds alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ from PIL import Image
 from preface_hf.data.opening import Mixture
 from preface_hf.data.order import rows_in_order
 from preface_hf.data.row_groups import open_parquet
-from preface_hf.data.streams import ViewStream, read_frames
-from preface_hf.objectives.facefeat_cache import nearest_entries
+from preface_hf.data.streams import read_frames
+from preface_hf.objectives.base import Neighbors
 from preface_hf.pictures.sheets import tube_strips
-from preface_hf.training.arguments import PretrainArguments
-from preface_hf.training.checkpoint import saved_objective
+from preface_hf.training.arguments import Parts, PretrainArguments
 
 
 CLIPS, INSTANCES, NEIGHBORS = 3, 6, 5  # shown on a page
@@ -33,7 +31,7 @@ class Clip:
 
 @dataclass
 class Face:
-    """The middle frame of an instance; `similarity` is the cosine of its entry and the one asked for, if another."""
+    """The middle frame of an instance; `similarity` is its cosine with the one beside it, if another."""
 
     name: str
     picture: Image.Image
@@ -69,28 +67,27 @@ def spread(count: int, total: int) -> list[int]:
     return sorted(set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()))
 
 
-def tubes(data: Mixture, arguments: PretrainArguments) -> list[Clip]:
+def tubes(data: Mixture, arguments: PretrainArguments, parts: Parts) -> list[Clip]:
     """The tubes of some clips, as the run cuts them in its first epoch."""
-    stream = ViewStream(data, arguments.view_config(), arguments.batch_size, arguments.seed)
+    stream = parts.method.stream(data, parts.views, arguments.batch_size, arguments.seed)
     rows = map(Faces(data).row, spread(CLIPS, data.num_rows))
     return [Clip(row["name"], tube_strips(stream.views(0, row))) for row in rows]
 
 
-def nearest(data: Mixture, checkpoint: Path) -> list[list[Face]]:
-    """Some instances, each with the nearest others by the FaceFeat Cache of `checkpoint`, nearest first.
+def nearest(data: Mixture, neighbors: Neighbors) -> list[list[Face]]:
+    """Some instances, each with the nearest others, nearest first.
 
-    Raises `ValueError` where the cache has another number of instances than `data`.
+    Raises `ValueError` where `neighbors` knows another number of instances than `data` has.
     """
-    _, entries = saved_objective(checkpoint)
-    if len(entries) != data.num_rows:
+    if neighbors.count != data.num_rows:
         raise ValueError(
-            f"the FaceFeat Cache of {checkpoint} has {len(entries)} instances, the data {data.num_rows}: give the set "
-            f"that the run was trained on."
+            f"{neighbors.place} has {neighbors.count} instances, the data {data.num_rows}: give the set that the run "
+            f"was trained on."
         )
-    asked, faces = spread(INSTANCES, data.num_rows), Faces(data)
-    found = nearest_entries(entries, entries[asked], NEIGHBORS + 1)
+    instances, faces = spread(INSTANCES, data.num_rows), Faces(data)
+    found = neighbors.nearest(instances, NEIGHBORS + 1)  # of ids and similarities (n, NEIGHBORS + 1)
     rows = []
-    for instance, ids, similarities in zip(asked, *(values.tolist() for values in found), strict=True):
+    for instance, ids, similarities in zip(instances, *(values.tolist() for values in found), strict=True):
         others = [pair for pair in zip(ids, similarities, strict=True) if pair[0] != instance][:NEIGHBORS]
         rows.append([faces.face(instance), *(faces.face(*pair) for pair in others)])
     return rows

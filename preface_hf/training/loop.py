@@ -12,22 +12,16 @@ import torch
 from accelerate.utils import set_seed
 
 from preface_hf.data.opening import open_mixture
-from preface_hf.data.streams import Batch, PlainClips, ViewStream
-from preface_hf.data.workers import cores_for_loading, loader
+from preface_hf.data.streams import Batch, PlainClips
+from preface_hf.data.workers import cores_for_loading, loaded, loader
 from preface_hf.files import building, writing_tensors
 from preface_hf.modeling import PrefAceForPreTraining
-from preface_hf.objectives.collapse import warning
-from preface_hf.objectives.teacher import whole
+from preface_hf.objectives.base import whole
 from preface_hf.training import Interrupted
-from preface_hf.training.arguments import PretrainArguments
-from preface_hf.training.build import (
-    build_accelerator,
-    build_model,
-    build_objective,
-    build_processor,
-    continue_objective,
-)
+from preface_hf.training.arguments import PretrainArguments, with_sections
+from preface_hf.training.build import build_accelerator, build_model, build_objective, build_processor
 from preface_hf.training.checkpoint import (
+    checkpoint_name,
     claim_folder,
     latest_checkpoint,
     load_checkpoint,
@@ -59,11 +53,12 @@ class Pretraining:
 
     def __init__(self, arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None):
         self.arguments, self.folder = arguments, Path(arguments.output_dir)
-        resolved = arguments.resolved()
+        self.parts = arguments.parts()
+        resolved = with_sections(arguments, self.parts)
         data, self.probe = open_mixture(arguments.data), open_probe(arguments)
-        self.accelerator = build_accelerator(arguments)
+        self.accelerator = build_accelerator(arguments, self.parts)
         set_seed(arguments.seed)
-        self.model = build_model(arguments, init_from).to(self.accelerator.device)
+        self.model = build_model(arguments, self.parts, init_from).to(self.accelerator.device)
         if self.accelerator.is_main_process:
             claim_folder(self.folder, {**resolved, "init_from": init_from}, resume)
             self.accelerator.init_trackers(
@@ -71,8 +66,10 @@ class Pretraining:
             )
         self.accelerator.wait_for_everyone()
 
-        self.processor = build_processor(arguments, self.model, init_from)
-        self.objective = build_objective(arguments, self.model, self.processor, data.num_rows, self.accelerator)
+        self.processor = build_processor(self.parts, self.model, init_from)
+        self.objective = build_objective(
+            arguments, self.parts, self.model, self.processor, data.num_rows, self.accelerator
+        )
         optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         begin_moments(self.optimizer.optimizer)
@@ -84,18 +81,26 @@ class Pretraining:
             self.accelerator.print(sentence)
         self.global_batch *= arguments.gradient_accumulation_steps
         checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
-        self.filled = 0  # entries of the FaceFeat Cache, of the instances from 0 on
         if checkpoint:
-            self.step, self.filled = load_checkpoint(self.accelerator, checkpoint), data.num_rows
+            self.step = load_checkpoint(self.accelerator, checkpoint)
         elif init_from:
-            self.filled = continue_objective(self.objective, init_from, self.accelerator)
+            self.accelerator.print(self.objective.take_over(init_from))
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
         self.stopping = self.warned = False
 
     def train(self) -> Path:
-        """Run to the last step and publish."""
-        if self.filled < self.data.num_rows:
-            self.start()
+        """Run to the last step and publish. Raises `ChildProcessError` where a loading process was killed; what whole
+        steps have learned is saved before."""
+        try:
+            if self.objective.started < self.data.num_rows:
+                self.start()
+            self.run_steps()
+        except ChildProcessError as error:
+            raise ChildProcessError(f"{error}; {self.save_whole_steps()}") from error
+        return self.publish()
+
+    def run_steps(self) -> None:
+        """Make the steps that are left."""
         previous = {number: signal.signal(number, self.stop) for number in STOP_SIGNALS}
         try:
             batches = self.batches()
@@ -111,7 +116,16 @@ class Pretraining:
                 signal.signal(number, handler)
             for tracker in self.accelerator.trackers:  # end_training() would also end the process group, for good
                 tracker.finish()
-        return self.publish()
+
+    def save_whole_steps(self) -> str:
+        """Write a checkpoint of the steps that were made, if there is none; returns a sentence that says so."""
+        self.objective.skip_step()  # what batches of a step that was not made have left
+        if not self.step:
+            return "no step was made yet: start again with --resume."
+        latest = latest_checkpoint(self.folder / "checkpoints")
+        if latest is None or latest.name != checkpoint_name(self.step):
+            self.save({}, best=False)
+        return f"everything up to step {self.step} is saved: continue with --resume."
 
     def stop(self, *_: Any) -> None:
         """Stop after the step in progress (signal handler)."""
@@ -120,9 +134,9 @@ class Pretraining:
     def batches(self) -> Iterator[Batch]:
         """Batches of this process from the present step on, on its device."""
         arguments, accelerator = self.arguments, self.accelerator
-        stream = ViewStream(
+        stream = self.parts.method.stream(
             self.data,
-            arguments.view_config(),
+            self.parts.views,
             arguments.batch_size,
             arguments.seed,
             start=self.step * arguments.gradient_accumulation_steps,
@@ -130,21 +144,21 @@ class Pretraining:
             world=accelerator.num_processes,
             window=arguments.shuffle_window,
         )
-        return iter(loader(stream, arguments.num_workers))
+        return loaded(loader(stream, arguments.num_workers))
 
     def start(self) -> None:
-        """Fill the FaceFeat Cache from un-augmented clips, and what else needs to be done before step 1."""
+        """What the objective needs of un-augmented clips before step 1."""
         accelerator, arguments = self.accelerator, self.arguments
         clips = PlainClips(
             self.data,
-            arguments.view_config(),
+            self.parts.views,
             arguments.batch_size,
             accelerator.process_index,
             accelerator.num_processes,
-            first=self.filled,
+            first=self.objective.started,
         )
         with accelerator.autocast(), cores_for_loading(arguments.num_workers):
-            self.objective.start(loader(clips, arguments.num_workers), statistics=not self.filled)
+            self.objective.start(loaded(loader(clips, arguments.num_workers)))
 
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""
@@ -152,7 +166,7 @@ class Pretraining:
         schedule = set_schedules(self.optimizer, self.arguments, self.step, self.global_batch)
         self.objective.watching = self.is_logged(self.step + 1)
         for _ in range(self.arguments.gradient_accumulation_steps):
-            batch = next(batches).to(self.accelerator.device)
+            batch = self.next_batch(batches)
             with self.accelerator.accumulate(self.objective.student):
                 with self.accelerator.autocast():
                     output = self.objective(batch, self.step)
@@ -170,11 +184,27 @@ class Pretraining:
         self.step += 1
         return {**mean_logs(self.accelerator, logged), **schedule, "seconds": time.perf_counter() - started}
 
+    def next_batch(self, batches: Iterator[Batch]) -> Batch:
+        """A batch on the device. Raises `ChildProcessError` on every process where one has none, as the others would
+        wait for it forever."""
+        batch, problem = None, "a loading process of another training process was killed"
+        try:
+            batch = next(batches).to(self.accelerator.device)
+        except ChildProcessError as error:
+            problem = str(error)
+        if not self.all_processes(batch is not None) or batch is None:
+            raise ChildProcessError(problem)
+        return batch
+
+    def all_processes(self, good: bool) -> bool:
+        """Whether `good` is true on every process."""
+        flag = torch.tensor([float(good)], device=self.accelerator.device)
+        return bool(self.accelerator.gather(flag).min())
+
     def clip_gradients(self) -> float:
-        """Clip to `max_grad_norm`, rest the prototypes at first; returns the norm before."""
+        """Clip to `max_grad_norm`, let the objective have its say; returns the norm before."""
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
-        if self.step * self.global_batch < self.arguments.freeze_prototypes_epochs * self.data.num_rows:
-            self.model.prototypes.weight.grad = None
+        self.objective.before_step(self.step * self.global_batch / self.data.num_rows)
         return float(whole(norm))
 
     def after_train_step(self, logs: dict[str, float]) -> None:
@@ -183,7 +213,7 @@ class Pretraining:
         probed = self.run_probe() if self.is_probed(self.step) else {}
         if self.metrics and self.is_logged(self.step):
             self.log(self.metrics, {**logs, **probed})
-        stopping, best = self.agree_to_stop(), self.is_best(probed)
+        stopping, best = not self.all_processes(not self.stopping), self.is_best(probed)
         if self.step % self.arguments.save_steps == 0 or last or stopping or best:
             self.save(probed, best)
         if stopping and not last:
@@ -203,12 +233,13 @@ class Pretraining:
         return asked and is_best(self.accelerator, self.folder / "checkpoints", probed)
 
     def save(self, probed: dict[str, float], best: bool) -> None:
-        """Write a checkpoint; the best one holds what was probed, be it the teacher."""
+        """Write a checkpoint; the best one holds what was probed, where that is not the student."""
         arguments, folder = self.arguments, self.folder / "checkpoints"
-        teacher = self.objective.teacher.model if best and arguments.publish == "teacher" else None
+        other = self.objective.published(str(arguments.publish)) if best else None
         save_checkpoint(
             self.accelerator, folder, self.step, self.unwrapped(), self.processor, arguments.keep_checkpoints,
-            arguments.keep_best, probed.get("probe_knn"), teacher,
+            arguments.keep_best, probed.get("probe_knn"),
+            {str(arguments.publish): other} if other else None,
         )  # fmt: skip
 
     def is_probed(self, step: int) -> bool:
@@ -230,15 +261,10 @@ class Pretraining:
 
     def warn_of_collapse(self, logs: dict[str, float]) -> None:
         """Say once, after the warm-up, that the loss is where a collapse leaves it."""
-        sentence = warning(logs, self.model.config.num_prototypes)
+        sentence = self.objective.warning(logs)
         if sentence and not self.warned and self.step > self.arguments.warmup_steps:
             self.warned = True
             print(f"step {self.step}: {sentence}", flush=True)
-
-    def agree_to_stop(self) -> bool:
-        """Whether any process was told to stop."""
-        flag = torch.tensor([float(self.stopping)], device=self.accelerator.device)
-        return bool(self.accelerator.gather(flag).max())
 
     def unwrapped(self) -> PrefAceForPreTraining:
         """The student without what Accelerate put around it."""
@@ -246,8 +272,8 @@ class Pretraining:
 
     def published(self) -> PrefAceForPreTraining:
         """The model that `final/` will hold, whole on the main process; every process must ask for it."""
-        teacher = self.arguments.publish == "teacher"
-        return self.objective.teacher.model if teacher else gathered(self.accelerator, self.unwrapped())
+        other = self.objective.published(str(self.arguments.publish))
+        return gathered(self.accelerator, self.unwrapped()) if other is None else other
 
     def publish(self) -> Path:
         """Write `final/` and the report; returns the folder `final`."""

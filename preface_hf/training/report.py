@@ -1,10 +1,9 @@
-"""`report.html`: what a run was told to do, its curves, what it is shown, and what its FaceFeat Cache finds alike."""
+"""`report.html`: what a run was told to do, its curves, what it is shown, and what it finds alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from html import escape
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import yaml
 
 from preface_hf.data.opening import Mixture, open_mixture
 from preface_hf.files import replacing
-from preface_hf.pictures.curves import draw_curves, levels
+from preface_hf.pictures.curves import Curve, draw_curves
 from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
-from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.arguments import Parts, PretrainArguments, build, with_new_names
 from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint
 from preface_hf.training.gallery import Face, nearest, tubes
 from preface_hf.training.log import read_metrics
@@ -40,15 +39,16 @@ def write_report(run: str | Path, data: Data = None) -> Path:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.") from error
-    known = {name: value for name, value in settings.items() if name != "init_from"}
+    known = {name: value for name, value in with_new_names(settings).items() if name != "init_from"}
     arguments = build(PretrainArguments, known, str(folder / "config.yaml"))
+    parts = arguments.parts()
     rows = read_metrics(folder / "metrics.jsonl")
     body = [
         f"<h1>{escape(folder.resolve().name)}</h1>",
         paragraph(WARNING, "warn"),
         summary(arguments, rows, folder),
-        *curve_sections(arguments, rows),
-        *face_sections(arguments, folder, data),
+        *curve_sections(parts, rows),
+        *face_sections(arguments, parts, folder, data),
         settings_section(settings),
     ]
     with replacing(folder / "report.html") as temporary:
@@ -77,7 +77,8 @@ def summary(arguments: PretrainArguments, rows: list[dict[str, float]], folder: 
         shown["kNN probe"] = f"{100 * probed[-1]['probe_knn']:.1f} % (chance {100 * probed[-1]['probe_chance']:.1f})"
         shown["best kNN probe"] = f"{100 * top['probe_knn']:.1f} % after step {top['step']:,}"
     if arguments.keep_best and (best := best_checkpoint(folder / "checkpoints")):
-        shown["best checkpoint"] = f"checkpoints/{best.name}{'/teacher' * (best / 'teacher').exists()}"
+        published = best / str(arguments.publish)  # the student has no folder of its own
+        shown["best checkpoint"] = (published if published.exists() else best).relative_to(folder).as_posix()
     return facts(shown)
 
 
@@ -86,64 +87,63 @@ def name_of(data: str | Mapping[str, float]) -> str:
     return ", ".join(Path(path).name for path in ([data] if isinstance(data, str) else data))
 
 
-def curve_sections(arguments: PretrainArguments, rows: list[dict[str, float]]) -> Iterator[str]:
+def curve_sections(parts: Parts, rows: list[dict[str, float]]) -> Iterator[str]:
     """A section for each group of curves."""
     if not rows:
         yield section("Curves", paragraph("No step is logged yet."))
         return
-    model = arguments.model_config()
     try:
-        curves = draw_curves(rows, levels(model.num_prototypes, model.hidden_size))
+        groups = draw_curves(rows, parts.method.terms(parts.model))
     except ImportError:
         yield section(
             "Curves", paragraph("They are not drawn, as matplotlib is not installed: pip install matplotlib.")
         )
         return
-    for group, several in groupby(curves, key=lambda curve: curve.group):
-        cards = []
-        for curve in several:
-            values = ", ".join(f"<b>{escape(n)}</b> {v:.4g}" for n, v in zip(curve.names, curve.last, strict=True))
-            picture = png(curve.picture, f"{', '.join(curve.names)} over the steps", "curve")
-            note = f'<br><span class="faint">{escape(curve.note)}</span>' if curve.note else ""
-            cards.append(f'<figure class="card"><figcaption>{values}{note}</figcaption>{picture}</figure>')
-        yield section(group, box("grid", cards))
+    for group, curves in groups.items():
+        yield section(group, box("grid", map(curve_card, curves)))
 
 
-def face_sections(arguments: PretrainArguments, folder: Path, data: Data) -> Iterator[str]:
+def curve_card(curve: Curve) -> str:
+    """A picture under the names and last values of what it shows."""
+    values = ", ".join(f"<b>{escape(n)}</b> {v:.4g}" for n, v in zip(curve.names, curve.last, strict=True))
+    picture = png(curve.picture, f"{', '.join(curve.names)} over the steps", "curve")
+    note = f'<br><span class="faint">{escape(curve.note)}</span>' if curve.note else ""
+    return f'<figure class="card"><figcaption>{values}{note}</figcaption>{picture}</figure>'
+
+
+def face_sections(arguments: PretrainArguments, parts: Parts, folder: Path, data: Data) -> Iterator[str]:
     """Tubes and neighbors; a sentence in their place where the set is gone."""
     try:
         mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
-        yield tube_section(mixture, arguments)
-        yield neighbor_section(mixture, arguments, latest_checkpoint(folder / "checkpoints"))
+        yield tube_section(mixture, arguments, parts)
+        if parts.method.neighbors:
+            yield neighbor_section(mixture, parts, latest_checkpoint(folder / "checkpoints"))
     except ValueError as error:
         if data:
             raise
         yield section("Faces", paragraph(f"None are shown: {error} `preface-hf report RUN --data SET` names the set."))
 
 
-def tube_section(data: Mixture, arguments: PretrainArguments) -> str:
+def tube_section(data: Mixture, arguments: PretrainArguments, parts: Parts) -> str:
     """The tubes of some clips."""
     text = "Each strip is a tube over its time, as the student saw it in the first epoch, color change included."
-    parts = [paragraph(text, "faint")]
-    for clip in tubes(data, arguments):
+    figures = [paragraph(text, "faint")]
+    for clip in tubes(data, arguments, parts):
         strips = []
         for name, strip in clip.strips:
             picture = photo(strip, f"tube: {name}", 88 if name == "global" else 52)
             strips.append(f"<figure><figcaption>{escape(name.replace('_', ' '))}</figcaption>{picture}</figure>")
-        parts += [f"<h3>instance {escape(clip.name)}</h3>", box("tubes", strips)]
-    return section("Tubes", *parts)
+        figures += [f"<h3>instance {escape(clip.name)}</h3>", box("tubes", strips)]
+    return section("Tubes", *figures)
 
 
-def neighbor_section(data: Mixture, arguments: PretrainArguments, checkpoint: Path | None) -> str:
-    """Some instances with their nearest entries of the FaceFeat Cache."""
-    title = "Nearest neighbors in the FaceFeat Cache"
-    if checkpoint is None:
-        return section(title, paragraph("There is no checkpoint yet."))
-    text = f"First an instance, then the nearest other ones by cosine, as of {checkpoint.name}."
-    if not arguments.objective_config().instance_weight:
-        text += " The run does without the cache (instance_weight 0): these are the features before the first step."
-    lines = [box("faces", map(face_figure, row)) for row in nearest(data, checkpoint)]
-    return section(title, paragraph(text, "faint"), box("rows", lines))
+def neighbor_section(data: Mixture, parts: Parts, checkpoint: Path | None) -> str:
+    """Some instances with those that the run finds most alike."""
+    if checkpoint is None or parts.method.neighbors is None:
+        return section("Nearest neighbors", paragraph("There is no checkpoint yet."))
+    neighbors = parts.method.neighbors(checkpoint, parts.objective)
+    lines = [box("faces", map(face_figure, row)) for row in nearest(data, neighbors)]
+    return section(neighbors.title, paragraph(neighbors.note, "faint"), box("rows", lines))
 
 
 def face_figure(face: Face) -> str:

@@ -22,7 +22,7 @@ def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(2)  # what its features tell apart must not hang on the tests before
     model = {"image_size": 32, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 1, "num_prototypes": 8}
-    PrefAceForPreTraining(PretrainArguments(size="vit-t", model=model).model_config()).save_pretrained(folder)
+    PrefAceForPreTraining(PretrainArguments(size="vit-t", model=model).parts().model).save_pretrained(folder)
     PrefAceVideoProcessor(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, num_frames=4, sampling_rate=2
     ).save_pretrained(folder)

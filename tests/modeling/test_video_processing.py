@@ -187,7 +187,7 @@ def test_a_file_that_is_no_video(processor, tmp_path, content):
 
 
 def test_a_real_clip_by_path(shared):
-    config = PretrainArguments(size="vit-t").model_config()
+    config = PretrainArguments(size="vit-t").parts().model
     model = PrefAceModel(config).eval()
     processor = PrefAceVideoProcessor(
         size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}, num_frames=config.num_frames

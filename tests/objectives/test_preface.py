@@ -10,8 +10,7 @@ from preface_hf.data.order import rows_in_order
 from preface_hf.data.streams import ViewStream
 from preface_hf.data.views import ViewConfig
 from preface_hf.objectives.losses import distillation_loss, instance_loss
-from preface_hf.objectives.preface import PrefAceObjective
-from preface_hf.objectives.preface_config import PrefAceObjectiveConfig
+from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig
 from preface_hf.objectives.schedules import cosine
 
 
@@ -36,7 +35,7 @@ def make(num_instances=12, max_steps=100, scratch=".", **config) -> PrefAceObjec
         )
     )  # fmt: skip
     return PrefAceObjective(
-        student, PrefAceObjectiveConfig(**config), num_instances=num_instances, num_local=2, max_steps=max_steps,
+        student, PrefAceObjectiveConfig(**config), views=VIEWS, num_instances=num_instances, max_steps=max_steps,
         seed=0, pixels=([0.5] * 3, [0.25] * 3), scratch=scratch,
     )  # fmt: skip
 
@@ -245,7 +244,7 @@ def test_starting_in_parts_takes_statistics_from_the_first(batch, monkeypatch):
     expected = torch.nn.functional.normalize(z - z[:4].mean(0), dim=-1)
     found = objective.cache.lookup(batch.instance_ids).float()
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=0)
-    objective.start(parts[::-1], statistics=False)
+    objective.start(parts[::-1])
     assert all(torch.equal(before[key], value) for key, value in flat(objective.state_dict()).items())
 
 

@@ -50,19 +50,23 @@ def kept_bytes(objective, batch) -> int:
 )
 def test_what_a_step_keeps(settings, instances, noise_step):
     arguments = PretrainArguments(**settings)
-    predicted = encoder_bytes(arguments) + head_bytes(arguments, instances) + pixel_bytes(arguments) * 4 // 5
+    parts = arguments.parts()
+    predicted = encoder_bytes(arguments, parts) + head_bytes(arguments, parts, instances)
+    predicted += pixel_bytes(arguments, parts) * 4 // 5
     assert predicted == pytest.approx(kept_bytes(*noise_step(arguments, instances)), rel=0.03)
 
 
 def test_what_a_step_keeps_with_gradient_checkpointing(noise_step):
     arguments = PretrainArguments(size="vit-t", batch_size=4, gradient_checkpointing=True)
-    predicted = encoder_bytes(arguments) + head_bytes(arguments, 600) + pixel_bytes(arguments) * 4 // 5
-    one_layer = 4 * 2 * 256 * layer_bytes(arguments.model_config(), False)  # alive during the backward pass only
+    parts = arguments.parts()
+    predicted = encoder_bytes(arguments, parts) + head_bytes(arguments, parts, 600)
+    predicted += pixel_bytes(arguments, parts) * 4 // 5
+    one_layer = 4 * 2 * 256 * layer_bytes(parts.model, False)  # alive during the backward pass only
     assert predicted - one_layer == pytest.approx(kept_bytes(*noise_step(arguments, 600)), rel=0.03)
 
 
 def test_parameters_are_those_of_the_model():
-    config = PretrainArguments(size="vit-t").model_config()
+    config = PretrainArguments(size="vit-t").parts().model
     assert sum(count_parameters(config).values()) == PrefAceForPreTraining(config).num_parameters()
 
 
@@ -70,15 +74,16 @@ def test_a_checkpoint_on_disk(tiny_settings, tmp_path):
     settings = {**tiny_settings, "model": {**tiny_settings["model"], "projector_hidden_size": 512}, "max_steps": 1}
     arguments = load_arguments(None, {**settings, "output_dir": str(tmp_path / "run")})
     pretrain(arguments)
+    predicted = checkpoint_bytes(arguments, arguments.parts(), 12)
     (folder,) = (tmp_path / "run/checkpoints").iterdir()
     code = sum(file.stat().st_size for file in folder.glob("*.py"))
     found = sum(file.stat().st_size for file in folder.iterdir()) - code
-    assert found == pytest.approx(checkpoint_bytes(arguments.model_config(), 12), rel=0.02)
-    assert disk(arguments, 12)["1 kept and one in the making"] == checkpoint_bytes(arguments.model_config(), 12)
+    assert found == pytest.approx(predicted, rel=0.02)
+    assert disk(arguments, arguments.parts(), 12)["1 kept and one in the making"] == predicted
 
 
 def test_several_processes_hold_gradients_twice():
     arguments = PretrainArguments(size="vit-t", model=SMALL)
-    alone, several = memory(arguments, 100, 1), memory(arguments, 100, 8)
+    alone, several = (memory(arguments, arguments.parts(), 100, n) for n in (1, 8))
     assert several["gradients"] == 2 * alone["gradients"]
     assert {name for name in alone if alone[name] != several[name]} == {"gradients"}

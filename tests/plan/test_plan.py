@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from preface_hf.plan.flops import costs_of
 from preface_hf.plan.machines import MACHINES
-from preface_hf.plan.plan import gathered_bytes, plan
+from preface_hf.plan.plan import plan
 from preface_hf.plan.table import show_plan
 from preface_hf.training.arguments import PretrainArguments, load_arguments
 from tests.test_cli import refused
@@ -60,8 +61,8 @@ def test_gathered_is_what_the_objective_gathers(noise_step):
     objective.gather = gather
     objective(batch, 0).loss.backward()
     objective.after_step(0)
-    logits = 4 * arguments.model_config().num_prototypes  # once a process
-    assert sum(bytes_seen) == 3 * gathered_bytes(arguments) + logits
+    logits = 4 * arguments.parts().model.num_prototypes  # once a process
+    assert sum(bytes_seen) == 3 * costs_of(arguments, arguments.parts(), 50).gathered_bytes + logits
 
 
 def test_the_command_prints_a_plan_and_writes_nothing(capsys, prepared, tmp_path, monkeypatch):

@@ -10,11 +10,11 @@ def test_flags_go_before_the_file(tmp_path):
     file.write_text("size: vit-t\nmax_steps: 7\nbatch_size: 3\nmodel: {image_size: 32}\n")
     arguments = load_arguments(file, {"max_steps": 9, "seed": None})
     assert (arguments.size, arguments.max_steps, arguments.batch_size, arguments.seed) == ("vit-t", 9, 3, 0)
-    assert arguments.model_config().image_size == 32
+    assert arguments.parts().model.image_size == 32
 
 
 def test_views_follow_the_model():
-    base, small = PretrainArguments().view_config(), PretrainArguments(size="vit-t").view_config()
+    base, small = PretrainArguments().parts().views, PretrainArguments(size="vit-t").parts().views
     assert (base.num_frames, base.global_size, base.local_size) == (16, 224, 96)
     assert (small.num_frames, small.global_size, small.local_size) == (8, 64, 24)
 

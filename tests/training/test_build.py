@@ -30,5 +30,5 @@ def test_attention_that_is_not_there_is_one_sentence(name):
     arguments = PretrainArguments(size="vit-t", model=MODEL, attn_implementation=name)
     sentence = f"attn_implementation='{name}' does not work here .*set it to sdpa"
     with pytest.raises(ValueError, match=sentence) as caught:
-        build_model(arguments, None)
+        build_model(arguments, arguments.parts())
     assert "\n" not in str(caught.value)

@@ -20,14 +20,15 @@ from transformers import VideoMAEConfig, VideoMAEModel
 from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.convert import convert
 from preface_hf.data.streams import Batch, PlainClips
-from preface_hf.objectives.base import ObjectiveOutput
+from preface_hf.objectives.base import OBJECTIVE_FILE, ObjectiveOutput
+from preface_hf.objectives.facefeat_cache import CACHE_FILE
 from preface_hf.objectives.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.training import build as training_build
 from preface_hf.training.arguments import PretrainArguments, build
-from preface_hf.training.checkpoint import CACHE_FILE, OBJECTIVE_FILE, latest_checkpoint
+from preface_hf.training.checkpoint import latest_checkpoint
 from preface_hf.training.guards import check_finite
 from preface_hf.training.loop import Pretraining, pretrain
 
@@ -175,7 +176,7 @@ def test_starting_from_a_checkpoint_of_a_run(tiny_settings, tmp_path, capsys):
         found[name] = capsys.readouterr().out
         teacher = started.objective.teacher.state_dict()
         alike = all(torch.equal(value, state(source)[f"teacher {key}"]) for key, value in teacher.items())
-        assert (alike, started.filled) == ((True, 12) if name == "same" else (False, 0))
+        assert (alike, started.objective.started) == ((True, 12) if name == "same" else (False, 0))
         assert torch.equal(started.objective.cache.entries, state(source)["cache"]) if alike else True
     assert found["same"].endswith(f"student, teacher and FaceFeat Cache go on from {source}.\n")
     assert found["other"].endswith("start anew (that cache has 12 instances, this set 3).\n")
@@ -199,7 +200,7 @@ def test_a_set_that_has_grown_keeps_its_entries(tiny_settings, tmp_path, capsys,
     entries = objective.cache.entries
     assert torch.equal(entries[:12], old["cache"])
     assert all(torch.equal(value, old[f"teacher {key}"]) for key, value in objective.teacher.state_dict().items())
-    (ids, clips), *_ = PlainClips(started.data, arguments.view_config(), 3, first=12)
+    (ids, clips), *_ = PlainClips(started.data, arguments.parts().views, 3, first=12)
     assert ids.tolist() == [12, 13, 14]
     z = objective.teacher(objective.pixel_values(clips)).facefeat - objective.facefeat_center
     expected = torch.nn.functional.normalize(z, dim=-1)
@@ -215,7 +216,7 @@ def test_a_set_that_has_grown_keeps_its_entries(tiny_settings, tmp_path, capsys,
     ],
 )
 def test_starting_from_another_model_names_what_differs(tiny_settings, tmp_path, model, message):
-    config = build(PretrainArguments, tiny_settings, "test").model_config()
+    config = build(PretrainArguments, tiny_settings, "test").parts().model
     PrefAceForPreTraining(config).save_pretrained(tmp_path / "source")
     settings = {**tiny_settings, "model": {**tiny_settings["model"], **model}}
     with pytest.raises(ValueError, match=message):
@@ -225,7 +226,7 @@ def test_starting_from_another_model_names_what_differs(tiny_settings, tmp_path,
 
 def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
     """A checkpoint that wants plain pixels and pools before the norm (MARLIN) goes on so."""
-    source = build(PretrainArguments, tiny_settings, "test").model_config()
+    source = build(PretrainArguments, tiny_settings, "test").parts().model
     source.update({"norm_after_pooling": True, "layer_norm_eps": 1e-5})
     PrefAceModel(source).save_pretrained(tmp_path / "marlin")
     PrefAceVideoProcessor(do_normalize=False).save_pretrained(tmp_path / "marlin")
@@ -236,7 +237,7 @@ def test_starting_from_weights_of_another_make(tiny_settings, tmp_path):
 
 
 def test_starting_from_weights_of_another_clip_size_keeps_their_positions(tiny_settings, tmp_path):
-    source = build(PretrainArguments, tiny_settings, "test").model_config()
+    source = build(PretrainArguments, tiny_settings, "test").parts().model
     before = PrefAceModel(source).eval()
     before.save_pretrained(tmp_path / "source")
     PrefAceVideoProcessor().save_pretrained(tmp_path / "source")
@@ -258,7 +259,7 @@ def test_starting_from_a_converted_videomae(tiny_settings, tmp_path, capsys):
         "num_attention_heads",
         "intermediate_size",
     )
-    fields = build(PretrainArguments, tiny_settings, "test").model_config().to_dict()
+    fields = build(PretrainArguments, tiny_settings, "test").parts().model.to_dict()
     VideoMAEModel(VideoMAEConfig(**{k: fields[k] for k in (*sizes, "patch_size")})).save_pretrained(
         tmp_path / "theirs"
     )

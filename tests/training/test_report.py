@@ -1,5 +1,6 @@
 """The report of a run: all that was logged is on it, tubes are those of training, text is escaped, it stands alone."""
 
+import io
 import json
 import re
 import shutil
@@ -10,14 +11,20 @@ import pytest
 import torch
 import yaml
 
+from preface_hf import PrefAceConfig
 from preface_hf.data.opening import open_mixture
 from preface_hf.data.streams import ViewStream
-from preface_hf.pictures.curves import draw_curves, levels
+from preface_hf.objectives.collapse import self_distillation_terms
+from preface_hf.objectives.preface import PrefAceObjectiveConfig, cache_neighbors
+from preface_hf.pictures.curves import draw_curves, figure_of
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.gallery import nearest, tubes
 from preface_hf.training.loop import pretrain
 from preface_hf.training.report import WARNING, write_report
 from tests.test_cli import refused
+
+
+TERMS = self_distillation_terms(PrefAceConfig(num_prototypes=32, hidden_size=16, num_attention_heads=2))
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +72,9 @@ def test_a_run_ends_with_a_report_that_stands_alone(finished):
 
 def test_tubes_are_those_of_the_first_epoch(settings, prepared):
     arguments, data = build(PretrainArguments, settings, "test"), open_mixture(prepared)
-    stream = ViewStream(data, arguments.view_config(), 12, arguments.seed)
+    stream = ViewStream(data, arguments.parts().views, 12, arguments.seed)
     trained = {row["instance_id"]: stream.views(epoch, row) for epoch, row in next(stream.blocks())}
-    shown = tubes(data, arguments)
+    shown = tubes(data, arguments, arguments.parts())
     assert len(shown) == 3
     for clip in shown:
         views = trained[int(clip.name.split(" · ")[0])]
@@ -83,7 +90,7 @@ def test_tubes_are_those_of_the_first_epoch(settings, prepared):
 def test_nearest_leave_the_instance_itself_out(finished, prepared):
     checkpoint = finished / "checkpoints/step-00000003"
     entries = torch.load(checkpoint / "custom_checkpoint_0.pkl", weights_only=True)["cache"]["entries"].float()
-    for faces in nearest(open_mixture(prepared), checkpoint):
+    for faces in nearest(open_mixture(prepared), cache_neighbors(checkpoint, PrefAceObjectiveConfig())):
         first, *others = (int(face.name.split(" · ")[0]) for face in faces)
         assert len(set(others)) == 5 and first not in others
         cosines = entries[others] @ torch.nn.functional.normalize(entries[first], dim=0)
@@ -92,11 +99,38 @@ def test_nearest_leave_the_instance_itself_out(finished, prepared):
 
 def test_curves_draw_whatever_is_logged():
     rows = [{"step": step, "epoch": 0.1, "loss": 2.0, "brand_new": step} for step in (1, 2)] + [{"step": 3, "late": 1}]
-    curves = draw_curves(rows, levels(32, 16))
-    assert [(curve.group, curve.names, curve.last) for curve in curves] == [
+    groups = draw_curves(rows, TERMS)
+    curves = [(group, curve) for group, several in groups.items() for curve in several]
+    assert [(group, curve.names, curve.last) for group, curve in curves] == [
         ("Losses", ("loss",), (2.0,)), ("Other", ("brand_new",), (2,)), ("Other", ("late",), (1,)),
     ]  # fmt: skip
-    assert all(curve.picture.startswith(b"\x89PNG") for curve in curves)
+    assert all(curve.picture.startswith(b"\x89PNG") for _, curve in curves)
+
+
+def test_a_group_has_one_section_whatever_is_logged(finished):
+    rows = [{"step": 1, "loss": 2.0, "loss_new": 1.0, "new": 1.0, "kl": 1.0, "seconds": 1.0, "loss_koleo": 0.1}]
+    assert list(draw_curves(rows, TERMS)) == ["Losses", "Collapse watch", "Rates and time", "Other"]
+    titles = re.findall("<h2>(.*?)</h2>", text_of(finished))
+    assert "Losses" in titles and len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("values", [(0.00001234, 0.00001239), (-123456.5, 98765.25), (1e-9, 3e-9), (0.5, 0.5)])
+def test_labels_of_a_picture_lie_inside_it(values):
+    figure = figure_of({"a": list(enumerate(values)), "b": list(enumerate(values))}, ("ln K", values[0]))
+    figure.savefig(io.BytesIO(), format="png")
+    [axes] = figure.axes
+    texts = [*axes.get_yticklabels(), *axes.get_xticklabels(), axes.xaxis.label, axes.yaxis.get_offset_text()]
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    assert len(ticks) >= 2
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    width, height = figure.bbox.width, figure.bbox.height
+    inside = [box for box in boxes if low_in(box.x0, width) and low_in(box.x1, width) and low_in(box.y0, height)]
+    assert len(boxes) > 4 and len(inside) == len(boxes)
+
+
+def low_in(place: float, end: float) -> bool:
+    return -0.5 <= place <= end + 0.5
 
 
 def test_a_set_that_was_moved_is_named(copied, prepared, drawn_videos):

@@ -126,7 +126,7 @@ def test_settings_that_do_not_fit_are_named(monkeypatch, name, value, message):
     PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
     try:
         with pytest.raises(ValueError, match=message):
-            build_accelerator(PretrainArguments())
+            build_accelerator(PretrainArguments(), PretrainArguments().parts())
     finally:
         AcceleratorState._reset_state()
         PartialState._shared_state["distributed_type"] = before

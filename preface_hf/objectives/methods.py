@@ -1,0 +1,72 @@
+"""The pretraining methods by name: everything that a run, its plan and its report ask of one.
+
+A new method is one file with its settings and its objective (`base.Objective`), and one entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preface_hf.data.streams import CropStream, ViewStream
+from preface_hf.data.views import TubeConfig, ViewConfig
+from preface_hf.modeling import PrefAceConfig
+from preface_hf.objectives.base import Neighbors, Objective, Terms
+from preface_hf.objectives.collapse import self_distillation_terms
+from preface_hf.objectives.costs import Costs
+from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig, dino_costs
+from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig, cache_neighbors, preface_costs
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method is made of.
+
+    Attributes:
+        config: the settings of the section `objective`, a dataclass with defaults.
+        views: the settings of the section `views`, likewise.
+        stream: cuts the views of a batch.
+        objective: makes the [`Objective`]; for its arguments see [`DinoObjective`].
+        costs: what a step costs, of (model, views, config, mixed precision, instances).
+        terms: how a report shows what is logged.
+        all_weights_train: whether every weight of the student has a gradient with these settings, which DDP asks.
+        publish: whose weights a run can end with; the first is the default.
+        neighbors: which instances a checkpoint finds alike, if it has a vector for each.
+        heads: fields of the model's configuration that give the weights of the heads their shapes.
+    """
+
+    config: type[Any]
+    views: type[TubeConfig]
+    stream: type[ViewStream]
+    objective: Callable[..., Objective]
+    costs: Callable[[PrefAceConfig, Any, Any, bool, int], Costs]
+    terms: Callable[[PrefAceConfig], Terms]
+    all_weights_train: Callable[[Any], bool]
+    publish: tuple[str, ...] = ("teacher", "student")
+    neighbors: Callable[[Path, Any], Neighbors] | None = None
+    heads: tuple[str, ...] = ("projector_hidden_size", "projector_output_size", "num_prototypes", "facefeat_size")
+
+
+METHODS = {
+    "preface": Method(
+        config=PrefAceObjectiveConfig,
+        views=ViewConfig,
+        stream=ViewStream,
+        objective=PrefAceObjective,
+        costs=preface_costs,
+        terms=self_distillation_terms,
+        all_weights_train=lambda config: bool(config.instance_weight),
+        neighbors=cache_neighbors,
+    ),
+    "dino": Method(
+        config=DinoObjectiveConfig,
+        views=TubeConfig,
+        stream=CropStream,
+        objective=DinoObjective,
+        costs=dino_costs,
+        terms=self_distillation_terms,
+        all_weights_train=lambda config: False,  # the projector of the cache rests
+    ),
+}

@@ -1,0 +1,207 @@
+"""The door of the methods: nothing else names their parts, and a method of one entry does all there is."""
+
+import ast
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from preface_hf.data.crop_views import make_crop_views
+from preface_hf.data.streams import CropStream
+from preface_hf.data.views import TubeConfig
+from preface_hf.features.extract import extract
+from preface_hf.features.probe import probe
+from preface_hf.objectives.base import OBJECTIVE_FILE, Objective
+from preface_hf.objectives.methods import METHODS
+from preface_hf.plan.table import show_plan
+from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.report import write_report
+from tests.objectives.test_small_sets import write_some
+from tests.plan.test_footprint import kept_bytes
+from tests.training.test_loop import Stopped, assert_same, run, state, stop_after  # noqa: F401
+
+
+PACKAGE = Path(__file__).parents[2] / "preface_hf"
+# Settings that YAML files have: their names are promises. `teacher` is a value of the setting `publish`.
+SETTINGS = {"freeze_prototypes_epochs"}
+# A cache of downloads or of functions, and the public name of the FaceFeat Cache.
+OTHERS = re.compile(r"cache_folder|cached_file|cache_type|^cache$|lru_cache|FaceFeatCache|facefeat_cache")
+
+
+def names_in(file):
+    """Identifiers, attributes, keywords and parts of imports in a file."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for field in ("id", "attr", "arg", "name", "module", "asname"):
+            if isinstance(value := getattr(node, field, None), str):
+                yield value
+
+
+def test_nothing_outside_the_methods_names_their_parts():
+    files = [f for f in PACKAGE.rglob("*.py") if f.relative_to(PACKAGE).parts[0] not in ("objectives", "modeling")]
+    found = {
+        (file.relative_to(PACKAGE).as_posix(), name)
+        for file in files
+        for name in names_in(file)
+        if re.search("teacher|prototype|cache", name, re.I) and name not in SETTINGS and not OTHERS.search(name)
+    }
+    assert len(files) > 80 and not found
+    allowed = {file.relative_to(PACKAGE).as_posix() for file in files for n in names_in(file) if "FaceFeat" in n}
+    assert allowed <= {"__init__.py"}, "it may be imported from preface_hf, and nothing else names it"
+
+
+def test_every_objective_offers_the_whole_interface():
+    promised = [name for name in vars(Objective) if not name.startswith("_") or name == "__call__"]
+    assert {"start", "take_over", "before_step", "save_files"} <= set(promised)
+    missing = {
+        (method, name) for method, entry in METHODS.items() for name in promised if not hasattr(entry.objective, name)
+    }
+    assert not missing
+
+
+# dino: the plain method, without landmarks and cache.
+
+VIEWS = TubeConfig(num_frames=4, global_size=32, local_size=16, num_local=3)
+
+
+@pytest.fixture
+def dino(tiny_settings):
+    return {**tiny_settings, "method": "dino"}
+
+
+def test_crops_rest_and_have_the_share_of_the_area_that_is_set():
+    frames = np.zeros((5, 100, 100, 3), np.uint8)
+    frames[..., 0], frames[..., 1] = np.arange(100), np.arange(100)[:, None]  # a pixel tells its place
+    frames[..., 2] = np.arange(5)[:, None, None]  # and its time
+    config = TubeConfig(num_frames=4, global_size=32, local_size=32, num_local=200, flip_probability=0.5)
+    times = np.tile([0, 1, 3, 4], (202, 1))
+    views = make_crop_views(frames, config, np.random.default_rng(0), times)
+    places = views.small_tubes.float()[:, :, :2].flatten(3)  # (200, 4, 2, S * S)
+    assert torch.equal(views.small_tubes[:, :, 2].float().mean((2, 3)), torch.tensor([[0.0, 1, 3, 4]]).expand(200, 4))
+    assert (places[:, 1:] == places[:, :1]).all(), "a tube rests through time"
+    sides = (places[:, 0].amax(-1) - places[:, 0].amin(-1)).mean(-1) + 1  # nearly: the resize smooths
+    shares = (sides / 100) ** 2
+    assert shares.min() > 0.03 and shares.max() < 0.42 and shares.max() - shares.min() > 0.25
+    flipped = places[:, 0, 0, 0] > places[:, 0, 0, -1]
+    assert 60 < int(flipped.sum()) < 140
+
+
+def test_crops_are_drawn_from_seed_epoch_and_instance(prepared, tmp_path):
+    stream = CropStream(write_some(prepared, tmp_path, 6), VIEWS, 3, seed=0)
+    one, other = next(iter(stream)), next(iter(stream))
+    assert torch.equal(one.small_tubes, other.small_tubes) and one.small_tubes.shape == (3, 3, 4, 3, 16, 16)
+    assert one.colors.shape == (3, 5, 3, 4)
+
+
+def test_dino_trains_and_resumes_bit_for_bit(dino, tmp_path, stop_after):  # noqa: F811
+    settings = {**dino, "num_workers": 1, "max_steps": 6}
+    run(settings, tmp_path / "whole")
+    disarm = stop_after(5)
+    with pytest.raises(Stopped):
+        run(settings, tmp_path / "cut")
+    disarm()
+    run(settings, tmp_path / "cut", resume=True)
+    one, other = (dino_state(tmp_path / name / "checkpoints/step-00000006") for name in ("whole", "cut"))
+    assert_same(one, other)
+    logged = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
+    assert {"loss_global", "loss_local", "teacher_entropy"} <= set(logged[0])
+    assert not {"loss_landmark", "loss_id"} & set(logged[0])
+    with pytest.raises(ValueError, match="method: dino -> preface"):
+        run({**settings, "method": "preface"}, tmp_path / "whole", resume=True)
+
+
+def dino_state(checkpoint):
+    objective = torch.load(checkpoint / OBJECTIVE_FILE, weights_only=True)
+    assert set(objective) == {"teacher", "center"}
+    from safetensors.torch import load_file
+
+    return {**load_file(checkpoint / "model.safetensors"), **objective["teacher"], "center": objective["center"]}
+
+
+def test_dino_is_planned_shown_extracted_and_probed(dino, tmp_path, capsys):
+    final = run({**dino, "max_steps": 2}, tmp_path / "run")
+    text = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert "loss_local" in text and "tube: local" in text and "FaceFeat" not in text
+    assert write_report(tmp_path / "run").exists()
+    show_plan(build(PretrainArguments, {**dino, "output_dir": "x"}, "test"), "cpu-2", 100)
+    printed = capsys.readouterr().out
+    assert "teacher" in printed and "FaceFeat" not in printed and "before step 1" not in printed
+    assert extract(final, Path(dino["data"]), tmp_path / "features.parquet")["rows"] > 0
+    assert probe(final, dino["data"], "expression", group="identity", baselines=False).scores
+
+
+def test_dino_starts_from_its_checkpoint_and_from_that_of_preface(dino, tiny_settings, tmp_path, capsys):
+    run({**tiny_settings, "max_steps": 1}, tmp_path / "preface")
+    run({**dino, "max_steps": 1}, tmp_path / "dino", init_from=str(tmp_path / "preface/checkpoints/step-00000001"))
+    assert "student and teacher continue from" in capsys.readouterr().out
+    source = str(tmp_path / "dino/checkpoints/step-00000001")
+    run({**tiny_settings, "max_steps": 1}, tmp_path / "again", init_from=source)
+    assert "start anew (it is of a run without a cache)" in capsys.readouterr().out
+    assert state(tmp_path / "again/checkpoints/step-00000001")["cache"].any()
+
+
+@pytest.mark.parametrize("landmarks", ["nan", "empty", "null"])
+def test_dino_needs_no_landmarks(dino, prepared, tmp_path, landmarks):
+    write_some(prepared, tmp_path / "set", 5, landmarks)
+    final = run({**dino, "data": str(tmp_path / "set"), "max_steps": 1}, tmp_path / "run")
+    assert (final / "model.safetensors").exists() and (tmp_path / "run/report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("views", "parts"), ("views", "tracking"), ("objective", "instance_weight")]
+)
+def test_dino_refuses_what_is_of_preface(dino, tmp_path, section, key):
+    with pytest.raises(ValueError, match=f"unknown key '{key}' in {section}"):
+        run({**dino, section: {key: 1}}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_dino_costs_what_torch_counts(noise_step):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from preface_hf.plan.flops import clip_flops
+    from preface_hf.plan.footprint import encoder_bytes, head_bytes, pixel_bytes
+
+    small = {"image_size": 32, "num_frames": 4, "num_hidden_layers": 3, "num_prototypes": 512}
+    arguments = PretrainArguments(size="vit-t", method="dino", model=small, batch_size=2, attn_implementation="eager")
+    parts = arguments.parts()
+    objective, batch = noise_step(arguments, 50)
+    with FlopCounterMode(display=False) as counter:
+        objective(batch, 0).loss.backward()
+    assert sum(clip_flops(arguments, parts, 50).values()) * 2 == pytest.approx(counter.get_total_flops(), rel=1e-3)
+    predicted = encoder_bytes(arguments, parts) + head_bytes(arguments, parts, 50)
+    predicted += pixel_bytes(arguments, parts) * 4 // 5
+    assert predicted == pytest.approx(kept_bytes(*noise_step(arguments, 50)), rel=0.03)
+
+
+# Runs of releases before 0.2.
+
+
+def make_old(folder):
+    """Give a run's files the names that releases before 0.2 wrote."""
+    config = folder / "config.yaml"
+    for new, old in (("gray_", "grey_"), ("center_momentum", "centre_momentum"), ("centering", "centring")):
+        assert new in config.read_text()
+        config.write_text(config.read_text().replace(new, old))
+    for file in folder.glob(f"checkpoints/*/{OBJECTIVE_FILE}"):
+        parts = torch.load(file, weights_only=True)
+        torch.save({name.replace("center", "centre"): part for name, part in parts.items()}, file)
+        assert {"centre", "facefeat_centre"} <= set(torch.load(file, weights_only=True))
+
+
+def test_a_run_of_before_resumes_bit_for_bit_and_is_shown_and_started_from(tiny_settings, tmp_path, capsys):
+    run(tiny_settings, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "old")
+    shutil.rmtree(tmp_path / "old/checkpoints/step-00000006")
+    shutil.rmtree(tmp_path / "old/final")
+    make_old(tmp_path / "old")
+    assert "jpeg" in write_report(tmp_path / "old").read_text(encoding="utf-8")
+    source = tmp_path / "old/checkpoints/step-00000003"
+    run({**tiny_settings, "max_steps": 1}, tmp_path / "started", init_from=str(source))
+    assert f"student, teacher and FaceFeat Cache go on from {source}.\n" in capsys.readouterr().out
+    run(tiny_settings, tmp_path / "old", resume=True)
+    assert_same(*(state(tmp_path / name / "checkpoints/step-00000006") for name in ("whole", "old")))
+    assert "centre" not in (tmp_path / "old/config.yaml").read_text()
