@@ -28,7 +28,7 @@ class Method:
         config: the settings of the section `objective`, a dataclass with defaults.
         views: the settings of the section `views`, likewise.
         stream: cuts the views of a batch.
-        objective: makes the [`Objective`]; for its arguments see [`DinoObjective`].
+        objective: makes the [`Objective`]; for its arguments see [`TeacherObjective`].
         costs: what a step costs, of (model, views, config, mixed precision, instances).
         terms: how a report shows what is logged.
         all_weights_train: whether every weight of the student has a gradient with these settings, which DDP asks.

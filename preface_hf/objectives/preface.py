@@ -47,7 +47,7 @@ class PrefAceObjective(DinoObjective):
     """Teaches a [`PrefAceForPreTraining`] student.
 
     Args:
-        student, config, settings: as of [`DinoObjective`]; `scratch` is the folder of the file of a cache with
+        student, config, settings: as of [`TeacherObjective`]; `scratch` is the folder of the file of a cache with
             `cache_device: disk`.
     """
 

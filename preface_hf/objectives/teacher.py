@@ -1,14 +1,21 @@
-"""The teacher: a copy of the student that follows it slowly and is never trained."""
+"""The teacher: a copy of the student that follows it slowly and is never trained; and what every method with one
+shares. Letters: D hidden size, K prototypes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from preface_hf.data.views import TubeConfig, photometric
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceForPreTrainingOutput
-from preface_hf.objectives.base import whole
+from preface_hf.objectives.base import Gather, alone, saved_state, whole, with_new_names
+from preface_hf.objectives.plain_features import plain_features
+from preface_hf.objectives.schedules import cosine
 
 
 class Teacher(nn.Module):
@@ -44,3 +51,143 @@ def move_statistics(model: PrefAceForPreTraining, features: torch.Tensor, pace: 
     model.feature_mean.lerp_(features.mean(dim=0), pace)
     if len(features) > 1:
         model.feature_std.lerp_(features.std(dim=0), pace)
+
+
+class TeacherObjective:
+    """A student with a teacher, the center of the teacher's outputs, and the statistics that the heads of both
+    standardize by: how they start, move and are saved. The loss is the subclass's.
+
+    Args:
+        student: the model to train; set `objective.student` to its prepared (wrapped) form afterwards.
+        config: of the method, with `teacher_momentum` and `center_momentum`.
+        views: the tubes of a clip.
+        num_instances: rows of the prepared set.
+        max_steps: length of the schedules.
+        seed: of what is drawn at random.
+        pixels: mean and standard deviation of each channel, for values in [0, 1].
+        gather: joins a tensor's rows over all processes, in the order of their ranks.
+        scratch: folder for files that are memory.
+        rest_epochs: epochs in which the prototypes rest.
+    """
+
+    def __init__(
+        self,
+        student: PrefAceForPreTraining,
+        config: Any,
+        *,
+        views: TubeConfig,
+        num_instances: int,
+        max_steps: int,
+        seed: int,
+        pixels: tuple[list[float], list[float]],
+        gather: Gather = alone,
+        scratch: str | Path = ".",
+        rest_epochs: float = 0.0,
+    ):
+        self.student: nn.Module = student
+        self.heads = student
+        self.config = config
+        self.num_local, self.num_instances = views.num_local, num_instances
+        self.max_steps, self.seed, self.gather = max_steps, seed, gather
+        self.scratch, self.rest_epochs = scratch, rest_epochs
+        self.teacher = Teacher(student)
+        self.device = next(student.parameters()).device
+        mean, deviation = (torch.tensor(values, device=self.device)[:, None, None] for values in pixels)
+        self.pixel_mean, self.pixel_std = mean, deviation  # (3, 1, 1)
+        self.center = torch.zeros(student.config.num_prototypes, device=self.device)  # (K,)
+        self.watching = True  # whether the coming steps are logged: what only the log needs is left out of others
+        self.started = 0
+        self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
+
+    def pixel_values(self, tubes: torch.Tensor, colors: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 tubes `(V, T, 3, S, S)` as the model's input, after the photometric change `(V, 3, 4)`."""
+        values = tubes.float() / 255
+        if colors is not None:
+            values = photometric(values, colors)
+        return (values - self.pixel_mean) / self.pixel_std
+
+    def before_step(self, epoch: float) -> None:
+        """The prototypes rest at first."""
+        if epoch < self.rest_epochs:
+            self.heads.prototypes.weight.grad = None
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Teacher, center and statistics move on, alike on every process."""
+        momentum = cosine(step, self.max_steps, self.config.teacher_momentum, 1.0)
+        self.teacher.follow(self.student, momentum)
+        seen = {
+            name: self.gather(torch.cat([part[name] for part in self.pending]).contiguous())
+            for name in self.pending[0]
+            if name in self.moving
+        }
+        self.pending.clear()
+        self.move(seen, 1 - self.config.center_momentum)
+
+    moving: tuple[str, ...] = ("student", "logits", "teacher")  # what `move` needs of all processes
+
+    def move(self, seen: dict[str, torch.Tensor], pace: float) -> None:
+        """Move what follows the batches of a step, of rows of all processes by name."""
+        self.center.lerp_(seen["logits"].mean(dim=0), pace)
+        for model, features in ((self.teacher.model, seen["teacher"]), (self.heads, seen["student"])):
+            move_statistics(model, features, pace)
+
+    def skip_step(self) -> None:
+        """Forget the batches of a step that was not made."""
+        self.pending.clear()
+
+    @torch.no_grad()
+    def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """On clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): unless they are there already, set the
+        statistics that the heads are standardized by, from the first 16,384 clips; then [`pass_through`]."""
+        first = not self.started
+        for ids, features in plain_features(clips, self.encode, self.gather, self.device):
+            if first:
+                for model in (self.teacher.model, self.heads):
+                    move_statistics(model, features, 1.0)
+            if not self.pass_through(ids, features, first):
+                break
+            first = False
+        self.started = self.num_instances
+
+    def encode(self, tubes: torch.Tensor) -> torch.Tensor:
+        """The teacher's pooled features `(b, D)` of clips `(b, T, 3, S, S)` uint8."""
+        return self.teacher.model.preface(self.pixel_values(tubes)).pooler_output.float()
+
+    def pass_through(self, ids: torch.Tensor, features: torch.Tensor, first: bool) -> bool:
+        """What is done with ids `(n,)` and features `(n, D)` of all clips before the first step; whether more of them
+        are needed."""
+        return False
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """The weights of the student."""
+        return [weight for weight in self.student.parameters() if weight.requires_grad]
+
+    def published(self, publish: str) -> PrefAceForPreTraining | None:
+        """The teacher, where it is asked for."""
+        return self.teacher.model if publish == "teacher" else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Teacher and center."""
+        return {"teacher": self.teacher.state_dict(), "center": self.center}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        state = with_new_names(state)
+        self.teacher.load_state_dict(state["teacher"])
+        self.center.copy_(state["center"])
+        self.started = self.num_instances
+
+    def save_files(self, folder: Path) -> None:
+        """All is in `state_dict`."""
+
+    def load_files(self, folder: Path) -> None:
+        """All is in `state_dict`."""
+
+    def take_over(self, checkpoint: str) -> str:
+        """Take teacher and center over, if `checkpoint` is that of a run."""
+        state = saved_state(checkpoint)
+        if state is None or "teacher" not in state:
+            return f"the student starts from {checkpoint}; its teacher starts anew (it holds no training state)."
+        self.load_state_dict(state)
+        return f"student and teacher continue from {checkpoint}."

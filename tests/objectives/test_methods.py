@@ -97,7 +97,7 @@ def test_crops_are_drawn_from_seed_epoch_and_instance(prepared, tmp_path):
 
 
 def test_dino_trains_and_resumes_bit_for_bit(dino, tmp_path, stop_after):  # noqa: F811
-    settings = {**dino, "num_workers": 1, "max_steps": 6}
+    settings = {**dino, "max_steps": 6}
     run(settings, tmp_path / "whole")
     disarm = stop_after(5)
     with pytest.raises(Stopped):
