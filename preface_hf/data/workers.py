@@ -49,8 +49,8 @@ def loaded(batches: DataLoader) -> Iterator[Any]:
             if not batches.num_workers or not died or str(error).startswith("Caught "):
                 raise
             raise ChildProcessError(
-                "a loading process was killed, most often because memory ran out: lower num_workers, batch_size or "
-                "shuffle_window"
+                "a loading process was killed, most often because memory ran out: end other programs or "
+                "lower num_workers"
             ) from error
         yield batch
 

@@ -70,9 +70,9 @@ class DinoObjective(TeacherObjective):
         """The loss of one batch. Nothing changes until [`after_step`]."""
         large, small = self.view_pixels(batch)
         clips = len(batch.instance_ids)
-        targets, seen = self.teach(large, clips, step)
+        targets, rows = self.teach(large, clips, step)
         logits, facefeat, pooled = self.student_views(large, small, clips)
-        self.pending.append({"ids": batch.instance_ids, "student": pooled.detach(), **seen})
+        self.pending.append({"ids": batch.instance_ids, "student": pooled.detach(), **rows})
         with torch.autocast(large.device.type, enabled=False):  # einsum would leave float32
             distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
             loss, logs = self.weigh_families(distill, len(targets))
@@ -117,7 +117,7 @@ class DinoObjective(TeacherObjective):
         """Targets `(G, B, K)` of the student, and what `after_step` needs of the teacher, by name."""
         output = self.teacher(large)
         logits = output.prototype_logits.float().unflatten(0, (clips, -1)).transpose(0, 1)  # (G, B, K)
-        seen = self.remember(output, logits, clips)
+        rows = self.remember(output, logits, clips)
         temperature = linear(
             step,
             round(self.config.teacher_temperature_warmup * self.max_steps),
@@ -125,8 +125,8 @@ class DinoObjective(TeacherObjective):
             self.config.teacher_temperature,
         )
         if self.config.targets == "sinkhorn":
-            return sinkhorn_distribution(logits, temperature, self.gather), seen
-        return teacher_distribution(logits, self.center, temperature), seen
+            return sinkhorn_distribution(logits, temperature, self.gather), rows
+        return teacher_distribution(logits, self.center, temperature), rows
 
     def remember(self, output: Any, logits: torch.Tensor, clips: int) -> dict[str, torch.Tensor]:
         """What `after_step` needs of the teacher's output (a `PrefAceForPreTrainingOutput`) on global tubes."""

@@ -99,12 +99,12 @@ class PrefAceObjective(DinoObjective):
         facefeat = output.facefeat.float().unflatten(0, (clips, -1)).mean(dim=1)  # (B, d)
         return {**super().remember(output, logits, clips), "facefeat": facefeat}
 
-    def move(self, seen: dict[str, torch.Tensor], pace: float) -> None:
+    def move(self, rows: dict[str, torch.Tensor], pace: float) -> None:
         """The cache, by features that are centered as they were in the step; then its center and the rest."""
         if self.config.instance_weight:
-            self.cache.update(seen["ids"], seen["facefeat"] - self.facefeat_center)
-        self.facefeat_center.lerp_(seen["facefeat"].mean(dim=0), pace)
-        super().move(seen, pace)
+            self.cache.update(rows["ids"], rows["facefeat"] - self.facefeat_center)
+        self.facefeat_center.lerp_(rows["facefeat"].mean(dim=0), pace)
+        super().move(rows, pace)
 
     def pass_through(self, ids: torch.Tensor, features: torch.Tensor, first: bool) -> bool:
         """Fill the FaceFeat Cache by the teacher (PrefAce), centered by the mean of the first clips."""

@@ -116,20 +116,20 @@ class TeacherObjective:
         """Teacher, center and statistics move on, alike on every process."""
         momentum = cosine(step, self.max_steps, self.config.teacher_momentum, 1.0)
         self.teacher.follow(self.student, momentum)
-        seen = {
+        rows = {
             name: self.gather(torch.cat([part[name] for part in self.pending]).contiguous())
             for name in self.pending[0]
             if name in self.moving
         }
         self.pending.clear()
-        self.move(seen, 1 - self.config.center_momentum)
+        self.move(rows, 1 - self.config.center_momentum)
 
     moving: tuple[str, ...] = ("student", "logits", "teacher")  # what `move` needs of all processes
 
-    def move(self, seen: dict[str, torch.Tensor], pace: float) -> None:
+    def move(self, rows: dict[str, torch.Tensor], pace: float) -> None:
         """Move what follows the batches of a step, of rows of all processes by name."""
-        self.center.lerp_(seen["logits"].mean(dim=0), pace)
-        for model, features in ((self.teacher.model, seen["teacher"]), (self.heads, seen["student"])):
+        self.center.lerp_(rows["logits"].mean(dim=0), pace)
+        for model, features in ((self.teacher.model, rows["teacher"]), (self.heads, rows["student"])):
             move_statistics(model, features, pace)
 
     def skip_step(self) -> None:

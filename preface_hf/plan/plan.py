@@ -73,7 +73,7 @@ def plan(arguments: PretrainArguments, machine: Machine, instances: int) -> Plan
     clips = arguments.batch_size * arguments.gradient_accumulation_steps * machine.accelerators
     gathered = clips * costs.gathered_bytes
     flops = {part: float(clips * count) for part, count in clip_flops(arguments, parts, instances).items()}
-    held = memory(arguments, parts, instances, machine.accelerators)
+    bytes_held = memory(arguments, parts, instances, machine.accelerators)
     speed = achieved(arguments, machine)
     return Plan(
         instances=instances,
@@ -81,13 +81,13 @@ def plan(arguments: PretrainArguments, machine: Machine, instances: int) -> Plan
         parameters=count_parameters(parts.model),
         tokens=step_tokens(parts, costs, clips),
         flops=flops,
-        memory=held,
+        memory=bytes_held,
         disk=disk(arguments, parts, instances),
         gathered=gathered,
         seconds={
             "computing": sum(flops.values()) / machine.accelerators / speed,
             "loading": clips / loaded_per_second(arguments, parts, machine),
-            "exchanging": exchange_seconds(held["weights (float32)"], machine),
+            "exchanging": exchange_seconds(bytes_held["weights (float32)"], machine),
             "gathering": gathered * (1 - 1 / machine.accelerators) / (1e9 * machine.exchange_gb_per_second),
         },
         start=costs.start,

@@ -229,8 +229,8 @@ class Pretraining:
 
     def is_best(self, probed: dict[str, float]) -> bool:
         """Whether this step's probe is the best so far, where the best is kept."""
-        asked = self.arguments.keep_best and self.is_probed(self.step)
-        return asked and is_best(self.accelerator, self.folder / "checkpoints", probed)
+        due = self.arguments.keep_best and self.is_probed(self.step)
+        return due and is_best(self.accelerator, self.folder / "checkpoints", probed)
 
     def save(self, probed: dict[str, float], best: bool) -> None:
         """Write a checkpoint; the best one holds what was probed, where that is not the student."""

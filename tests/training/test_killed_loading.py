@@ -32,7 +32,10 @@ def test_a_killed_loading_process_is_one_sentence_and_a_checkpoint(tiny_settings
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1 and "Traceback" not in errors, errors
     sentence = errors.splitlines()[-1]
-    assert "a loading process was killed, most often because memory ran out: lower num_workers" in sentence
+    assert (
+        "a loading process was killed, most often because memory ran out: end other programs or lower num_workers"
+        in sentence
+    )
     checkpoint = latest_checkpoint(tmp_path / "run/checkpoints")
     assert f"everything up to step {int(checkpoint.name[5:])} is saved: continue with --resume." in sentence
     assert int(checkpoint.name[5:]) == last_step(tmp_path / "run"), "the last whole step"
