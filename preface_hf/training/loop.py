@@ -119,7 +119,9 @@ class Pretraining:
 
     def save_whole_steps(self) -> str:
         """Write a checkpoint of the steps that were made, if there is none; returns a sentence that says so."""
-        self.objective.skip_step()  # what batches of a step that was not made have left
+        # What batches of a step that was not made have left: in the objective, and in the count that checkpoints hold.
+        self.objective.skip_step()
+        self.accelerator.step -= self.accelerator.step % self.arguments.gradient_accumulation_steps
         if not self.step:
             return "no step was made yet: start again with --resume."
         latest = latest_checkpoint(self.folder / "checkpoints")

@@ -23,7 +23,8 @@ SMALL = {"image_size": 64, "num_frames": 4, "num_hidden_layers": 4, "num_prototy
 
 def kept_bytes(objective, batch) -> int:
     """Bytes of what the forward pass keeps for the backward pass, each storage once, weights and cache left out."""
-    own = [*objective.heads.parameters(), *objective.teacher.parameters(), objective.cache.entries]
+    own = [*objective.heads.parameters(), *objective.teacher.parameters()]
+    own += [objective.cache.entries] if hasattr(objective, "cache") else []
     addresses = {tensor.untyped_storage().data_ptr() for tensor in own}
     storages = {}
 
