@@ -21,10 +21,10 @@ SURE_SCORE = 0.8
 FIRST_SIDE, FIRST_DOWN, SECOND_SIDE = 1.25, 0.06, 1.5
 # The mesh fits an upright face to whatever it sees. A fit is taken for right where the mesh is this sure of the first
 # crop (logit) and its second look moves the points by no more than this share of the distance of the eyes. One alone
-# does not tell: of 160 faces turned by 45 degrees some pass either, turned by 90 some pass the second.
+# does not tell: of faces turned by 45 degrees some pass the first, of those turned by 90 some the second.
 MIN_FLAG, MAX_MOVE = 11.0, 0.05
 # Else BlazeFace looks for the face at four angles, in a square of this side in the longer side of YuNet's box. That
-# takes three times as long, for 1 % of the faces of real videos (benchmarks/results/2026-11-26-builtin.md).
+# takes three to four times as long; few faces of real videos need it (benchmarks/results/2026-11-26-builtin.md).
 SEARCH_SIDE, SEARCH_ANGLES = 1.6, (0.0, np.pi / 2, -np.pi / 2, np.pi)
 
 
