@@ -227,5 +227,10 @@ def test_backends_agree_on_real_videos(shared: Path):
     for file in files:
         count = min(100, open_video(file, "pyav").num_frames)
         frames = np.stack(list(islice(open_video(file, "pyav"), count)))
-        for backend in (*BACKENDS, None) if file.suffix != ".mpg" else (None,):
-            assert (open_video(file, backend).frames(range(count)) == frames).all(), (file, backend)
+        for backend in (*BACKENDS, None):
+            try:
+                video = open_video(file, backend)
+            except DecodingError as refusal:
+                assert backend == "decord" and "use PyAV" in str(refusal)
+                continue
+            assert (video.frames(range(count)) == frames).all(), (file, backend)
