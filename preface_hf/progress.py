@@ -28,6 +28,7 @@ LINE_SECONDS = 30.0  # where stderr is not a terminal, a line this often takes t
 # What libraries read when they are imported; processes that are started later inherit it.
 HUSHED = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # also transformers' "Loading weights" and "Writing model shards"
+    "HF_HUB_VERBOSITY": "error",  # "Retrying in 1s"
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TQDM_DISABLE": "1",
     "TRANSFORMERS_VERBOSITY": "error",
@@ -168,7 +169,7 @@ class _Pace:
     def __call__(self) -> tuple[int, str]:
         counts = self.read()
         rate = (counts.frames - self.first) / max(time.monotonic() - self.started, 1e-3)
-        text = f"{counts.videos:,} of {self.total:,} {self.noun}, {counts.frames:,} frames, {rate:.0f} frames/s"
+        text = f"{counts.videos:,} of {self.total:,} {self.noun}, {counts.frames:,} frames, {rate:.3g} frames/s"
         return counts.videos, text
 
 
