@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, track
 
 
 T = TypeVar("T")
@@ -157,6 +157,13 @@ def shown(label: str, read: Callable[[], Counts], total: int, noun: str) -> Iter
     finally:
         ended.set()
         thread.join()
+
+
+def rows_shown(rows: Iterable[T], label: str, total: int) -> Iterable[T]:
+    """Pass on rows, and show on a terminal how many of `total` are done; with `-q` and for a single row nothing."""
+    console = Console(stderr=True)
+    hidden = total < 2 or _level == Level.QUIET or not console.is_terminal
+    return track(rows, description=label, total=total, console=console, disable=hidden)
 
 
 class _Pace:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track as progress
 
 from preface_hf.curation.feature_files import features_of, read_features
 from preface_hf.curation.neighbors import Backend, check_backend
@@ -18,6 +17,7 @@ from preface_hf.curation.rules import LOW_COVERAGE, FeatureTable, PoolRow, choos
 from preface_hf.curation.writing import write_curated
 from preface_hf.data.opening import PreparedSet, open_splits, stream_rows
 from preface_hf.features.encoders import Encoder, load_encoder
+from preface_hf.progress import rows_shown
 from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import windows
 
@@ -145,7 +145,7 @@ def _clips(
     """Windows uint8 `(frames, height, width, 3)` with the position of their row, each of which is added to `rows`."""
     for split, data in sets.items():
         stream = stream_rows(data.rows.select_columns(READ).with_format("numpy"))
-        for row in progress(stream, total=data.num_rows, description=f"curate {split}"):
+        for row in rows_shown(stream, f"curate {split}", data.num_rows):
             rows.append(PoolRow(int(row["instance_id"]), split, str(row["source"])))
             try:
                 video = open_video(row["video"]["bytes"])

@@ -36,8 +36,11 @@ class Encoder:
 
 def load_encoder(path: str | Path) -> Encoder:
     """Open a checkpoint folder or Hub name; raises `ValueError` if it holds no PrefAce model."""
+    # The Hub is not asked for what is clearly a path: offline that takes more than a minute.
     if not Path(path).exists() and Path(path).parent.is_dir() and len(Path(path).parts) > 1:
-        raise ValueError(f"there is no folder {str(path)!r}: give the `final` folder of a run.")  # not asked of the Hub
+        raise ValueError(
+            f"cannot open {str(path)!r} as a model (there is no such folder): give the `final` folder of a run."
+        )
     try:
         model = PrefAceModel.from_pretrained(path)
         processor = PrefAceVideoProcessor.from_pretrained(path)

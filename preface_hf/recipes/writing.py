@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.progress import track
 
-from preface_hf.progress import Level, level
+from preface_hf.progress import rows_shown
 from preface_hf.recipes.base import Item, aside, note
 from preface_hf.video.encoding import encode_video
 
@@ -36,9 +35,7 @@ def write_media(
         [],
         [note(f"the media were written to {folder.name} in the cache: delete it when the set is prepared")],
     )
-    for item, content in track(
-        pairs, description="writing media", total=total, disable=total < 2 or level() == Level.QUIET
-    ):
+    for item, content in rows_shown(pairs, "writing media", total):
         file = folder / item.source
         try:
             if not file.is_file():
