@@ -160,7 +160,7 @@ def test_the_recipe_of_contributing(tmp_path: Path):
 def test_the_method_of_contributing(tiny_settings, tmp_path: Path):
     import json
 
-    methods = pytest.importorskip("preface_hf.objectives.methods")
+    from preface_hf.objectives import methods
     from preface_hf.training.arguments import PretrainArguments
     from preface_hf.training.loop import pretrain
 
