@@ -21,6 +21,7 @@ from preface_hf.faces.landmarkers import Landmarker, load_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.faces.tracking import segments
 from preface_hf.recipes import folder
+from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import open_video
 
 
@@ -34,7 +35,8 @@ def main(source: Path, landmarker: Landmarker, frames: int) -> None:
     for item in folder(source, "video").items:
         try:
             video = open_video(source / item.source, "pyav")
-            (segment,) = segments(detect_faces(islice(video, frames), landmarker), video.fps, frames)
+            clock = Clock.of(video)
+            (segment,) = segments(detect_faces(islice(video, frames), landmarker), clock, float("inf"))
         except ValueError as error:
             print(f"left out: {item.source}: {error}")
             continue
@@ -44,7 +46,7 @@ def main(source: Path, landmarker: Landmarker, frames: int) -> None:
         for track in segment.tracks:
             total += len(track.boxes)
             for crop in CROPS:
-                boxes = crop_boxes(track, video.fps, crop)
+                boxes = crop_boxes(track, clock.times[track.start : track.stop], crop)
                 landmarks = crop_landmarks(track, boxes, 224)
                 outside[crop] += int(((landmarks < -0.5) | (landmarks > 223.5)).any(axis=(1, 2)).sum())
                 if len(boxes) > 4:

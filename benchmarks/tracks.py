@@ -22,6 +22,7 @@ from preface_hf.faces.landmarkers import Landmarker, load_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.faces.tracking import Track, segments
 from preface_hf.recipes import folder
+from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import open_video
 
 
@@ -31,21 +32,20 @@ COLORS = ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a", "#b070ff")
 
 def find_tracks(
     file: Path, landmarker: Landmarker, detect_every: int, most: int | None
-) -> tuple[list[Track], int, float]:
+) -> tuple[list[Track], int, Clock]:
     video = open_video(file, "pyav")
-    parts = list(
-        segments(detect_faces(islice(video, most), landmarker, detect_every), video.fps, round(60 * video.fps))
-    )
-    return [track for part in parts for track in part.tracks], parts[-1].stop, video.fps
+    clock = Clock.of(video)
+    parts = list(segments(detect_faces(islice(video, most), landmarker, detect_every), clock, 60))
+    return [track for part in parts for track in part.tracks], parts[-1].stop, clock
 
 
-def strip(name: str, file: Path, tracks: list[Track], frames: int, fps: float) -> Image.Image:
+def strip(name: str, file: Path, tracks: list[Track], frames: int, clock: Clock) -> Image.Image:
     picture = Image.new("RGB", (SHOWN * WIDTH, HEIGHT + CAPTION), "white")
     ImageDraw.Draw(picture).text((2, 1), f"{name[-70:]}  {frames} frames, {len(tracks)} tracks", fill="black")
     chosen = np.linspace(0, frames - 1, SHOWN).round().astype(int)
     wanted = set(chosen.tolist())
     shown = {i: frame for i, frame in enumerate(islice(open_video(file, "pyav"), frames)) if i in wanted}
-    crops = [crop_boxes(track, fps) for track in tracks]
+    crops = [crop_boxes(track, clock.times[track.start : track.stop]) for track in tracks]
     for place, index in enumerate(chosen.tolist()):
         picture.paste(draw(shown[index], index, tracks, crops), (place * WIDTH, CAPTION))
     return picture
@@ -74,11 +74,11 @@ def main(root: Path, out: Path, landmarker: Landmarker, detect_every: int, most:
         sheet = Image.new("RGB", size, "white")
         for place, name in enumerate(names):
             with one_opencv_thread():
-                tracks, frames, fps = find_tracks(root / name, landmarker, detect_every, most)
+                tracks, frames, clock = find_tracks(root / name, landmarker, detect_every, most)
             held = {index for track in tracks for index in range(track.start, track.stop)}
             print(f"{name}: {frames} frames, {len(tracks)} tracks, {frames - len(held)} frames without", flush=True)
             left, top = place % PER_LINE * SHOWN * WIDTH, place // PER_LINE * (HEIGHT + CAPTION)
-            sheet.paste(strip(name, root / name, tracks, frames, fps), (left, top))
+            sheet.paste(strip(name, root / name, tracks, frames, clock), (left, top))
         sheet.save(out / f"sheet-{page:02d}.png")
 
 

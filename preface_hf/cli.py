@@ -117,9 +117,10 @@ def prepare(
     show_left_out(done.report)
     rows = ", ".join(f"{count} rows in {name}" for name, count in done.splits.items())
     state = "was prepared already" if done.already_done else "is prepared"
-    say(f"{out} {state}: {rows}; splits {done.split_hash}; {done.left_out} files left out ({done.report}).")
-    for reason, count in done.reasons.items():
-        say(f"  {count} x {reason}")
+    files, *reasons = done.sentences()
+    say(f"{out} {state}: {rows}; splits {done.split_hash}; {files} ({done.report}).")
+    for reason in reasons:
+        say(reason)
 
 
 @command()

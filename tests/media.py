@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,6 +41,21 @@ def write_video(
         stream.codec_context.sample_aspect_ratio = Fraction(*map(int, aspect.split(":")))
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return file
+
+
+def write_timed(file: Path, frames: np.ndarray, seconds: Sequence[float] | np.ndarray, codec: str = "libx264") -> Path:
+    """A file whose frames are shown at these seconds, rounded to a thousandth; its header may state 1000 a second."""
+    options = {"bf": "0"} if codec == "libx264" else {}
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream(codec, rate=1000, options=options)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for frame, second in zip(frames, seconds, strict=True):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = round(1000 * second), Fraction(1, 1000)
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return file
 

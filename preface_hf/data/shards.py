@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Array3D, DatasetInfo, Features, Value, Video
+from datasets import Array3D, DatasetInfo, Features, List, Value, Video
 from datasets.info import DatasetInfosDict
 from datasets.splits import SplitDict, SplitInfo
 from datasets.utils.metadata import MetadataConfigs
@@ -25,6 +25,7 @@ TRACK_FEATURES = Features(
         "fps": Value("float64"),
         "num_frames": Value("int64"),
         "start_seconds": Value("float64"),
+        "frame_seconds": List(Value("float64")),  # from the first frame to each; null where they are evenly spaced
         "track": Value("int64"),
         "source": Value("string"),
         "quality": Value("float64"),
@@ -42,29 +43,35 @@ def prepared_features(label_columns: dict[str, str]) -> Features:
 
 
 def to_table(rows: list[dict[str, Any]], features: Features) -> pa.Table:
-    """Rows as an arrow table; `landmarks` float32 `(frames, 68, 2)`, `video` a dictionary of bytes and path."""
-    arrays = []
-    for name, feature in features.items():
-        values = [row[name] for row in rows]  # `features.encode_example` would import torchcodec, working or not
-        if name == "landmarks":
-            arrays.append(pa.ExtensionArray.from_storage(feature(), _landmark_lists(values)))
+    """Rows as an arrow table; `landmarks` float32 `(frames, 68, 2)`, `video` a dictionary of bytes and path.
+
+    A row may go without `frame_seconds`: its frames are evenly spaced.
+    """
+    arrays, schema = [], features.arrow_schema
+    for column in schema:
+        # Not by `features.encode_example`: it would import torchcodec, working or not.
+        values: list[Any] = [
+            row.get(column.name) if column.name == "frame_seconds" else row[column.name] for row in rows
+        ]
+        if column.name == "landmarks":
+            arrays.append(pa.ExtensionArray.from_storage(column.type, _landmark_lists(values)))
         else:
-            arrays.append(pa.array(values, _storage(feature)))
-    return pa.Table.from_arrays(arrays, schema=features.arrow_schema)
+            arrays.append(pa.array(values, _storage(column.type)))
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _landmark_lists(values: list[np.ndarray]) -> pa.Array:
     """Landmarks `(frames, 68, 2)` of several rows as arrow lists, without a Python object for each number."""
     points = np.concatenate(values).astype(np.float32, copy=False)
     ends = np.cumsum([0, *map(len, values)])
+    # From the inside out: lists of 2 numbers, of 68 points, of the frames of a row.
     lists = pa.array(points.ravel())
     for offsets in (np.arange(points[..., 0].size + 1) * 2, np.arange(len(points) + 1) * NUM_LANDMARKS, ends):
         lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), lists)
     return lists
 
 
-def _storage(feature: Any) -> pa.DataType:
-    kind = feature() if callable(feature) else feature.pa_type
+def _storage(kind: pa.DataType) -> pa.DataType:
     return kind.storage_type if isinstance(kind, pa.ExtensionType) else kind
 
 
@@ -95,7 +102,7 @@ def write_tables(folder: Path, split: str, tables: Iterable[pa.Table], features:
     shards: list[Path] = []
     writer = None
     for table in tables:
-        if writer is None or size + table.nbytes > SHARD_BYTES:
+        if writer is None or size + table.nbytes > SHARD_BYTES:  # the number of shards is known at the end only
             if writer is not None:
                 writer.close()
             shards.append(folder / f"{split}-{len(shards):05d}.parquet")

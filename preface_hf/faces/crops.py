@@ -15,16 +15,20 @@ CROPS = ("smooth", "fixed", "per-frame")
 CROP_SIDE, CROP_RAISE, HAIR_ROOM, FACE_ROOM, SMOOTH_SECONDS = 2.0, 0.33, 1.1, 1.03, 0.3
 
 
-def crop_boxes(track: Track, fps: float, crop: str = "smooth") -> np.ndarray:
+def crop_boxes(track: Track, times: np.ndarray, crop: str = "smooth") -> np.ndarray:
     """Square boxes `(frames, 4)` in pixels of the video that hold the face, hair included.
 
-    `smooth`: one side through the track, the center smoothed over time, so the crop glides and never jitters.
-    `fixed`: one box for the whole track. `per-frame`: each frame by itself, as most published crops are; it jitters.
+    Args:
+        track: the face to follow.
+        times: float64 `(frames,)`, the seconds at which the frames of the track are shown.
+        crop: `smooth`: one side through the track, the center smoothed over time, so the crop glides and never
+            jitters. `fixed`: one box for the whole track. `per-frame`: each frame by itself, as most published crops
+            are; it jitters.
     """
-    hair = region_centers(track.landmarks, "hair")
+    hair = region_centers(track.landmarks, "hair")  # (F, 2)
     low, high = track.landmarks.min(axis=1), track.landmarks.max(axis=1)
     extents = (high - low).max(axis=1)
-    up = hair - track.landmarks[:, CHIN]
+    up = hair - track.landmarks[:, CHIN]  # from chin to hair: also a head on its side has room for its hair
     up /= np.linalg.norm(up, axis=1, keepdims=True) + 1e-6
     centers = (low + high) / 2 + CROP_RAISE * extents[:, None] * up
     if crop == "per-frame":
@@ -33,31 +37,32 @@ def crop_boxes(track: Track, fps: float, crop: str = "smooth") -> np.ndarray:
         middle = (np.minimum(low, hair).min(axis=0) + np.maximum(high, hair).max(axis=0)) / 2
         centers = np.repeat(middle[None], len(low), axis=0)
     else:
-        centers = smooth(centers, SMOOTH_SECONDS * fps)
+        centers = smooth(centers, times, SMOOTH_SECONDS)
+    # The side holds the face in every frame, and the hair in nearly all: one outlier must not make the face small.
     with_hair = np.maximum(centers - np.minimum(low, hair), np.maximum(high, hair) - centers).max(axis=1)
     face = np.maximum(centers - low, high - centers).max()
     side = max(CROP_SIDE * np.median(extents), 2 * HAIR_ROOM * np.percentile(with_hair, 98), 2 * FACE_ROOM * face)
     return square_boxes(centers, float(side))
 
 
-def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Smooth `(frames, channels)` over its first axis: about each frame a line is fitted with Gaussian weights.
+def smooth(values: np.ndarray, times: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth `(frames, channels)` over `times`: about each frame a line is fitted with Gaussian weights.
 
-    `sigma` is in frames. Unlike a plain average this does not lag behind a moving face at the two ends.
+    `sigma` and `times` are in seconds. Unlike a plain average this does not lag behind a moving face at the two ends.
     """
-    count = len(values)
-    if count == 1:
-        return values
-    radius = int(np.ceil(3 * sigma))
-    offsets = np.arange(-radius, radius + 1)
-    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
-
-    def total(series: np.ndarray, power: int) -> np.ndarray:
-        return np.convolve(series, (kernel * offsets**power)[::-1], mode="full")[radius : radius + count]
-
-    s0, s1, s2 = (total(np.ones(count), power) for power in range(3))
-    lines = [(s2 * total(column, 0) - s1 * total(column, 1)) / (s0 * s2 - s1**2) for column in values.T]
-    return np.stack(lines, axis=1)
+    reach = 3 * sigma + 1e-6  # seconds: what lies beyond weighs nearly nothing
+    first, stop = np.searchsorted(times, times - reach), np.searchsorted(times, times + reach, side="right")
+    smoothed = np.empty(values.shape)
+    for frame, (start, end) in enumerate(zip(first, stop, strict=True)):
+        away = times[start:end] - times[frame]  # (N,) seconds
+        weights = np.exp(-0.5 * (away / sigma) ** 2)
+        s0, s1, s2 = (float((weights * away**power).sum()) for power in range(3))
+        # The value at 0 of the line that fits best is a weighted sum of values. A frame that stands alone keeps its
+        # own value: no line can be fitted.
+        spread = s0 * s2 - s1**2
+        kernel = weights * (s2 - s1 * away) / spread if spread > 1e-12 * (s0 * sigma) ** 2 else weights / s0  # (N,)
+        smoothed[frame] = kernel @ values[start:end]
+    return smoothed
 
 
 def crop_landmarks(track: Track, boxes: np.ndarray, crop_size: int) -> np.ndarray:

@@ -25,6 +25,7 @@ class CutFinder:
     def __call__(self, frame: np.ndarray) -> bool:
         """Whether `frame`, RGB uint8, is the first of a new shot; the first frame of all is not."""
         picture = small_picture(frame)
+        # Each pixel's color as one of 216, and the share of pixels of each: the histogram of the colors.
         codes = (picture.reshape(-1, 3).astype(int) * BINS // 256) @ [BINS * BINS, BINS, 1]
         colors = np.bincount(codes, minlength=BINS**3) / len(codes)
         last, self._last = self._last, (picture.astype(np.float32), colors)
@@ -34,7 +35,7 @@ class CutFinder:
         usual = max(1.0, float(np.median(self._changes))) if self._changes else 1.0
         other_colors = float(np.abs(colors - last[1]).sum() / 2)
         cut = change > MIN_CHANGE and change > MIN_RATIO * usual and other_colors > MIN_COLORS
-        self._changes.append(usual if cut else change)
+        self._changes.append(usual if cut else change)  # a cut says nothing of how fast a shot changes
         return cut
 
 

@@ -61,40 +61,41 @@ def detect_faces(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_ev
 def find_boxes(frames: Iterable[np.ndarray], landmarker: Landmarker, detect_every: int) -> Iterator[FrameBoxes]:
     """The boxes of each frame, detected or interpolated; see `detect_faces`."""
     finder = CutFinder()
-    waiting: list[np.ndarray] = []
+    interval: list[np.ndarray] = []  # the frames since the last detection
     before: Boxes = []
     cut = False
     for frame in frames:
         new_shot = finder(frame)
-        if waiting and (new_shot or len(waiting) == detect_every):
-            before = yield from settle(waiting, before, landmarker, cut)
-            waiting, cut = [], False
+        # The last frame of a shot is detected too, so that nothing is interpolated over a cut.
+        if interval and (new_shot or len(interval) == detect_every):
+            before = yield from interval_boxes(interval, before, landmarker, cut)
+            interval, cut = [], False
         if new_shot:
             before, cut = [], True
-        waiting.append(frame)
-        if not before:
-            before = yield from settle(waiting, before, landmarker, cut)
-            waiting, cut = [], False
-    if waiting:
-        yield from settle(waiting, before, landmarker, cut)
+        interval.append(frame)
+        if not before:  # while there is no face, every frame is searched
+            before = yield from interval_boxes(interval, before, landmarker, cut)
+            interval, cut = [], False
+    if interval:
+        yield from interval_boxes(interval, before, landmarker, cut)
 
 
-def settle(
-    waiting: list[np.ndarray], before: Boxes, landmarker: Landmarker, cut: bool
+def interval_boxes(
+    interval: list[np.ndarray], before: Boxes, landmarker: Landmarker, cut: bool
 ) -> Generator[FrameBoxes, None, Boxes]:
-    """The boxes of frames that wait since the last detection, the last of them detected anew; returns its boxes.
+    """The boxes of the frames since the last detection, the last of them detected anew; returns its boxes.
 
     Where somebody came, went or moved far, the detector sees the frames between as well.
     """
-    found = detect(waiting[-1], landmarker)
-    pairs = [(old, new) for old in before for new in found if overlap(old[0], new[0]) >= MIN_IOU]
-    known = len(pairs) == len(before) == len(found)
-    for number, frame in enumerate(waiting[:-1], start=1):
-        part = number / len(waiting)
+    boxes = detect(interval[-1], landmarker)
+    pairs = [(old, new) for old in before for new in boxes if overlap(old[0], new[0]) >= MIN_IOU]
+    same_faces = len(pairs) == len(before) == len(boxes)
+    for number, frame in enumerate(interval[:-1], start=1):
+        part = number / len(interval)  # of the way from the last detection to this one
         between = [(old[0] + part * (new[0] - old[0]), min(old[1], new[1])) for old, new in pairs]
-        yield frame, between if known else detect(frame, landmarker), False
-    yield waiting[-1], found, cut
-    return found
+        yield frame, between if same_faces else detect(frame, landmarker), False
+    yield interval[-1], boxes, cut
+    return boxes
 
 
 def detect(frame: np.ndarray, landmarker: Landmarker) -> Boxes:

@@ -17,8 +17,9 @@ NOSE_TIP, JAW_ENDS = 30, (0, 16)
 def frontality(landmarks: np.ndarray) -> np.ndarray:
     """1 for a face turned to the camera, 0 for a profile, `(frames,)`: where the tip of the nose lies between the ends
     of the jaw, for landmarks `(frames, 68, 2)`."""
-    right, left = landmarks[:, JAW_ENDS[0]], landmarks[:, JAW_ENDS[1]]
+    right, left = landmarks[:, JAW_ENDS[0]], landmarks[:, JAW_ENDS[1]]  # (F, 2) each
     across = (left - right) / 2
+    # Of the way from the middle between the ends to one of them, along the line through both: roll does not matter.
     off = ((landmarks[:, NOSE_TIP] - (left + right) / 2) * across).sum(axis=1) / ((across**2).sum(axis=1) + 1e-6)
     return (1 - np.abs(off)).clip(0, 1)
 
@@ -46,5 +47,5 @@ def track_quality(landmarks: np.ndarray, scores: np.ndarray, visible: np.ndarray
     rounded to 4 digits.
     """
     size = (face_heights(landmarks) / FULL_HEIGHT).clip(0, 1)
-    parts = np.stack([size, sharp, frontality(landmarks), visible * scores])
+    parts = np.stack([size, sharp, frontality(landmarks), visible * scores])  # (4, F)
     return round(float((parts.clip(0, 1).prod(axis=0) ** (1 / len(parts))).mean()), 4)

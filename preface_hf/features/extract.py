@@ -19,7 +19,7 @@ from preface_hf.executors import Display, check_executor, run_tasks
 from preface_hf.faces.landmarkers import Landmarker, load_landmarker, resolve_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.features.encoders import Encoder, load_encoder
-from preface_hf.features.sources import Corpus, Described, count_sources, open_corpus, row_schema, units
+from preface_hf.features.sources import Corpus, Described, count_sources, open_corpus, row_schema, sources
 from preface_hf.files import replacing
 from preface_hf.progress import count_video
 from preface_hf.recipes.base import noun_for
@@ -135,7 +135,7 @@ class ExtractFiles:
         self, files: list[str], encoder: Encoder, finder: Landmarker | None, left_out: list[dict[str, str]]
     ) -> Iterator[Described]:
         for file in files:
-            for source, described in units(self.corpus, file, encoder, finder):
+            for source, described in sources(self.corpus, file, encoder, finder):
                 try:
                     yield from described
                 except (ValueError, OSError) as error:

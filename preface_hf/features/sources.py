@@ -20,12 +20,14 @@ from preface_hf.faces.squares import cut_square
 from preface_hf.faces.tracking import segments
 from preface_hf.features.encoders import Encoder
 from preface_hf.progress import count_frames
+from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import Video, open_video
 from preface_hf.video.windows import Window, windows
 
 
 SEGMENT_SECONDS = 30.0
-DROPPED = ("video", "landmarks", "num_frames")  # columns of a prepared set that its features go without
+# Columns of a prepared set that its features go without.
+DROPPED = ("video", "landmarks", "num_frames", "frame_seconds")
 WINDOW_FIELDS = [
     pa.field("start_seconds", pa.float64()),
     pa.field("end_seconds", pa.float64()),
@@ -35,7 +37,7 @@ WINDOW_FIELDS = [
 # A row without its feature, and the window that it describes.
 Described = tuple[dict[str, Any], Window]
 # The name of a source, and its windows.
-Unit = tuple[str, Iterator[Described]]
+Source = tuple[str, Iterator[Described]]
 
 
 @dataclass
@@ -84,7 +86,7 @@ def row_schema(corpus: Corpus) -> pa.Schema:
     return pa.schema([*kept, pa.field("split", pa.string()), *WINDOW_FIELDS])
 
 
-def units(corpus: Corpus, file: str, encoder: Encoder, finder: Landmarker | None) -> Iterator[Unit]:
+def sources(corpus: Corpus, file: str, encoder: Encoder, finder: Landmarker | None) -> Iterator[Source]:
     """What can fail by itself: the rows of a shard, or a video as a whole."""
     if not corpus.prepared:
         yield file, video_windows(corpus.root, file, encoder, finder)
@@ -96,28 +98,46 @@ def units(corpus: Corpus, file: str, encoder: Encoder, finder: Landmarker | None
 def row_windows(row: dict[str, Any], encoder: Encoder) -> Iterator[Described]:
     """Windows of a row of a prepared set, with the row's own columns."""
     kept = {key: value for key, value in row.items() if key not in DROPPED}
-    for window in windows(count_frames(open_video(row["video"]["bytes"], "pyav")), *encoder.clip):
-        yield describe(kept, window, row["fps"], row["start_seconds"]), window
+    video = open_video(row["video"]["bytes"], "pyav")
+    clock = row_clock(row, video.num_frames)
+    for window in windows(count_frames(video), *encoder.clip):
+        yield describe(kept, window, clock), window
+
+
+def row_clock(row: dict[str, Any], num_frames: int) -> Clock:
+    """When the `num_frames` frames of a row of a prepared set are shown, in seconds of the clock of its source.
+
+    Raises `ValueError` where the row has times for another number of frames.
+    """
+    offsets = row.get("frame_seconds")
+    if not offsets:  # evenly spaced, or prepared by a release that took all videos to be so
+        return Clock.steady(num_frames, row["fps"], row["start_seconds"])
+    if len(offsets) != num_frames:
+        raise ValueError(f"frame_seconds has {len(offsets)} values for {num_frames} frames: prepare the set again")
+    return Clock(row["start_seconds"] + np.array(offsets), row["fps"])
 
 
 def video_windows(root: Path, source: str, encoder: Encoder, finder: Landmarker | None) -> Iterator[Described]:
     """Windows of a video, or of every face in it where there is a `finder`."""
     video = open_video(root / source, "pyav")
-    tracks = [(0, count_frames(video))] if finder is None else face_tracks(video, finder, encoder)
+    clock = Clock.of(video)
+    tracks = [(0, count_frames(video))] if finder is None else face_tracks(video, clock, finder, encoder)
     for number, (start, frames) in enumerate(tracks):
         for window in windows(frames, *encoder.clip):
-            yield describe({"source": source, "track": number}, window, video.fps, start / video.fps), window
+            yield describe({"source": source, "track": number}, window, clock, start), window
 
 
-def face_tracks(video: Video, finder: Landmarker, encoder: Encoder) -> Iterator[tuple[int, list[np.ndarray]]]:
+def face_tracks(
+    video: Video, clock: Clock, finder: Landmarker, encoder: Encoder
+) -> Iterator[tuple[int, list[np.ndarray]]]:
     """For each face track its first frame and its crops at the encoder's size; `ValueError` where there is none.
 
     Half a minute of crops is held at a time: a longer track goes on as another.
     """
     again, size, found = iter(video), encoder.model.config.image_size, False
     faces = count_frames(detect_faces(video, finder))
-    for segment in segments(faces, video.fps, max(1, round(SEGMENT_SECONDS * video.fps)), MIN_IOU):
-        boxes = [crop_boxes(track, video.fps) for track in segment.tracks]
+    for segment in segments(faces, clock, SEGMENT_SECONDS, MIN_IOU):
+        boxes = [crop_boxes(track, clock.times[track.start : track.stop]) for track in segment.tracks]
         crops: list[list[np.ndarray]] = [[] for _ in boxes]
         for index, frame in enumerate(islice(again, segment.stop - segment.start), start=segment.start):
             for track, places, cut in zip(segment.tracks, boxes, crops, strict=True):
@@ -130,11 +150,11 @@ def face_tracks(video: Video, finder: Landmarker, encoder: Encoder) -> Iterator[
         raise ValueError("no face stays in sight")
 
 
-def describe(row: dict[str, Any], window: Window, fps: float, offset: float) -> dict[str, Any]:
-    """`row` with the place of the window in its video, in seconds."""
+def describe(row: dict[str, Any], window: Window, clock: Clock, first: int = 0) -> dict[str, Any]:
+    """`row` with the seconds of the window; the first frame of all windows is frame `first` of `clock`."""
     return {
         **row,
-        "start_seconds": offset + window.start / fps,
-        "end_seconds": offset + window.stop / fps,
+        "start_seconds": float(clock.times[first + window.start]),
+        "end_seconds": float(clock.ends[first + window.stop - 1]),
         "num_frames": window.stop - window.start,
     }

@@ -22,56 +22,59 @@ from preface_hf.data.shards import TRACK_FEATURES, group_end, prepared_features,
 from preface_hf.files import replacing, writing
 from preface_hf.prepare.card import readme
 from preface_hf.prepare.folder import README_FILE, REPORT_FILE, SPLITS_LINE, WORK_FOLDER
+from preface_hf.prepare.options import SetOptions
 from preface_hf.prepare.tasks import PrepareFiles
 from preface_hf.recipes import Item, Listing, split_hash
 
 
 @dataclass
-class Labeled:
+class FileLabels:
     """What a recipe says of a file: its split and its labels."""
 
     split: str
     labels: dict[str, Any]
 
 
-def write_set(out: Path, listing: Listing, step: PrepareFiles, tasks: int, options: dict[str, Any]) -> None:
+def write_set(out: Path, listing: Listing, step: PrepareFiles, options: SetOptions) -> None:
     """From the tasks' files to the finished set; README.md comes last and says that it is finished."""
-    about = {item.source: Labeled(_split(item, options), item.labels) for item in listing.items}
+    about = {item.source: FileLabels(_split(item, options), item.labels) for item in listing.items}
     features = prepared_features(listing.columns)
-    folder = out / WORK_FOLDER / "data"
+    folder = out / WORK_FOLDER / "data"  # what a killed run left there is written anew
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     with writing(folder):
-        counts = join_rows([step.rows_file(rank) for rank in range(tasks)], folder, about, features)
+        counts = join_rows([step.rows_file(rank) for rank in range(step.tasks)], folder, about, features)
     with replacing(out / REPORT_FILE) as temporary, temporary.open("w", encoding="utf-8") as report:
-        report.writelines(json.dumps(line) + "\n" for line in (*step.report(tasks), *listing.aside))
+        report.writelines(json.dumps(line) + "\n" for line in (*step.records(), *listing.aside))
     if not counts:
-        raise ValueError(f"no face could be prepared from {options['src']}: see the reasons in {out / REPORT_FILE}")
+        raise ValueError(f"no face could be prepared from {options.src}: see the reasons in {out / REPORT_FILE}")
     shutil.rmtree(out / "data", ignore_errors=True)
     folder.rename(out / "data")
-    text = readme(features, counts, out / "data", options["crop_size"], options["landmarker"])
+    text = readme(features, counts, out / "data", options.tracks.crop_size, options.landmarker)
     splits = Listing([Item(source, labeled.split) for source, labeled in about.items()], {}, [])
     text += f"\n{SPLITS_LINE}{split_hash(splits)}\n"
     with replacing(out / README_FILE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _split(item: Item, options: dict[str, Any]) -> str:
+def _split(item: Item, options: SetOptions) -> str:
+    """The split that the recipe states, else one by a hash of seed and path: it does not depend on the other files."""
     if item.split is not None:
         return item.split
-    digest = hashlib.sha256(f"{options['seed']}:{item.source}".encode()).digest()
-    return "test" if int.from_bytes(digest[:8], "big") / 2**64 < options["test_fraction"] else "train"
+    digest = hashlib.sha256(f"{options.seed}:{item.source}".encode()).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64  # even in [0, 1)
+    return "test" if share < options.test_fraction else "train"
 
 
-def join_rows(files: list[Path], folder: Path, about: dict[str, Labeled], features: Features) -> dict[str, int]:
+def join_rows(files: list[Path], folder: Path, about: dict[str, FileLabels], features: Features) -> dict[str, int]:
     """Write the rows of `files` as shards into `folder`, `train` first; returns the rows of each split.
 
     `about` says which split and labels a source has. `instance_id` counts from 0 through all splits. A few row groups
     are in memory at a time.
     """
-    made = {about[source].split for file in files for source in _sources(file)}
+    splits = {about[source].split for file in files for source in _sources(file)}
     counts: dict[str, int] = {}
-    for split in sorted(made, key=lambda split: (split != "train", split)):
+    for split in sorted(splits, key=lambda split: (split != "train", split)):
         tables = _numbered(_regrouped(files, split, about), about, features, sum(counts.values()))
         counts[split] = write_tables(folder, split, tables, features)
     return counts
@@ -81,34 +84,35 @@ def _sources(file: Path) -> list[str]:
     return pq.read_table(file, columns=["source"])["source"].to_pylist()
 
 
-def _regrouped(files: list[Path], split: str, about: dict[str, Labeled]) -> Iterator[pa.Table]:
-    """The rows of a split in full groups (`prepared.group_end`), the last of what is left."""
-    waiting = TRACK_FEATURES.arrow_schema.empty_table()
+def _regrouped(files: list[Path], split: str, about: dict[str, FileLabels]) -> Iterator[pa.Table]:
+    """The rows of a split in full groups (`shards.group_end`), the last of what is left."""
+    rest = TRACK_FEATURES.arrow_schema.empty_table()
     for table in _rows_of(files, split, about):
-        waiting = pa.concat_tables([waiting, table])
-        while (end := group_end(_video_sizes(waiting))) is not None:
-            yield waiting.slice(0, end)
-            waiting = waiting.slice(end)
-    if len(waiting):
-        yield waiting
+        rest = pa.concat_tables([rest, table])
+        while (end := group_end(_video_sizes(rest))) is not None:
+            yield rest.slice(0, end)
+            rest = rest.slice(end)
+    if len(rest):
+        yield rest
 
 
 def _video_sizes(table: pa.Table) -> list[int]:
     return pc.binary_length(pc.struct_field(table["video"], "bytes")).to_pylist()
 
 
-def _rows_of(files: list[Path], split: str, about: dict[str, Labeled]) -> Iterator[pa.Table]:
+def _rows_of(files: list[Path], split: str, about: dict[str, FileLabels]) -> Iterator[pa.Table]:
+    """The rows of a split, a row group of `files` at a time; groups without any are not read but for their names."""
     for file in files:
         with pq.ParquetFile(file) as reader:
             for group in range(reader.num_row_groups):
                 sources = reader.read_row_group(group, columns=["source"])["source"].to_pylist()
-                wanted = [about[source].split == split for source in sources]
-                if any(wanted):
-                    yield reader.read_row_group(group).filter(pa.array(wanted))
+                mask = [about[source].split == split for source in sources]
+                if any(mask):
+                    yield reader.read_row_group(group).filter(pa.array(mask))
 
 
 def _numbered(
-    tables: Iterator[pa.Table], about: dict[str, Labeled], features: Features, first_id: int
+    tables: Iterator[pa.Table], about: dict[str, FileLabels], features: Features, first_id: int
 ) -> Iterator[pa.Table]:
     """The tables with instance ids and labels, in the columns of `features`."""
     for table in tables:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from preface_hf.prepare.folder import (
     tidy,
 )
 from preface_hf.prepare.join import write_set
+from preface_hf.prepare.options import SetOptions, TrackOptions
 from preface_hf.prepare.tasks import PrepareFiles
-from preface_hf.prepare.tracks import TrackOptions
-from preface_hf.recipes import RECIPES, Listing, media_root
+from preface_hf.recipes import Listing, media_root
 from preface_hf.recipes.base import noun_for
 
 
@@ -80,88 +80,94 @@ def prepare(
     holds anything else, and where not one face could be prepared.
     """
     landmarker = resolve_landmarker(landmarker, weights)  # a set remembers which one it was
-    call = {**locals(), "executor": "local", "workers": 1, "cluster": None}  # how the last job of SLURM goes on
-    if recipe not in RECIPES:
-        raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
-    tracking = TrackOptions(crop_size, crop, detect_every, float(max_seconds), float(min_quality), max_pixels)
-    check_executor(executor, workers, tasks, cluster)
-    if not 0 <= test_fraction < 1:
-        raise ValueError(f"test fraction {test_fraction} is not within [0, 1)")
-    src, out = Path(src).resolve(), Path(out).resolve()
-    options = {
-        "src": str(src),
-        "recipe": recipe,
-        "landmarker": landmarker,
-        "weights": None if weights is None else str(weights),
-        **asdict(tracking),
-        "media": media,
-        "test_fraction": test_fraction,
-        "seed": seed,
-    }
-    finished = check_out(out, options)
-    if not finished:
-        load_landmarker(landmarker, weights)  # a user's mistake shows before any work is done
-        listing = stored_listing(src, out, recipe, media, options)
-        count = tasks or min(len(listing.items), MOST_TASKS)
-        step = _step(out, src, listing, tracking, landmarker, weights, count)
-        done = run_tasks(
-            step,
-            count,
-            step.work,
-            executor=executor,
-            workers=workers,
-            cluster=cluster,
-            finish=Finish({**call, "tasks": count}),
-            display=Display("preparing", len(listing.items), noun_for(item.source for item in listing.items)),
-        )
-        if not done:
-            return PrepareSummary(0, {}, 0, out / REPORT_FILE, submitted=True)
-        write_set(out, listing, step, count, options)
+    tracks = TrackOptions(crop_size, crop, detect_every, float(max_seconds), float(min_quality), max_pixels)
+    place = None if weights is None else str(weights)
+    options = SetOptions(Path(src).resolve(), recipe, landmarker, place, tracks, media, test_fraction, seed)
+    runner = Runner(executor, workers, tasks, cluster)
+    out = Path(out).resolve()
+    already_done = check_out(out, options)
+    if not already_done and not _make_set(out, options, runner, preview):
+        return PrepareSummary(0, {}, 0, out / REPORT_FILE, submitted=True)
     tidy(out)
-    if preview and not (out / "preview.png").exists():
-        from preface_hf.pictures.sheets import contact_sheet
+    if preview:
+        _draw_preview(out)
+    return read_summary(out, already_done)
 
-        with replacing(out / "preview.png") as temporary:
-            contact_sheet(out).save(temporary, format="PNG")
-    return read_summary(out, finished)
+
+@dataclass
+class Runner:
+    """Who runs the tasks, and how many there are; named as in `prepare`. Raises `ValueError` as that does."""
+
+    executor: str
+    workers: int
+    tasks: int | None
+    cluster: dict[str, Any] | None
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor, self.workers, self.tasks, self.cluster)
 
 
 @dataclass
 class Finish:
     """The step after all others: `prepare` again, which finds all tasks done and makes the set of them."""
 
-    call: dict[str, Any]
+    options: SetOptions
+    out: Path
+    preview: bool
+    tasks: int
 
     def __call__(self, _: Any, rank: int, tasks: int) -> None:
-        """As datatrove calls it."""
-        prepare(**self.call)
+        """As datatrove calls it: in this process, as the last job of SLURM has no others to wait for."""
+        prepare(**self.options.arguments(), out=self.out, preview=self.preview, tasks=self.tasks)
 
 
-def _step(
-    out: Path,
-    src: Path,
-    listing: Listing,
-    options: TrackOptions,
-    landmarker: str,
-    weights: str | Path | None,
-    tasks: int,
-) -> PrepareFiles:
+def _make_set(out: Path, options: SetOptions, runner: Runner, preview: bool) -> bool:
+    """Run the tasks that are left and write the set; False where SLURM was given the work."""
+    load_landmarker(options.landmarker, options.weights)  # a user's mistake shows before any work is done
+    listing = stored_listing(out, options)
+    step = _step(out, listing, options, runner.tasks or min(len(listing.items), MOST_TASKS))
+    done = run_tasks(
+        step,
+        step.tasks,
+        step.work,
+        executor=runner.executor,
+        workers=runner.workers,
+        cluster=runner.cluster,
+        finish=Finish(options, out, preview, step.tasks),
+        display=Display("preparing", len(listing.items), noun_for(item.source for item in listing.items)),
+    )
+    if done:
+        write_set(out, listing, step, options)
+    return done
+
+
+def _step(out: Path, listing: Listing, options: SetOptions, tasks: int) -> PrepareFiles:
     """What every task does; another number of tasks works in another folder, so that none is taken for another."""
     work = out / WORK_FOLDER
     (work / f"tasks-{tasks}").mkdir(exist_ok=True)
     return PrepareFiles(
         items=work / ITEMS_FILE,
         count=len(listing.items),
-        root=media_root(src, listing),
+        tasks=tasks,
+        root=media_root(options.src, listing),
         work=work / f"tasks-{tasks}",
-        options=options,
-        landmarker=landmarker,
-        weights=_absolute(weights),
+        options=options.tracks,
+        landmarker=options.landmarker,
+        weights=_absolute(options.weights),
     )
 
 
-def _absolute(weights: str | Path | None) -> str | None:
+def _absolute(weights: str | None) -> str | None:
     """A folder as seen from everywhere, a Hub repository as it is."""
     if weights is None or not Path(weights).is_dir():
-        return None if weights is None else str(weights)
+        return weights
     return str(Path(weights).resolve())
+
+
+def _draw_preview(out: Path) -> None:
+    """Draw `preview.png` unless it is there."""
+    from preface_hf.pictures.sheets import contact_sheet
+
+    if not (out / "preview.png").exists():
+        with replacing(out / "preview.png") as temporary:
+            contact_sheet(out).save(temporary, format="PNG")

@@ -14,18 +14,26 @@ from preface_hf.data import shards
 from preface_hf.faces.landmarkers import Landmarker, load_landmarker
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.files import replacing
-from preface_hf.prepare.tracks import FileReport, TrackOptions, file_rows
+from preface_hf.prepare.options import TrackOptions
+from preface_hf.prepare.records import FileRecord
+from preface_hf.prepare.tracks import file_rows
 from preface_hf.progress import count_video
 
 
 @dataclass
 class PrepareFiles:
-    """The step that every task runs: of the `count` files below `root` that the lines of `items` name, each prepares
-    a part, in order, and leaves it in the folder `work`. `weights` is for the landmarker.
+    """The step that every task runs: each of `tasks` prepares its part of the files, in order.
+
+    Attributes:
+        items: the file whose lines name the files, `count` of them, as paths below `root`.
+        work: the folder that takes rows and records until all tasks are done.
+        options: how tracks are found and cut out.
+        landmarker, weights: as `load_landmarker` takes them.
     """
 
     items: Path
     count: int
+    tasks: int
     root: Path
     work: Path
     options: TrackOptions
@@ -37,14 +45,14 @@ class PrepareFiles:
         lines: list[dict[str, Any]] = []
         with one_opencv_thread(), replacing(self.rows_file(rank)) as temporary:
             shards.write_rows(temporary, self._rows(rank, tasks, lines), shards.TRACK_FEATURES)
-        with replacing(self.report_file(rank)) as temporary:
+        with replacing(self.records_file(rank)) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
     def rows_file(self, rank: int) -> Path:
         """Where the rows of a task are kept until all are done."""
         return self.work / f"rows-{rank:06d}.parquet"
 
-    def report_file(self, rank: int) -> Path:
+    def records_file(self, rank: int) -> Path:
         """What became of each file of a task, a line for each."""
         return self.work / f"report-{rank:06d}.jsonl"
 
@@ -54,24 +62,23 @@ class PrepareFiles:
         with self.items.open(encoding="utf-8") as lines:
             yield from (json.loads(line)["source"] for line in islice(lines, first, after))
 
-    def report(self, tasks: int) -> Iterator[dict[str, Any]]:
-        """The lines of all tasks' reports, in the order of the files."""
-        for rank in range(tasks):
-            with self.report_file(rank).open(encoding="utf-8") as lines:
+    def records(self) -> Iterator[dict[str, Any]]:
+        """What became of each file of all tasks, in the order of the files."""
+        for rank in range(self.tasks):
+            with self.records_file(rank).open(encoding="utf-8") as lines:
                 yield from map(json.loads, lines)
 
     def _rows(self, rank: int, tasks: int, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The rows of all files of a task as they come; each file's line of the report goes into `lines`."""
+        """The rows of all files of a task as they come; the record of each file goes into `lines`."""
         landmarker = _landmarker(self.landmarker, self.weights)
         for source in self.sources(rank, tasks):
-            report = FileReport(source)
+            record = FileRecord(source)
             try:
-                yield from file_rows(self.root / source, landmarker, self.options, report)
-                line = report.line()
-            except Exception as error:  # whatever is wrong with one file, the others go on
+                yield from file_rows(self.root / source, landmarker, self.options, record)
+                lines.append(record.prepared())
+            except Exception as error:  # whatever is wrong with one file, the others are prepared
                 reason = " ".join(str(error).replace(f"{self.root}/", "").split()) or type(error).__name__
-                line = {"source": source, "status": "left out", "reason": reason}
-            lines.append(line)
+                lines.append(record.without_rows(reason))
             count_video()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,24 +11,37 @@ import av
 import numpy as np
 
 
+TICK = Fraction(1, 90_000)  # of time stamps where frames are not evenly spaced, in seconds
+
+
 class VideoEncoder:
     """An H.264 mp4 in memory that grows frame by frame: `add` each, then `finish`.
 
     Height and width are even. A key frame every 12 frames and no B-frames, so that reading from the middle is cheap;
     the same frames give the same bytes.
+
+    Args:
+        fps: frames a second; where they are not evenly spaced, frames divided by duration.
+        offsets: the seconds from the first frame to each, where they are not evenly spaced.
     """
 
-    def __init__(self, fps: float):
+    def __init__(self, fps: float, offsets: Sequence[float] | None = None):
         self._buffer, self._fps = io.BytesIO(), Fraction(fps).limit_denominator(1001)
+        self._ticks = None if offsets is None else [round(seconds / TICK) for seconds in offsets]
         self._container = av.open(self._buffer, "w", format="mp4")
         self._stream: Any = None
+        self._count = 0
 
     def add(self, frame: np.ndarray) -> None:
         """Encode a frame, uint8 `(height, width, 3)`, RGB; `ValueError` for another shape."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape[0] % 2 or frame.shape[1] % 2:
             raise ValueError(f"a frame has shape {frame.shape}: pass uint8 (even height, even width, 3)")
         self._stream = self._stream or self._add_stream(*frame.shape[:2])
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        if self._ticks is not None:
+            picture.pts, picture.time_base = self._ticks[self._count], TICK
+        self._container.mux(self._stream.encode(picture))
+        self._count += 1
 
     def finish(self) -> bytes:
         """The file; `ValueError` where no frame was added."""
@@ -43,6 +56,8 @@ class VideoEncoder:
         options = {"crf": "20", "preset": "faster", "g": "12", "bf": "0", "threads": "1", "mbtree": "0"}
         stream: Any = self._container.add_stream("libx264", rate=self._fps, options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        if self._ticks is not None:
+            stream.codec_context.time_base = TICK
         return stream
 
 

@@ -34,5 +34,5 @@ def windows(frames: Iterable[np.ndarray], num_frames: int, sampling_rate: int) -
 
 
 def _window(held: list[np.ndarray], start: int, num_frames: int, sampling_rate: int) -> Window:
-    chosen = held[::sampling_rate]
+    chosen = held[::sampling_rate]  # at most num_frames
     return Window(start, start + len(held), np.stack(chosen + [chosen[-1]] * (num_frames - len(chosen))))

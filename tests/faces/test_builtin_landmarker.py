@@ -17,6 +17,7 @@ from preface_hf.faces.landmarkers import load_landmarker, resolve_landmarker
 from preface_hf.faces.sidecars import read_pts
 from preface_hf.faces.tracking import segments
 from preface_hf.synthetic import draw_clip
+from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import open_video
 
 
@@ -128,7 +129,7 @@ def test_a_drawn_face_in_a_turned_video(landmarker, every):
     clip = draw_clip(3, "happiness", seed=5, num_frames=9, size=96)  # upright, YuNet sees a face here and there
     shown = [turned(frame, points, 80) for frame, points in zip(clip.frames, clip.landmarks, strict=True)]
     found = detect_faces([frame for frame, _ in shown], landmarker, every)
-    ((track,),) = (segment.tracks for segment in segments(found, 25.0, 100))
+    ((track,),) = (segment.tracks for segment in segments(found, Clock.steady(9, 25.0), 100))
     assert len(track.boxes) == 9
     assert np.mean([error(a, b) for a, (_, b) in zip(track.landmarks, shown, strict=True)]) < 0.085
 
@@ -139,7 +140,8 @@ def test_a_real_face_in_a_turned_video(landmarker, shared, degrees):
     frames = list(islice(open_video(shared / "faces/marlin_clips/video02.mp4", "pyav"), 0, 24, 3))
 
     def track_of(pictures):
-        tracks = [track for part in segments(detect_faces(pictures, landmarker), 8.0, 100) for track in part.tracks]
+        clock = Clock.steady(len(pictures), 8.0)
+        tracks = [track for part in segments(detect_faces(pictures, landmarker), clock, 100) for track in part.tracks]
         return max(tracks, key=lambda track: np.ptp(track.landmarks[0], axis=0).prod())
 
     upright = track_of(frames)

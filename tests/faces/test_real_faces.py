@@ -7,6 +7,7 @@ from preface_hf.faces.builtin_landmarker import BuiltinLandmarker
 from preface_hf.faces.detection import detect_faces
 from preface_hf.faces.landmarks import flip_landmarks, part_boxes
 from preface_hf.faces.tracking import segments
+from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import open_video
 
 
@@ -18,7 +19,8 @@ def track(shared):
 
 
 def only_track(frames, landmarker):
-    ((track,),) = (segment.tracks for segment in segments(detect_faces(frames, landmarker), 25.0, 1000))
+    clock = Clock.steady(len(frames), 25.0)
+    ((track,),) = (segment.tracks for segment in segments(detect_faces(frames, landmarker), clock, 40))
     return track
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from preface_hf.faces.detection import Face, FrameFaces, given_faces
-from preface_hf.faces.tracking import Segment, Track, segments
+from preface_hf.faces.tracking import Glimpse, Segment, Track, segments
+from preface_hf.video.clock import Clock
 from tests.media import face_points
 
 
@@ -15,7 +16,8 @@ def face(x: float, y: float = 100, height: float = 60) -> Face:
 
 def track_all(frames: list[list[Face]], fps: float = 25, cuts: tuple[int, ...] = (), **options) -> list[Segment]:
     faces = (FrameFaces(found, index in cuts) for index, found in enumerate(frames))
-    return list(segments(faces, fps, **{"max_frames": 1000, **options}))
+    max_seconds = options.pop("max_frames", 1000) / fps
+    return list(segments(faces, Clock.steady(len(frames), fps), max_seconds, **options))
 
 
 def tracks(frames: list[list[Face]], **options) -> list[Track]:
@@ -71,7 +73,7 @@ def test_a_jump_or_a_cut_ends_a_track():
 
 def test_a_glimpse_is_no_track():
     (segment,) = track_all([[face(100)]] * 2 + [[]] * 50)
-    assert (segment.tracks, segment.glimpses) == ([], [(0, 2)])
+    assert (segment.tracks, segment.glimpses) == ([], [Glimpse(0, 2, pytest.approx(0.08))])
     assert spans(tracks([[face(100)]], fps=1.0)) == [(0, 1)], "a picture is a track"
 
 
@@ -87,6 +89,55 @@ def test_segments_bound_the_memory_and_lose_no_frame():
 def test_given_landmarks_with_unknown_frames():
     points = np.stack([face(100 + index).landmarks for index in range(10)])
     points[4], points[0] = np.nan, np.nan
-    ((track,),) = (segment.tracks for segment in segments(given_faces(points), 25, 100, min_iou=0.0))
+    ((track,),) = (segment.tracks for segment in segments(given_faces(points), Clock.steady(10, 25), 100, min_iou=0.0))
     assert (track.start, track.stop) == (1, 10)
     assert track.landmarks[3] == pytest.approx(face(104).landmarks, abs=1e-3)
+
+
+def timed(frames: list[list[Face]], seconds: list[float], max_seconds: float = 60) -> list[Segment]:
+    """The segments of frames that are shown for these seconds each."""
+    times = np.concatenate([[0], np.cumsum(seconds)[:-1]])
+    faces = (FrameFaces(found) for found in frames)
+    return list(segments(faces, Clock(times, len(seconds) / sum(seconds)), max_seconds))
+
+
+def test_a_glimpse_is_short_in_seconds_not_in_frames():
+    slow = timed([[face(100)]] * 2 + [[]] * 5, [0.15] * 2 + [0.04] * 5)
+    assert spans(slow[0].tracks) == [(0, 2)], "two frames of 0.3 seconds"
+    (fast,) = timed([[face(100)]] * 9 + [[]] * 5, [0.01] * 9 + [1.0] * 5)
+    assert (fast.tracks, fast.glimpses) == ([], [Glimpse(0, 9, pytest.approx(0.09))]), "nine frames of 0.09 seconds"
+
+
+def test_a_gap_is_long_in_seconds_not_in_frames():
+    shown = [[face(100)]] * 6
+    (short,) = timed([*shown, *[[]] * 40, *shown], [0.1] * 6 + [0.01] * 40 + [0.1] * 6)
+    assert spans(short.tracks) == [(0, 52)]
+    (long,) = timed([*shown, [], [], *shown], [0.1] * 6 + [0.3] * 2 + [0.1] * 6)
+    assert spans(long.tracks) == [(0, 6), (8, 14)]
+
+
+def test_half_a_second_in_rounded_stamps_is_half_a_second():
+    frames = [FrameFaces([] if 12 <= index < 27 else [face(100)]) for index in range(46)]
+    for shift in (0, 1e-3):
+        stamps = np.round(np.arange(46) / 30, 3) + shift * (np.arange(46) >= 27)
+        (segment,) = segments(frames, Clock(stamps, 30.0), 60)
+        assert spans(segment.tracks) == [(0, 46)]
+
+
+def test_bridging_follows_the_seconds():
+    """The face moves 40 pixels a second; the frame that misses it is nearer to the one before than to the next."""
+    seconds = [0.1, 0.1, 0.1, 0.3, 0.1, 0.1]
+    places = 100 + 40 * np.concatenate([[0], np.cumsum(seconds)[:-1]])
+    frames = [[] if index == 3 else [face(place)] for index, place in enumerate(places)]
+    ((track,),) = (segment.tracks for segment in timed(frames, seconds))
+    assert track.landmarks[3] == pytest.approx(face(places[3]).landmarks, abs=1e-3)
+
+
+def test_segments_are_as_long_as_the_seconds_say():
+    found = timed([[face(100)]] * 12, [0.5] * 4 + [0.25] * 8, max_seconds=1)
+    assert [(segment.start, segment.stop) for segment in found] == [(0, 2), (2, 4), (4, 8), (8, 12)]
+
+
+def test_a_clock_that_hardly_moves_does_not_fill_the_memory():
+    found = timed([[face(100)]] * 1000, [1e-6] * 1000, max_seconds=1)
+    assert max(segment.stop - segment.start for segment in found) == 240

@@ -4,17 +4,22 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from preface_hf import PrefAceForPreTraining, PrefAceVideoProcessor
+from preface_hf.curation.curate import curate
+from preface_hf.data.opening import open_prepared
 from preface_hf.features.encoders import load_encoder
 from preface_hf.features.extract import extract
+from preface_hf.features.labeled import labeled_rows
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import draw_clip
 from preface_hf.training.arguments import PretrainArguments
 from preface_hf.video.encoding import encode_video
 from preface_hf.video.windows import windows
+from tests.media import write_timed
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +57,38 @@ def test_a_prepared_set(checkpoint, prepared, tmp_path):
     assert one["start_seconds"].tolist() == pytest.approx([0, 8 / 25, 16 / 25])
     assert one["end_seconds"].tolist() == pytest.approx([8 / 25, 16 / 25, 20 / 25])
     assert np.stack(table["feature"]).shape == (72, 32) and np.isfinite(np.stack(table["feature"])).all()
+
+
+def test_seconds_are_those_of_the_time_stamps(checkpoint, tmp_path):
+    """Of a video and of its row in a prepared set alike; the windows are of 8 frames."""
+    seconds = 1.0 + np.array([*np.arange(5) * 0.1, *(0.5 + np.arange(15) * 0.04)])
+    clip = draw_clip(1, "happiness", seed=2, num_frames=20, size=64)
+    (tmp_path / "videos").mkdir()
+    write_timed(tmp_path / "videos/a.mkv", clip.frames, seconds)
+    np.save(tmp_path / "videos/a.npy", clip.landmarks)
+    prepare(tmp_path / "videos", tmp_path / "set", landmarker="given", crop_size=32)
+    for source in ("videos", "set"):
+        extract(checkpoint, tmp_path / source, tmp_path / f"{source}.parquet", landmarker="given")
+        table = pd.read_parquet(tmp_path / f"{source}.parquet")
+        assert "frame_seconds" not in table and table["num_frames"].tolist() == [8, 8, 4]
+        assert table["start_seconds"].tolist() == pytest.approx([1, 1.62, 1.94], abs=2e-3)
+        assert table["end_seconds"].tolist() == pytest.approx([1.62, 1.94, 2.1], abs=2e-3)
+
+
+def test_a_set_prepared_before_frames_had_seconds(checkpoint, prepared, tmp_path):
+    """Without the column `frame_seconds` every frame is taken as evenly spaced, as it was."""
+    (tmp_path / "old/data").mkdir(parents=True)
+    for file in (prepared / "data").glob("*.parquet"):
+        pq.write_table(pq.read_table(file).drop_columns("frame_seconds"), tmp_path / "old/data" / file.name)
+    tables = []
+    for place in (prepared, tmp_path / "old"):
+        extract(checkpoint, place, tmp_path / f"{place.name}.parquet")
+        tables.append(pd.read_parquet(tmp_path / f"{place.name}.parquet"))
+    pd.testing.assert_frame_equal(*tables)
+    assert open_prepared(tmp_path / "old").num_rows == 12
+    assert len(list(labeled_rows(tmp_path / "old", "expression", split="train").clips((4, 2)))) == 12
+    curate(str(tmp_path / "old"), tmp_path / "curated", features=tmp_path / "old.parquet", min_coverage=0.0)
+    assert "frame_seconds" not in open_prepared(tmp_path / "curated").rows.column_names
 
 
 def test_labels_that_come_late_are_kept(checkpoint, tmp_path):

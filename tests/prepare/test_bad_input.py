@@ -57,7 +57,8 @@ def test_bad_files_are_listed_and_the_others_prepared(bad, tmp_path: Path, worke
         assert len(said) < 400 and "\n" not in said and str(src) not in said, said
     left_out = sum(line["status"] == "left out" for line in lines.values())
     assert left_out == len(reasons) - 1, "the text file is ignored"
-    assert "2 rows in train" in done.stdout and f"{left_out} files left out" in done.stdout.replace("\n", " ")
+    counts = f"2 files prepared, {left_out} left out, 1 ignored"
+    assert "2 rows in train" in done.stdout and counts in done.stdout.replace("\n", " ")
 
 
 @pytest.fixture(scope="module")

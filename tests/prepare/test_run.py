@@ -22,6 +22,7 @@ from preface_hf.synthetic import draw_clip
 from preface_hf.video.decoding import open_video
 from preface_hf.video.encoding import encode_video
 from tests.media import SHARED, as_bytes, face_points, given_clip, pattern
+from tests.video.test_presentation import hdr
 
 
 pytest.importorskip("cv2")
@@ -77,6 +78,7 @@ def test_datasets_opens_it_streamed_and_not(prepared: Path):
         "fps",
         "num_frames",
         "start_seconds",
+        "frame_seconds",
         "track",
         "source",
         "quality",
@@ -218,6 +220,29 @@ def test_killed_and_started_again_makes_the_same_bytes(src: Path, prepared: Path
     assert kept
     run(src, out)
     assert contents(out) == contents(prepared)
+
+
+def test_every_file_is_counted(src: Path, prepared: Path):
+    summary = run(src, prepared)
+    assert (summary.prepared, summary.left_out, sum(summary.ignored.values())) == (20, 4, 2)
+    assert len(summary.reasons) == 4 and sum(summary.reasons.values()) == 4
+    assert list(summary.ignored.values()) == [1, 1] and any("set aside" in reason for reason in summary.ignored)
+    first, *lines = summary.sentences()
+    assert first == "20 files prepared, 4 left out, 2 ignored" and len(lines) == 6
+
+
+def test_remarks_on_files_are_counted(tmp_path: Path):
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        given_clip(tmp_path / "src", name, frames=8)
+    points = np.load(tmp_path / "src/a.npy")
+    for name in ("a.mp4", "b.mp4"):
+        hdr(tmp_path / "src" / name, pattern(8, height=180, width=240))
+    np.save(tmp_path / "src/b.npy", np.full_like(points, np.nan))
+    summary = run(tmp_path / "src", tmp_path / "out")
+    (note,) = summary.notes
+    assert "HDR" in note and summary.notes[note] == 2 and f"  note: 2 x {note}" in summary.sentences()
+    lines = report(tmp_path / "out")
+    assert lines["a.mp4"]["notes"] == lines["b.mp4"]["notes"] == [note] and lines["c.mp4"]["notes"] == []
 
 
 def test_a_finished_set_is_left_as_it_is(src: Path, prepared: Path):

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 
 from preface_hf.faces.landmarkers import OnnxLandmarker
-from preface_hf.prepare.tracks import FileReport, TrackOptions, file_rows
+from preface_hf.prepare.options import TrackOptions
+from preface_hf.prepare.records import FileRecord
+from preface_hf.prepare.tracks import file_rows
 from preface_hf.video.decoding import frame_size, open_video
 from preface_hf.video.encoding import encode_video
-from tests.media import SHARED, as_bytes, face_points, given_clip, pattern, write_video
+from tests.media import SHARED, as_bytes, face_points, given_clip, pattern, write_timed, write_video
 
 
 pytest.importorskip("cv2")
 
 
 def rows(file: Path, landmarker=None, **options) -> tuple[list[dict], dict]:
-    report = FileReport(file.name)
-    made = list(file_rows(file, landmarker, TrackOptions(**{"crop_size": 64, **options}), report))
-    return made, report.line()
+    record = FileRecord(file.name)
+    made = list(file_rows(file, landmarker, TrackOptions(**{"crop_size": 64, **options}), record))
+    return made, record.prepared()
 
 
 def test_a_long_video_is_several_rows_and_no_frame_is_lost(tmp_path: Path):
@@ -90,6 +92,46 @@ def test_every_frame_of_every_container(tmp_path: Path, name: str, codec: str, c
     np.save(file.with_suffix(".npy"), np.stack([face_points((100 + 0.5 * t, 90), 70) for t in range(count)]))
     (row,), line = rows(file)
     assert row["num_frames"] == len(row["landmarks"]) == line["frames"] == count and line["frames_left_out"] == []
+
+
+def timed_file(file: Path, seconds: np.ndarray) -> Path:
+    """A face that is shown at these seconds, with its landmarks beside it."""
+    write_timed(file, pattern(len(seconds)), seconds, "libvpx" if file.suffix == ".webm" else "libx264")
+    np.save(file.with_suffix(".npy"), np.stack([face_points((60 + t, 48), 40) for t in range(len(seconds))]))
+    return file
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
+def test_an_uneven_rate_is_kept_in_seconds(tmp_path: Path, name: str):
+    """The 16 frames last 0.96 seconds in every container, and the crop plays as they do."""
+    seconds = np.array([*np.arange(4), *np.arange(12, 24)]) / 25
+    (row,), _ = rows(timed_file(tmp_path / name, seconds))
+    assert row["fps"] == pytest.approx(16 / 0.96, rel=2e-3) and row["start_seconds"] == 0
+    assert row["frame_seconds"] == pytest.approx(seconds, abs=1e-3)
+    assert open_video(row["video"]["bytes"]).times == pytest.approx(seconds, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+def test_a_header_that_lies_about_the_rate_hides_no_face(tmp_path: Path, name: str):
+    """At the 1000 frames a second of the header, 100 frames would be a glimpse; it takes 8 seconds."""
+    seconds = np.arange(100) / 12.5
+    (row,), line = rows(timed_file(tmp_path / name, seconds), max_seconds=60)
+    assert (row["num_frames"], row["frame_seconds"], line["tracks_left_out"]) == (100, None, [])
+    assert row["fps"] == pytest.approx(12.5)
+    parts, _ = rows(tmp_path / name, max_seconds=2)
+    assert [part["num_frames"] for part in parts] == [25] * 4
+    assert [part["start_seconds"] for part in parts] == pytest.approx([0, 2, 4, 6])
+
+
+def test_a_track_begins_when_its_first_frame_is_shown(tmp_path: Path):
+    seconds = 2 + np.array([*np.arange(10) * 0.04, *(0.4 + np.arange(20) * 0.1)])
+    file = timed_file(tmp_path / "a.mkv", seconds)
+    points = np.load(tmp_path / "a.npy")
+    points[:14] = np.nan
+    np.save(tmp_path / "a.npy", points)
+    (row,), line = rows(file)
+    assert row["start_seconds"] == pytest.approx(2.8) and row["frame_seconds"] is None
+    assert row["fps"] == pytest.approx(10) and line["frames_left_out"] == [[0, 13]]
 
 
 @pytest.fixture(scope="module")
