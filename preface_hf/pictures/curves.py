@@ -71,6 +71,7 @@ def grouped(rows: list[dict[str, float]], terms: Terms) -> dict[str, list[tuple[
     for group, pictures in {**terms.groups, **GROUPS}.items():
         found = [tuple(name for name in names if name in logged) for names in pictures]
         groups[group] = [names for names in found if names]
+    # Whatever else is logged gets a picture of its own.
     named = {name for pictures in groups.values() for names in pictures for name in names}
     for name in [name for name in logged if name not in named]:
         groups.setdefault(LOSSES if name.startswith("loss") else OTHER, []).append((name,))

@@ -27,6 +27,7 @@ def contact_sheet(folder: str | Path, tracks: int = SHEET_TRACKS, frames: int = 
     size = (TRACKS_PER_LINE * frames * TILE, LEGEND_HEIGHT + lines * (TILE + CAPTION_HEIGHT))
     sheet = Image.new("RGB", size, "white")
     _draw_legend(sheet)
+    # Two tracks stand side by side on a line; above each is its caption.
     for number, row in enumerate(shown):
         left = (number % TRACKS_PER_LINE) * frames * TILE
         top = LEGEND_HEIGHT + (number // TRACKS_PER_LINE) * (TILE + CAPTION_HEIGHT)
@@ -56,6 +57,7 @@ def draw_face(picture: np.ndarray, landmarks: np.ndarray, boxes: dict[str, np.nd
     factor = TILE / picture.shape[1]
     for part, box in boxes.items():
         draw.rectangle([float(value) for value in (box + 0.5) * factor], outline=PART_COLORS[part])
+    # Pixel 0 has its center at 0.5: so coordinates are moved by half a pixel before they are scaled.
     for x, y in (landmarks + 0.5) * factor:
         draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill="#ffffff", outline="#202020")
     return tile
