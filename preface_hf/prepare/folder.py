@@ -9,11 +9,11 @@ from pathlib import Path
 
 import yaml
 
-from preface_hf.data.shards import TRACK_FEATURES
 from preface_hf.files import replacing
 from preface_hf.prepare.options import SetOptions
 from preface_hf.prepare.records import count_files
 from preface_hf.recipes import RECIPES, Item, Listing
+from preface_hf.recipes.base import check_label_names
 
 
 OPTIONS_FILE, REPORT_FILE, README_FILE, WORK_FOLDER = "prepare.yaml", "report.jsonl", "README.md", ".work"
@@ -95,9 +95,7 @@ def stored_listing(out: Path, options: SetOptions) -> Listing:
         with (work / ITEMS_FILE).open(encoding="utf-8") as lines:
             return Listing(**stored, items=[Item(**json.loads(line)) for line in lines])
     listing = RECIPES[options.recipe](options.src, options.media)
-    reserved = sorted({"instance_id", *TRACK_FEATURES} & set(listing.columns))
-    if reserved:
-        raise ValueError(f"label columns {reserved} of {options.src} are names of the prepared set's own: rename them")
+    check_label_names(listing, options.src)
     work.mkdir(parents=True, exist_ok=True)
     with replacing(out / OPTIONS_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(options.arguments(), sort_keys=False), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Recipes: which media a source holds, and their labels. A recipe is `recipe(src, media) -> Listing`.
 
-A new data set is one function in the file of its kind and one line in `RECIPES`; docs/recipes.md lists them all.
+A new data set is one function in the file of its kind and one line in `_LAYOUTS`; docs/recipes.md lists them all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ from pathlib import Path
 
 from preface_hf.recipes.acted_sets import crema_d, mead, ravdess
 from preface_hf.recipes.attribute_sets import celeba, lfw, lfwa
-from preface_hf.recipes.base import MEDIA, Item, Label, Listing, media_root, split_hash, subject_split
+from preface_hf.recipes.base import (
+    MEDIA,
+    Item,
+    Label,
+    Listing,
+    media_root,
+    split_hash,
+    subject_split,
+    with_left_out,
+)
 from preface_hf.recipes.csv_table import table
 from preface_hf.recipes.deepfake_sets import dfdc, faceforensics
 from preface_hf.recipes.expression_sets import affectnet, ck_plus, fer2013, raf_db
@@ -21,10 +30,8 @@ from preface_hf.recipes.speech_sets import grid, lrs2
 from preface_hf.recipes.video_sets import celebv_hq, cmu_mosei, voxceleb2, youtube_faces
 
 
-RECIPES: dict[str, Callable[[Path, str], Listing]] = {
-    "folder": folder,
-    "csv": table,
-    "hub": hub,
+# Of data sets in the layout of their owners.
+_LAYOUTS: dict[str, Callable[[Path, str], Listing]] = {
     "youtube-faces": youtube_faces,
     "voxceleb2": voxceleb2,
     "celebv-hq": celebv_hq,
@@ -45,6 +52,12 @@ RECIPES: dict[str, Callable[[Path, str], Listing]] = {
     "lfwa": lfwa,
     "300w": three_hundred_w,
     "wflw": wflw,
+}
+RECIPES: dict[str, Callable[[Path, str], Listing]] = {
+    "folder": folder,
+    "csv": table,
+    "hub": hub,
+    **{name: with_left_out(recipe) for name, recipe in _LAYOUTS.items()},
 }
 
 __all__ = [

@@ -11,9 +11,9 @@ from preface_hf.recipes.base import (
     expect,
     gather,
     kind_of,
+    layout_error,
     note,
     parse_names,
-    refuse,
     split_by,
     strings,
 )
@@ -55,7 +55,7 @@ def crema_d(src: Path, media: str = "auto") -> Listing:
     videos = [name for name in names if kind_of(name) == "video"]
     items, rows = parse_names(videos, parse, "<actor>_<sentence>_<emotion>_<level>")
     if not items:
-        raise refuse(src, "crema-d", "VideoFlash/1001_DFA_ANG_XX.flv")
+        raise layout_error(src, "crema-d", "VideoFlash/1001_DFA_ANG_XX.flv")
     split_by(items, "actor")
     found = {"clips": len(items), "actors": len({item.labels["actor"] for item in items})}
     columns = strings("actor", "sentence", "emotion", "level") | {"age": "int64", "sex": "string"}
@@ -90,7 +90,7 @@ def ravdess(src: Path, media: str = "auto") -> Listing:
     silent = {name for name in names if (s := Path(name).stem).startswith("02-") and f"01-{s[3:]}" in stems}
     items, rows = parse_names([name for name in names if name not in silent], parse, "seven numbers, 01-01-06-...")
     if not items:
-        raise refuse(src, "ravdess", "Actor_01/01-01-06-01-02-01-12.mp4")
+        raise layout_error(src, "ravdess", "Actor_01/01-01-06-01-02-01-12.mp4")
     if silent:
         rows.append(note(f"{len(silent)} clips without sound are set aside: the same clips with sound are prepared"))
     split_by(items, "actor")
@@ -122,6 +122,6 @@ def mead(src: Path, media: str = "auto") -> Listing:
     videos = [name for name in names if kind_of(name) == "video"]
     items, rows = parse_names(videos, parse, "<subject>/video/<view>/<emotion>/level_<n>/<number>.mp4")
     if not items:
-        raise refuse(src, "mead", "M003/video/front/angry/level_1/001.mp4")
+        raise layout_error(src, "mead", "M003/video/front/angry/level_1/001.mp4")
     split_by(items, "subject")
     return Listing(items, strings("subject", "view", "emotion", "sex") | {"level": "int64"}, rows)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from preface_hf.recipes.base import Item, Label, Listing, expect, gather, join, note, refuse, split_by, strings
+from preface_hf.recipes.base import Item, Label, Listing, expect, gather, join, layout_error, note, split_by, strings
 from preface_hf.recipes.reading import find, h5py_of, read_lines
 
 
@@ -25,7 +25,7 @@ def celeba(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("image",), "celeba")
     file = find(names, "list_attr_celeba.txt")
     if file is None:
-        raise refuse(src, "celeba", "list_attr_celeba.txt (the owners' folder Anno)")
+        raise layout_error(src, "celeba", "list_attr_celeba.txt (the owners' folder Anno)")
     _, titles, *lines = read_lines(src / file)
     identity, parts = (_pairs(src, names, f) for f in ("identity_CelebA.txt", "list_eval_partition.txt"))
     places, rows = _one_copy([name for name in names if re.fullmatch(r"\d{6}\.(jpg|png)", name.rsplit("/", 1)[-1])])
@@ -70,7 +70,7 @@ def lfw(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("image",), "lfw")
     places, rows = _one_copy([name for name in names if _lfw_person(name)])
     if not places:
-        raise refuse(src, "lfw", "<person>/<person>_0001.jpg")
+        raise layout_error(src, "lfw", "<person>/<person>_0001.jpg")
     scores, titles = _lfw_scores(src, names)
     splits: dict[str, str] = {}
     for split, list_name in (("train", "peopleDevTrain.txt"), ("test", "peopleDevTest.txt")):
@@ -124,7 +124,7 @@ def lfwa(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("image",), "lfwa")
     file = find(names, "lfw_att_40.mat")
     if file is None:
-        raise refuse(src, "lfwa", "lfw_att_40.mat", "it comes with LFWA from the owners of CelebA")
+        raise layout_error(src, "lfwa", "lfw_att_40.mat", "it comes with LFWA from the owners of CelebA")
     places, rows = _one_copy([name for name in names if _lfw_person(name)])
     with h5py_of("lfwa").File(src / file, "r") as store:
         titles, images = _cell(store, "AttrName"), [name.replace("\\", "/") for name in _cell(store, "name")]

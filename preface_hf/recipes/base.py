@@ -6,8 +6,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 
+from preface_hf.data.shards import TRACK_FEATURES
 from preface_hf.video.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
@@ -15,6 +17,8 @@ MEDIA = ("auto", "video", "image", "all")
 # The first seed that puts women and men of RAVDESS (24 actors) and MEAD into every split.
 SPLIT_SEED = 175
 Label = str | int | float | None
+# No label may be called so: columns of prepared sets, of their features (`extract`) and of curated sets (`curate`).
+RESERVED = frozenset({"instance_id", *TRACK_FEATURES, "split", "end_seconds", "feature", "pool_id"})
 
 
 @dataclass
@@ -30,14 +34,25 @@ class Item:
 class Listing:
     """What a recipe found: the media to prepare, the label columns with their types, what it sets aside and why.
 
-    `columns` maps a label's name to `string`, `int64` or `float64`; `aside` holds finished rows of the report;
-    `root` is the folder of the media where that is not the source itself (a recipe that writes media out).
+    Attributes:
+        columns: the type of each label, `string`, `int64` or `float64`.
+        aside: finished rows of the report.
+        root: the folder of the media where that is not the source itself (a recipe that writes media out).
+        places: where a label's name is written, for messages: the line and column of a table.
     """
 
     items: list[Item]
     columns: dict[str, str]
     aside: list[dict[str, str]]
     root: str | None = None
+    places: dict[str, str] = field(default_factory=dict)
+
+
+def check_label_names(listing: Listing, src: Path) -> None:
+    """Raise `ValueError` for a label that has a name of the prepared set's own."""
+    for name in sorted(RESERVED & set(listing.columns)):
+        place = listing.places.get(name, str(src))
+        raise ValueError(f"{place}: the label column {name!r} has a name of the prepared set's own: rename it")
 
 
 def media_root(src: Path, listing: Listing | None = None) -> Path:
@@ -47,23 +62,57 @@ def media_root(src: Path, listing: Listing | None = None) -> Path:
     return src.parent if src.is_file() else src
 
 
-def walk(src: Path, unreadable: list[str] | None = None) -> Iterator[str]:
-    """Paths of all visible files below `src`, each real folder visited once however symlinks loop; folders that may
-    not be read are added to `unreadable`."""
+def walk(src: Path, left_out: list[dict[str, str]] | None = None) -> Iterator[str]:
+    """Paths of all visible files below `src`, each real folder visited once however symlinks loop.
+
+    What has to be passed over goes into `left_out` as rows of the report: folders that may not be read, and files
+    whose path is not UTF-8, which neither parquet nor a report can name.
+    """
     seen = set()
-    closed: list[str] = [] if unreadable is None else unreadable
+    rows: list[dict[str, str]] = [] if left_out is None else left_out
 
-    def note_folder(error: OSError) -> None:
-        closed.append(Path(str(error.filename)).relative_to(src).as_posix())
+    def add_folder(error: OSError) -> None:
+        name = Path(str(error.filename)).relative_to(src).as_posix()
+        rows.append(aside(shown(name), "left out", "a folder that may not be read: see its permissions"))
 
-    for place, folders, files in os.walk(src, onerror=note_folder, followlinks=True):
+    for place, folders, files in os.walk(src, onerror=add_folder, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name).relative_to(src).as_posix() for name in files if not name.startswith("."))
+        for name in (Path(place, name).relative_to(src).as_posix() for name in files if not name.startswith(".")):
+            if shown(name) == name:
+                yield name
+            else:
+                rows.append(aside(shown(name), "left out", "its path is not UTF-8: rename the file or its folder"))
+
+
+def shown(name: str) -> str:
+    """A path as text: a byte that is not UTF-8, which Python keeps as half a character, as an escape like `\\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def check_source(src: Path) -> None:
+    """Raise `ValueError` for a source that is not there, or whose own path is not UTF-8."""
+    if shown(str(src)) != str(src):
+        raise ValueError(f"the path {shown(str(src))} is not UTF-8: rename the folder")
+    if not src.exists():
+        raise ValueError(f"{src} does not exist: check the path")
+
+
+def with_left_out(recipe: Callable[[Path, str], Listing]) -> Callable[[Path, str], Listing]:
+    """The recipe, with rows in its listing for what `walk` had to pass over."""
+
+    @wraps(recipe)
+    def listing_of(src: Path, media: str = "auto") -> Listing:
+        listing = recipe(src, media)
+        for _ in walk(src, listing.aside):  # once more: most recipes look at the names long before they list
+            pass
+        return listing
+
+    return listing_of
 
 
 def kind_of(name: str) -> str:
@@ -85,12 +134,14 @@ def gather(src: Path, media: str, kinds: tuple[str, ...], recipe: str) -> list[s
         raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
     if media in ("video", "image") and media not in kinds:
         raise ValueError(f"recipe {recipe!r} finds {kinds[0]}s only: leave media {media!r} out")
+    if shown(str(src)) != str(src):
+        check_source(src)
     if not src.is_dir():
         raise ValueError(f"{src} is not a folder: pass the folder of the data set to recipe {recipe!r}")
     return sorted(walk(src))
 
 
-def refuse(src: Path, recipe: str, layout: str, fix: str = "pass the folder that holds it") -> ValueError:
+def layout_error(src: Path, recipe: str, layout: str, fix: str = "pass the folder that holds it") -> ValueError:
     """The error for a folder in which nothing of the layout was found."""
     return ValueError(f"recipe {recipe!r} expects {layout} in {src} and found none: {fix}")
 

@@ -1,12 +1,19 @@
-"""The recipe `csv`: one's own table of files, labels and splits."""
+"""One's own table of files, labels and splits: `metadata.csv` of the recipe `folder`, and the recipe `csv`.
+
+Both are read here, and all that is wrong with a table is said before any file of it is prepared.
+"""
 
 from __future__ import annotations
 
+import posixpath
 import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from preface_hf.recipes.base import MEDIA, Item, Listing, join, kind_of, walk
-from preface_hf.recipes.reading import column_type, parse, read_csv
+from preface_hf.recipes.base import MEDIA, Item, Listing, aside, check_source, kind_of, note, walk
+from preface_hf.recipes.reading import column_type, open_csv, parse
 
 
 PATH_COLUMNS = ("file_name", "file", "path", "filename", "image", "video")
@@ -17,64 +24,187 @@ def table(src: Path, media: str = "auto") -> Listing:
 
     Layout: `src` is the table, or a folder that holds exactly one. The first column called file_name, file, path,
     filename, image or video names the media, relative to the table; a name that is not there is looked up by its end
-    (`a.jpg` finds `images/a.jpg`) where only one file has it. Media that the table does not name are not prepared.
-    Labels: all other columns; int64 or float64 where every cell is a number. Split: the column `split`, if any.
+    (`a.jpg` finds `images/a.jpg`) where only one file has it. Media that the table does not name are not prepared,
+    which a note counts. Labels: all other columns; int64 or float64 where every cell is a number. Split: the column
+    `split`, if any.
     """
+    if media not in MEDIA:
+        raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
+    check_source(src)
     file = _table_file(src)
-    names, rows = read_csv(file)
+    left_out: list[dict[str, str]] = []
+    names = list(walk(file.parent, left_out))
+    present = {name for name in names if kind_of(name) != "other"}
+    labels = read_label_table(file, present)
+    wants = [item for item in labels.items if media in ("auto", "all") or kind_of(item.source) in (media, "other")]
+    rows = rows_without_media(file, [item.source for item in wants], present, names)
+    items = sorted((item for item in wants if item.source in present), key=lambda item: item.source)
+    if unnamed := len(present) - len({item.source for item in labels.items} & present):
+        rows.append(note(f"{unnamed} media are not named in {file.name} and are not prepared"))
+    return Listing(items, labels.columns, rows + labels.notes + left_out, places=labels.places)
+
+
+@dataclass
+class LabelTable:
+    """A table of labels, read: an item for each file that it names, the label columns with their types and places in
+    the table, and remarks for the report."""
+
+    items: list[Item]
+    columns: dict[str, str]
+    notes: list[dict[str, str]]
+    places: dict[str, str]
+
+
+@dataclass
+class _Row:
+    """A row of the table: where it begins, the file it names, its split and the text of its labels."""
+
+    line: int
+    source: str
+    split: str | None
+    cells: dict[str, str]
+
+
+def read_label_table(file: Path, present: Iterable[str]) -> LabelTable:
+    """The table `file` beside the media `present`, which are paths relative to its folder.
+
+    A file that the table names and that is not there keeps its name, normalized.
+
+    Raises:
+        ValueError: with line and column, for a table that `open_csv` refuses, without a column of paths,
+            a row without a file or with one outside the folder, a split
+            that is not a word, or a file with two different rows.
+    """
+    names, rows = open_csv(file)
     path = next((name for name in PATH_COLUMNS if name in names), None)
     if path is None:
         raise ValueError(
-            f"{file} has no column of paths: call one {', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}"
+            f"{file} has no column of paths, only {', '.join(filter(None, names))}: call one "
+            f"{', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}"
         )
-    columns = {name: column_type([row[name] for row in rows]) for name in names if name not in (path, "split", "")}
-    root = file.parent if src.is_dir() else src.parent
-    found = _Finder(root, media)
-    items = []
+    labels = [name for name in names if name not in (path, "split", "")]
+    places = {name: f"{file}, line 1, column {names.index(name) + 1}" for name in labels}
+    notes = [
+        note(f"column {number} of {file.name} has no name and is not taken")
+        for number, name in enumerate(names, start=1)
+        if not name
+    ]
+    finder = _Finder(file.parent, present)
+    found = [_read_row(file, names, path, line, cells, finder) for line, cells in rows]
+    kept, twice = _without_repeats(file, found)
+    columns = {name: column_type([row.cells[name] for row in kept]) for name in labels}
+    items = [
+        Item(row.source, row.split, {name: parse(row.cells[name], kind) for name, kind in columns.items()})
+        for row in kept
+    ]
+    return LabelTable(items, columns, notes + twice, places)
+
+
+def _read_row(file: Path, names: list[str], path: str, line: int, cells: list[str], finder: _Finder) -> _Row:
+    row = dict(zip(names, cells, strict=True))
+    if not row[path]:
+        raise ValueError(f"{file}, line {line}, column {path!r}: the row names no file: fill it in or delete the row")
+    source = finder.locate(row[path])
+    if source is None:
+        raise ValueError(
+            f"{file}, line {line}, column {path!r}: {row[path]!r} lies outside the folder {file.parent}: "
+            f"name files in it, relative to it"
+        )
+    split = row.get("split", "")
+    # datasets puts the name of a split into the names of its files
+    if split and not re.fullmatch(r"\w+(\.\w+)*", split):
+        raise ValueError(
+            f"{file}, line {line}, column 'split': split {split!r} is no name of a split: use letters, digits and _"
+        )
+    return _Row(line, source, split or None, {name: row[name] for name in names if name not in (path, "split", "")})
+
+
+def _without_repeats(file: Path, rows: Iterable[_Row]) -> tuple[list[_Row], list[dict[str, str]]]:
+    """The first row of every file, and notes on rows that say the same again; what they say must be the same."""
+    first: dict[str, _Row] = {}
+    notes = []
     for row in rows:
-        labels = {name: parse(row[name], kind) for name, kind in columns.items()}
-        items.append(Item(found.locate(row[path]), _split(row.get("split", ""), file), labels))
-    if len({item.source for item in items}) < len(items):
-        raise ValueError(f"{file} names a file twice: give every media file one row")
-    wanted = {item.source for item in items if found.wants(item.source)}
-    return join(wanted & found.present, (i for i in items if found.wants(i.source)), columns, file.name)
+        before = first.setdefault(row.source, row)
+        if before is row:
+            continue
+        for column, old, new in _differences(before, row):
+            raise ValueError(
+                f"{file}, line {row.line}, column {column!r}: {row.source!r} is named twice, with {old!r} in line "
+                f"{before.line} and {new!r} here: give every media file one row"
+            )
+        notes.append(note(f"{row.source} is named twice in {file.name} (lines {before.line} and {row.line}), alike"))
+    return list(first.values()), notes
+
+
+def _differences(one: _Row, other: _Row) -> Iterator[tuple[str, str, str]]:
+    """Column and both values where two rows differ."""
+    for name in one.cells:
+        if one.cells[name] != other.cells[name]:
+            yield name, one.cells[name], other.cells[name]
+    if one.split != other.split:
+        yield "split", one.split or "", other.split or ""
 
 
 class _Finder:
-    """Media below a folder, by relative path or by a unique end of it."""
+    """Finds media below a folder as a table may call them."""
 
-    def __init__(self, root: Path, media: str) -> None:
-        if media not in MEDIA:
-            raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
-        self.media, self.root = media, root
-        self.present = {name for name in walk(root) if kind_of(name) != "other"}
+    def __init__(self, root: Path, present: Iterable[str]) -> None:
+        self.roots = [root.absolute().as_posix(), root.resolve().as_posix()]
+        self.present = set(present)
         self.ends: dict[str, list[str]] = {}
+        self.composed: dict[str, list[str]] = {}
         for name in self.present:
             self.ends.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+            self.composed.setdefault(unicodedata.normalize("NFC", name), []).append(name)
 
-    def locate(self, name: str) -> str:
-        name = name.strip().replace("\\", "/").removeprefix(f"{self.root.resolve()}/").removeprefix("./")
-        hits = [hit for hit in self.ends.get(name.rsplit("/", 1)[-1], []) if hit.endswith(f"/{name}")]
-        return hits[0] if name not in self.present and len(hits) == 1 else name
+    def locate(self, text: str) -> str | None:
+        """The file that `text` means, or a normalized path where none is there; None outside the folder."""
+        if text in self.present:
+            return text
+        name = self._inside(text.replace("\\", "/"))
+        if name is None or name in self.present:
+            return name
+        # macOS writes é as e and an accent, most others as one character: the same name to a reader
+        same = self.composed.get(unicodedata.normalize("NFC", name), [])
+        ends = [hit for hit in self.ends.get(name.rsplit("/", 1)[-1], []) if hit.endswith(f"/{name}")]
+        hits = same or ends
+        return hits[0] if len(hits) == 1 else name
 
-    def wants(self, name: str) -> bool:
-        return self.media in ("auto", "all") or kind_of(name) == self.media
+    def _inside(self, name: str) -> str | None:
+        """The path relative to the folder, without `.` and `..`; None where it leads out."""
+        if name.startswith("/"):
+            name = posixpath.normpath(name)
+            root = next((root for root in self.roots if name.startswith(f"{root}/")), None)
+            return None if root is None else name.removeprefix(f"{root}/")
+        name = posixpath.normpath(name)
+        return None if name in (".", "..") or name.startswith("../") or re.match("[A-Za-z]:/", name) else name
+
+
+def rows_without_media(
+    file: Path, sources: Iterable[str], media: Iterable[str], names: Iterable[str]
+) -> list[dict[str, str]]:
+    """Rows of the report for `sources` of a table that are no `media`; `names` are all files that are there.
+
+    Raises `ValueError` where not one of them is a medium.
+    """
+    wanted, others = set(sources), set(names)
+    absent = sorted(wanted - {*media})
+    if len(absent) == len(wanted):
+        raise ValueError(f"{file} names {len(wanted)} media and none of them is there: put them beside it")
+    return [
+        aside(
+            name, "left out", f"named in {file.name} but {'not a video or image' if name in others else 'not found'}"
+        )
+        for name in absent
+    ]
 
 
 def _table_file(src: Path) -> Path:
     if src.is_file():
         return src
-    if not src.exists():
-        raise ValueError(f"{src} does not exist: check the path")
     files = sorted(src.glob("*.csv")) if src.is_dir() else []
     if len(files) != 1:
         raise ValueError(
             f"recipe 'csv' expects one csv file and {src} holds {len(files)}: pass the table itself as SRC"
         )
     return files[0]
-
-
-def _split(value: str, file: Path) -> str | None:
-    if value and not re.fullmatch(r"\w+(\.\w+)*", value):
-        raise ValueError(f"split {value!r} in {file} is no name of a split: use letters, digits and _")
-    return value or None

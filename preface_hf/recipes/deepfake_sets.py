@@ -14,9 +14,9 @@ from preface_hf.recipes.base import (
     gather,
     join,
     kind_of,
+    layout_error,
     note,
     parse_names,
-    refuse,
     split_by,
     strings,
 )
@@ -51,7 +51,7 @@ def faceforensics(src: Path, media: str = "auto") -> Listing:
     videos = [name for name in names if name.endswith(".mp4") and "/masks/" not in name]
     items, rows = parse_names(videos, parse, "<method>/<compression>/videos/<id>.mp4")
     if not items:
-        raise refuse(src, "faceforensics", "original_sequences/youtube/c23/videos/<id>.mp4")
+        raise layout_error(src, "faceforensics", "original_sequences/youtube/c23/videos/<id>.mp4")
     splits = _ffpp_splits(src, names)
     if splits:
         for item in items:
@@ -100,7 +100,7 @@ def dfdc(src: Path, media: str = "auto") -> Listing:
             labels: dict[str, Label] = {"label": label and label.lower(), "original": data.get("original") or None}
             items.append(Item(place, data.get("split"), labels))
     if not items:
-        raise refuse(src, "dfdc", "dfdc_train_part_<n>/metadata.json")
+        raise layout_error(src, "dfdc", "dfdc_train_part_<n>/metadata.json")
     clips = [name for name in names if kind_of(name) == "video"]
     listing = join(clips, items, strings("label", "original"), "metadata.json")
     stated = {item.split for item in items}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -20,13 +19,13 @@ from preface_hf.recipes.base import (
     gather,
     join,
     kind_of,
+    layout_error,
     note,
     parse_names,
-    refuse,
     split_by,
     strings,
 )
-from preface_hf.recipes.reading import find, read_csv, read_lines
+from preface_hf.recipes.reading import find, open_csv, read_csv, read_lines
 from preface_hf.recipes.writing import cache_folder, describe, frames_to_video, write_media
 
 
@@ -51,7 +50,7 @@ def ck_plus(src: Path, media: str = "auto") -> Listing:
         if hit := re.search(r"(S\d{3}_\d{3})_\d{8}\.(?:png|jpe?g)$", name):
             frames.setdefault(hit[1], []).append(name)
     if not frames:
-        raise refuse(src, "ck-plus", "cohn-kanade-images/S005/001/S005_001_00000011.png")
+        raise layout_error(src, "ck-plus", "cohn-kanade-images/S005/001/S005_001_00000011.png")
     emotions = _ck_emotions(src, names, frames)
     own = any(re.search(r"(^|/)S\d{3}/\d{3}/[^/]+$", files[0]) for files in frames.values())
     pairs: list[tuple[Item, Callable[[], bytes]]] = []
@@ -103,20 +102,20 @@ def fer2013(src: Path, media: str = "auto") -> Listing:
         images = [name for name in names if kind_of(name) == "image"]
         items, rows = parse_names(images, _fer_name, "<split>/<emotion>/<file>")
         if not items:
-            raise refuse(src, "fer2013", "fer2013.csv or train/angry/<image>.jpg")
+            raise layout_error(src, "fer2013", "fer2013.csv or train/angry/<image>.jpg")
     found = {f"{split} images": sum(i.split == split for i in items) for split in FER_SPLITS.values()}
     return Listing(items, strings("emotion"), rows + expect(found, FER_COUNTS), str(root) if root else None)
 
 
 def _fer_images(file: Path) -> Iterator[tuple[Item, Callable[[], bytes]]]:
-    with open(file, newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines, skipinitialspace=True)
-        if {"emotion", "pixels", "Usage"} - set(reader.fieldnames or []):
-            raise ValueError(f"{file} has not the columns emotion, pixels, Usage: download it again")
-        for number, row in enumerate(reader):
-            emotion = FER_EMOTIONS[int(row["emotion"])]
-            name = f"{row['Usage']}/{emotion}/{number:05d}.png"
-            yield Item(name, FER_SPLITS.get(row["Usage"]), {"emotion": emotion}), partial(_png, row["pixels"])
+    names, rows = open_csv(file)
+    if {"emotion", "pixels", "Usage"} - set(names):
+        raise ValueError(f"{file} has not the columns emotion, pixels, Usage: download it again")
+    for number, (_, cells) in enumerate(rows):
+        row = dict(zip(names, cells, strict=True))
+        emotion = FER_EMOTIONS[int(row["emotion"])]
+        name = f"{row['Usage']}/{emotion}/{number:05d}.png"
+        yield Item(name, FER_SPLITS.get(row["Usage"]), {"emotion": emotion}), partial(_png, row["pixels"])
 
 
 def _png(pixels: str) -> bytes:
@@ -152,7 +151,7 @@ def raf_db(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("image",), "raf-db")
     file = find(names, "list_patition_label.txt") or find(names, "list_partition_label.txt")
     if file is None:
-        raise refuse(src, "raf-db", "basic/EmoLabel/list_patition_label.txt and basic/Image")
+        raise layout_error(src, "raf-db", "basic/EmoLabel/list_patition_label.txt and basic/Image")
     base = re.sub(r"(^|/)EmoLabel$", r"\1", "/".join(file.split("/")[:-1])).rstrip("/")
     images = [n for n in names if kind_of(n) == "image" and n.startswith(f"{base}/" if base else "")]
     aligned = [n for n in images if Path(n).stem.endswith("_aligned")]
@@ -197,7 +196,7 @@ def affectnet(src: Path, media: str = "auto") -> Listing:
             labels = _affectnet_labels(values.get("exp"), values.get("val"), values.get("aro"))
             items.append(Item(name, "validation" if hit[1] == "val" else "train", labels))
     if not items:
-        raise refuse(src, "affectnet", "train_set/images and train_set/annotations, or training.csv")
+        raise layout_error(src, "affectnet", "train_set/images and train_set/annotations, or training.csv")
     if bare := sum(item.labels["emotion"] is None for item in items):
         rows.append(note(f"{bare} images have no annotation: their labels are empty"))
     found = {f"{split} images": sum(i.split == split for i in items) for split in ("train", "validation")}

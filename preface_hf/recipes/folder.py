@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from preface_hf.recipes.base import MEDIA, Item, Label, Listing, aside, kind_of, walk
-from preface_hf.recipes.reading import column_type, parse
+from preface_hf.recipes.base import MEDIA, Item, Listing, aside, check_source, kind_of, note, walk
+from preface_hf.recipes.csv_table import LabelTable, read_label_table, rows_without_media
 
 
 METADATA = "metadata.csv"
@@ -16,34 +15,52 @@ SIDECARS = frozenset({".npy", ".npz", ".pts"})
 def folder(src: Path, media: str = "auto") -> Listing:
     """All media below `src` (or `src` itself, a file), sorted, with the column `label` from the first sub-folder.
 
-    `metadata.csv` in `src` with a column `file_name` adds its other columns as labels; its column `split` chooses
-    the split. `media` is `video`, `image`, `all`, or `auto`: videos if there is any, else images. Raises `ValueError`
-    where there is nothing to prepare.
+    `metadata.csv` in `src`, a table as the recipe `csv` reads it, adds its other columns as labels; its column `split`
+    chooses the split. Where it has a column `label`, sub-folders give none. Media that it does not name have its
+    labels empty. `media` is `video`, `image`, `all`, or `auto`: videos if there is any, else images. Raises
+    `ValueError` where there is nothing to prepare, or the table cannot be read.
     """
     if media not in MEDIA:
         raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
-    if not src.exists():
-        raise ValueError(f"{src} does not exist: check the path")
-    unreadable: list[str] = []
-    names = [src.name] if src.is_file() else sorted(walk(src, unreadable))
+    check_source(src)
+    left_out: list[dict[str, str]] = []
+    names = [src.name] if src.is_file() else sorted(walk(src, left_out))
     chosen, rows = _choose(names, media)
-    rows += [aside(name, "left out", "a folder that may not be read: see its permissions") for name in unreadable]
+    rows += left_out
     if not chosen:
-        raise ValueError(f"{src} holds no {'video or image' if media in ('auto', 'all') else media}: check the path")
+        kind = "video or image" if media in ("auto", "all") else media
+        first = "".join(f" ({row['source']}: {row['reason']})" for row in left_out[:1])
+        raise ValueError(f"{src} holds no {kind}{first}: check the path")
     items = [Item(name, labels={"label": _folder_label(name)}) for name in chosen]
     columns = {"label": "string"} if any(item.labels["label"] for item in items) else {}
+    places: dict[str, str] = {}
     if src.is_dir() and (src / METADATA).is_file():
-        table, extra = _read_metadata(src / METADATA)
-        missing = sorted(set(table) - set(names))
-        rows += [aside(name, "left out", f"named in {METADATA} but not found") for name in missing]
-        columns |= extra
-        for item in items:
-            item.labels |= table.get(item.source, {})
-            item.split = item.labels.pop("split", None) or None  # type: ignore[assignment]
-    columns.pop("split", None)
+        table, more = _add_table(src / METADATA, names, items)
+        columns, places, rows = columns | table.columns, table.places, rows + more
     for item in items:
         item.labels = {name: item.labels.get(name) for name in columns}
-    return Listing(items, columns, rows)
+    return Listing(items, columns, rows, places=places)
+
+
+def _add_table(file: Path, names: list[str], items: list[Item]) -> tuple[LabelTable, list[dict[str, str]]]:
+    """Labels and splits of the table into `items`; returns the table, and rows of the report."""
+    media = [name for name in names if kind_of(name) != "other"]
+    table = read_label_table(file, media)
+    by_source = {item.source: item for item in table.items}
+    rows = table.notes + rows_without_media(file, by_source, media, names)
+    if "label" in table.columns:  # what a folder is called may be anything but a value of that column
+        for item in items:
+            item.labels.clear()
+    unnamed = 0
+    for item in items:
+        if stated := by_source.get(item.source):
+            item.labels |= stated.labels
+            item.split = stated.split
+        else:
+            unnamed += 1
+    if unnamed:
+        rows.append(note(f"{unnamed} media are not named in {file.name}: their labels from it are empty"))
+    return table, rows
 
 
 def _choose(names: list[str], media: str) -> tuple[list[str], list[dict[str, str]]]:
@@ -64,30 +81,19 @@ def _choose(names: list[str], media: str) -> tuple[list[str], list[dict[str, str
 
 
 def _kind(name: str) -> str:
+    """As `kind_of`, but `known` for files that are read beside the media."""
     kind = kind_of(name)
     return "known" if kind == "other" and (Path(name).suffix.lower() in SIDECARS or name == METADATA) else kind
 
 
 def _not_media(name: str) -> str:
-    suffix = Path(name).suffix
-    return f"files ending in {suffix} are not media" if suffix else "a file without an extension is not media"
+    file = Path(name)
+    if file.stem.lower() == "metadata":
+        return f"a table of labels is read where it is called {METADATA} and lies in the folder that is prepared"
+    return (
+        f"files ending in {file.suffix} are not media" if file.suffix else "a file without an extension is not media"
+    )
 
 
 def _folder_label(name: str) -> str | None:
     return name.split("/")[0] if "/" in name else None
-
-
-def _read_metadata(file: Path) -> tuple[dict[str, dict[str, Label]], dict[str, str]]:
-    """Rows of labels by file name, and the type of each label column."""
-    with open(file, newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines, restval="")
-        rows = [{name: value for name, value in row.items() if name is not None} for row in reader]
-        names = [name for name in reader.fieldnames or [] if name != "file_name"]
-    if "file_name" not in (reader.fieldnames or []):
-        raise ValueError(f"{file} has no column file_name: name the media files in it, relative to the folder")
-    columns = {name: "string" if name == "split" else column_type([row[name] for row in rows]) for name in names}
-    table = {}
-    for row in rows:
-        source = row["file_name"].replace("\\", "/").removeprefix("./")
-        table[source] = {name: parse(row[name], kind) for name, kind in columns.items()}
-    return table, columns

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from preface_hf.recipes.base import MEDIA, Item, Label, Listing, note
+from preface_hf.recipes.base import MEDIA, RESERVED, Item, Label, Listing, note, shown
 from preface_hf.recipes.writing import cache_folder, write_media
 
 
@@ -40,7 +41,7 @@ def hub(src: Path, media: str = "auto") -> Listing:
     data = data.cast_column(column, (Video if is_video else Image)(decode=False))
     names, columns = _label_columns({name: f for name, f in features.items() if name != column})
     folder = cache_folder("hub", [str(src), *(f"{split} {rows._fingerprint}" for split, rows in data.items())])
-    pairs = _pairs(data, column, names, ".mp4" if is_video else ".jpg")
+    pairs = _pairs(data, column, names, ".mp4" if is_video else ".jpg", src)
     items, rows = write_media(folder, pairs, sum(len(part) for part in data.values()))
     unused = sorted(set(features) - set(names) - {column})
     if unused:
@@ -52,8 +53,6 @@ def _label_columns(features: dict[str, Any]) -> tuple[dict[str, tuple[str, Any]]
     """New name and class names of each column taken, and the types by new name."""
     from datasets import ClassLabel, Value
 
-    from preface_hf.data import shards
-
     names: dict[str, tuple[str, Any]] = {}
     columns = {}
     for name, feature in features.items():
@@ -61,7 +60,7 @@ def _label_columns(features: dict[str, Any]) -> tuple[dict[str, tuple[str, Any]]
         if isinstance(feature, ClassLabel):
             kind = "string"
         if kind is not None:
-            new = f"original_{name}" if name in {"instance_id", *shards.TRACK_FEATURES} else name
+            new = f"original_{name}" if name in RESERVED else name
             names[name] = (new, feature.int2str if isinstance(feature, ClassLabel) else None)
             columns[new] = kind
     return names, columns
@@ -76,14 +75,14 @@ def _kind(dtype: str) -> str | None:
 
 
 def _pairs(
-    data: Any, column: str, names: dict[str, tuple[str, Any]], suffix: str
+    data: Any, column: str, names: dict[str, tuple[str, Any]], suffix: str, src: Path
 ) -> Iterator[tuple[Item, Callable[[], bytes]]]:
     for split, rows in data.items():
         for number, row in enumerate(rows):
             medium = row[column] or {"path": None, "bytes": None}
             ending = Path((medium["path"] or "").split("::")[0]).suffix or suffix
             labels = {new: _label(row[name], to_text) for name, (new, to_text) in names.items()}
-            yield Item(f"{split}/{number:07d}{ending}", split, labels), partial(_content, medium)
+            yield Item(f"{split}/{number:07d}{ending}", split, labels), partial(_content, medium, src)
 
 
 def _label(value: Any, to_text: Any) -> Label:
@@ -92,12 +91,46 @@ def _label(value: Any, to_text: Any) -> Label:
     return to_text(value) if to_text else int(value) if isinstance(value, bool) else value
 
 
-def _content(medium: dict[str, Any]) -> bytes:
+def _content(medium: dict[str, Any], src: Path) -> bytes:
+    """The bytes of a row's medium: its own, or those of a file of the data set `src`.
+
+    Whoever wrote the data set wrote the path: a file of this machine or an address on the net must not come in by it,
+    so `ValueError` is raised for any path that does not lead into the data set.
+    """
     if medium["bytes"]:
         return medium["bytes"]
-    if not medium["path"]:
+    path = medium["path"]
+    if not path:
         raise ValueError("the row holds no media")
-    from fsspec import open as open_any
+    if _is_on_the_hub(path, src):
+        from fsspec import open as open_any
 
-    with open_any(medium["path"], "rb") as file:
-        return file.read()
+        with open_any(path, "rb") as file:
+            return file.read()
+    # `resolve` follows links, so that one out of the folder is seen
+    place = (src / path).resolve() if src.is_dir() else Path(path).resolve()
+    if "://" in path or not any(place.is_relative_to(folder.resolve()) for folder in _folders(src)):
+        raise ValueError(f"its path {shown(path)!r} lies outside the data set and is not opened")
+    return place.read_bytes()
+
+
+def _folders(src: Path) -> list[Path]:
+    """Where files of the data set may lie: its folder, or what was downloaded of it; and what was unpacked."""
+    from datasets import config
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    unpacked = Path(config.EXTRACTED_DATASETS_PATH)
+    if src.is_dir():
+        return [src, unpacked]
+    return [Path(HF_HUB_CACHE) / f"datasets--{str(src).replace('/', '--')}", unpacked]
+
+
+def _is_on_the_hub(path: str, src: Path) -> bool:
+    """Whether a path is of a data set on the Hub, as `datasets` writes it: `zip://a.mp4::hf://datasets/org/name@...`."""
+    *archives, place = path.split("::")
+    return (
+        not src.is_dir()
+        and all(re.match("(zip|tar)://", archive) for archive in archives)
+        and re.match(rf"hf://datasets/{re.escape(str(src))}[@/]", place) is not None
+        and ".." not in place.split("/")
+    )

@@ -14,9 +14,9 @@ from preface_hf.recipes.base import (
     gather,
     join,
     kind_of,
+    layout_error,
     note,
     parse_names,
-    refuse,
     strings,
 )
 from preface_hf.recipes.reading import find, read_lines
@@ -52,7 +52,7 @@ def three_hundred_w(src: Path, media: str = "auto") -> Listing:
     images = [name for name in names if kind_of(name) == "image"]
     items, rows = parse_names(images, parse, "a part of 300-W (afw, helen/trainset, ...)")
     if not items:
-        raise refuse(src, "300w", "afw, helen/trainset, helen/testset, lfpw, ibug or 300W")
+        raise layout_error(src, "300w", "afw, helen/trainset, helen/testset, lfpw, ibug or 300W")
     stems = {str(Path(name).with_suffix("")) for name in images}
     rows += [aside(f"{name}.pts", "left out", "its image is not found") for name in sorted(points - stems)]
     if bare := sum(str(Path(item.source).with_suffix("")) not in points for item in items):
@@ -74,7 +74,7 @@ def wflw(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("image",), "wflw")
     files = {split: find(names, f"list_98pt_rect_attr_{split}.txt") for split in ("train", "test")}
     if not any(files.values()):
-        raise refuse(src, "wflw", "list_98pt_rect_attr_train.txt (the owners' WFLW_annotations)")
+        raise layout_error(src, "wflw", "list_98pt_rect_attr_train.txt (the owners' WFLW_annotations)")
     images = [name for name in names if kind_of(name) == "image"]
     ends = {"/".join(name.split("/")[-2:]): name for name in images}
     faces: dict[str, list[tuple[float, Item]]] = {}

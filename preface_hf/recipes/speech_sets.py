@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from preface_hf.recipes.base import Item, Listing, expect, gather, join, kind_of, note, parse_names, refuse, strings
+from preface_hf.recipes.base import (
+    Item,
+    Listing,
+    expect,
+    gather,
+    join,
+    kind_of,
+    layout_error,
+    note,
+    parse_names,
+    strings,
+)
 from preface_hf.recipes.reading import read_lines
 
 
@@ -40,7 +51,7 @@ def lrs2(src: Path, media: str = "auto") -> Listing:
     lists = {split: file for split, file in lists.items() if file.is_file()}
     clips = {name for name in names if re.search(r"(^|/)(main|pretrain)/[^/]+/[^/]+\.mp4$", name)}
     if not lists or not clips:
-        raise refuse(src, "lrs2", "train.txt, val.txt, test.txt, pretrain.txt and main/<program>/<clip>.mp4")
+        raise layout_error(src, "lrs2", "train.txt, val.txt, test.txt, pretrain.txt and main/<program>/<clip>.mp4")
     items = []
     for split, file in lists.items():
         part = "pretrain" if split == "pretrain" else "main"
@@ -87,7 +98,7 @@ def grid(src: Path, media: str = "auto") -> Listing:
     form = "a GRID sentence (six letters and digits, bbaf2n)"
     items, rows = parse_names([name for name in names if kind_of(name) == "video"], parse, form)
     if not items:
-        raise refuse(src, "grid", "clips like s1/bbaf2n.mpg")
+        raise layout_error(src, "grid", "clips like s1/bbaf2n.mpg")
     clips = {(_speaker(src, item.source), Path(item.source).stem) for item in items}
     if lost := len(set(aligned) - clips):
         rows.append(note(f"{lost} .align files have no clip"))

@@ -17,9 +17,9 @@ from preface_hf.recipes.base import (
     expect,
     gather,
     join,
+    layout_error,
     note,
     parse_names,
-    refuse,
     split_by,
     strings,
 )
@@ -41,7 +41,7 @@ def youtube_faces(src: Path, media: str = "auto") -> Listing:
         if hit := re.search(r"(?:^|/)([^/]+)/(\d+)/(?:aligned_detect_)?\d+\.(\d+)\.jpg$", name):
             frames.setdefault((hit[1], hit[2]), []).append((int(hit[3]), name))
     if not frames:
-        raise refuse(src, "youtube-faces", "frame_images_DB/<person>/<video>/<video>.<frame>.jpg")
+        raise layout_error(src, "youtube-faces", "frame_images_DB/<person>/<video>/<video>.<frame>.jpg")
     columns = strings("identity", "video_number")
     pairs: list[tuple[Item, Callable[[], bytes]]] = []
     root = None
@@ -83,7 +83,7 @@ def voxceleb2(src: Path, media: str = "auto") -> Listing:
 
     items, rows = parse_names(names, parse, "<speaker>/<YouTube id>/<number>.mp4")
     if not items:
-        raise refuse(src, "voxceleb2", "dev/mp4/<speaker>/<YouTube id>/<number>.mp4")
+        raise layout_error(src, "voxceleb2", "dev/mp4/<speaker>/<YouTube id>/<number>.mp4")
     if absent := len(set(meta) - {item.labels["identity"] for item in items}):
         rows.append(note(f"{absent} speakers of vox2_meta.csv have no clip here"))
     found = {f"clips in {split}": sum(i.split == split for i in items) for split in ("train", "test")}
@@ -111,7 +111,7 @@ def celebv_hq(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("video",), "celebv-hq")
     file = find(names, "celebvhq_info.json")
     if file is None:
-        raise refuse(src, "celebv-hq", "celebvhq_info.json", "take it from the owners' repository")
+        raise layout_error(src, "celebv-hq", "celebvhq_info.json", "take it from the owners' repository")
     info = json.loads((src / file).read_text(encoding="utf-8"))
     titles = [[_title(n) for n in info["meta_info"][f"{kind}_mapping"]] for kind in ("appearance", "action")]
     columns = dict.fromkeys([*titles[0], *titles[1]], "int64") | strings("emotion", "youtube_id")
@@ -172,7 +172,7 @@ def cmu_mosei(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("video",), "cmu-mosei")
     file = find(names, "CMU_MOSEI_Labels.csd")
     if file is None:
-        raise refuse(src, "cmu-mosei", "CMU_MOSEI_Labels.csd", "download it with the CMU-MultimodalSDK")
+        raise layout_error(src, "cmu-mosei", "CMU_MOSEI_Labels.csd", "download it with the CMU-MultimodalSDK")
     labels, texts, folds = _read_csd(src / file), _transcripts(src, names), _folds(src, names)
     items, clips, rows = [], by_stem([name for name in names if name.endswith(".mp4")]), []
     for (video, clip), (start, end, text) in texts.items():
