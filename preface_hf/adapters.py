@@ -62,6 +62,7 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
     """
     peft = import_peft()
     config = peft.PeftConfig.from_pretrained(folder)
+    # peft writes the class of the model that was adapted into the adapter's configuration
     name = (config.auto_mapping or {}).get("base_model_class", "")
     model_class = getattr(preface_hf.modeling, name, None)
     base = base or config.base_model_name_or_path

@@ -16,6 +16,17 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 
+def shown(path: str | Path) -> str:
+    """A path as text: a byte that is not UTF-8, which Python keeps as half a character, as an escape like `\\xe9`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def check_path(path: str | Path) -> None:
+    """Raise `ValueError` for a path that is not UTF-8: neither parquet nor a report can name it."""
+    if shown(path) != str(path):
+        raise ValueError(f"the path {shown(path)} is not Unicode text (UTF-8): rename the file or its folder")
+
+
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
     """Say what could not be written, and what to do, where the disk is full."""

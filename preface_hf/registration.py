@@ -38,7 +38,7 @@ class _Registrar(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> Any:
         if name not in ("transformers", "preface_hf.modeling"):
             return None
-        sys.meta_path.remove(self)
+        sys.meta_path.remove(self)  # first, so that the true finder is asked below, and this one never again
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             self.loader, spec.loader = spec.loader, self

@@ -30,6 +30,7 @@ def convert(source: str, src: str | Path, out: str | Path) -> Any:
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder: choose another place for the checkpoint")
+    # both are read as a whole before the folder is made, so that a checkpoint that does not fit leaves nothing
     if source == "videomae":
         model = from_videomae(load_videomae(src))
         processor = videomae_processor(src, model.config)

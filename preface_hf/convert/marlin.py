@@ -43,13 +43,13 @@ def from_marlin(source: str | Path | Mapping[str, torch.Tensor]) -> PrefAceModel
     weights = source if isinstance(source, Mapping) else read_weights(Path(source))
     if "encoder.patch_embedding.projection.weight" not in weights:
         raise ValueError(f"{name} holds no MARLIN encoder: give a .pt or .ckpt of marlin-pytorch, or its state dict")
-    kept = {
+    encoder = {
         key.removeprefix("encoder."): tensor.float() for key, tensor in weights.items() if not key.startswith(HEADS)
     }
-    config = read_config(kept, name)
+    config = read_config(encoder, name)
     model = PrefAceModel(config)
-    check_positions(kept.pop("pos_embedding.emb"), model.embeddings.positions, name)
-    return load_strictly(model, split_projections(kept), name).eval()
+    check_positions(encoder.pop("pos_embedding.emb"), model.embeddings.positions, name)
+    return load_strictly(model, split_projections(encoder), name).eval()
 
 
 def marlin_processor(config: PrefAceConfig) -> PrefAceVideoProcessor:
@@ -110,6 +110,7 @@ def split_projections(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     split: dict[str, torch.Tensor] = {}
     for key, tensor in weights.items():
         if key.endswith(".attn.qkv.weight"):
+            # one matrix (3 * hidden, hidden): queries, keys, values
             block = key.split(".")[1]
             for part, rows in zip("qkv", tensor.chunk(3), strict=True):
                 split[f"layers.{block}.attention.{part}_proj.weight"] = rows

@@ -95,9 +95,9 @@ def saved_preprocessing(src: str | Path) -> dict[str, Any]:
     from transformers.utils import cached_file
 
     for name in ("video_preprocessor_config.json", "preprocessor_config.json"):
-        found = cached_file(str(src), name, _raise_exceptions_for_missing_entries=False)
-        if found is not None:
-            return json.loads(Path(found).read_text(encoding="utf-8"))
+        file = cached_file(str(src), name, _raise_exceptions_for_missing_entries=False)
+        if file is not None:
+            return json.loads(Path(file).read_text(encoding="utf-8"))
     return {}
 
 

@@ -19,12 +19,13 @@ def rename(key: str, names: Sequence[tuple[str, str]]) -> str:
 
 def listed(keys: Sequence[str], limit: int = 8) -> str:
     """The keys for a message; long lists are cut with their count."""
-    shown = ", ".join(sorted(keys)[:limit])
-    return f"{shown} and {len(keys) - limit} more" if len(keys) > limit else shown or "none"
+    text = ", ".join(sorted(keys)[:limit])
+    return f"{text} and {len(keys) - limit} more" if len(keys) > limit else text or "none"
 
 
 def load_strictly(model: PrefAceModel, weights: Mapping[str, torch.Tensor], source: str) -> PrefAceModel:
     """Fill `model`; a missing, unexpected or misshapen weight is a `ValueError` that lists it."""
+    # one to one, by name and shape: `load_state_dict` alone would not say which shapes differ
     places = model.state_dict()
     missing, unexpected = list(places.keys() - weights.keys()), list(weights.keys() - places.keys())
     misshapen = [

@@ -17,6 +17,7 @@ from preface_hf.curation.rules import LOW_COVERAGE, FeatureTable, PoolRow, choos
 from preface_hf.curation.writing import write_curated
 from preface_hf.data.opening import PreparedSet, open_splits, stream_rows
 from preface_hf.features.encoders import Encoder, load_encoder
+from preface_hf.files import check_path
 from preface_hf.progress import rows_shown
 from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import windows
@@ -72,18 +73,19 @@ def curate(
     check_backend(backend)
     sets = open_splits(pool)
     encoder = load_encoder(model) if model is not None else None
-    asked = None if query is None else read_query(query, encoder, batch_size)  # a mistake shows before the long work
+    # the query and the features are read before the long work, so that a mistake in them shows at once
+    query_table = None if query is None else read_query(query, encoder, batch_size)
     table = None if features is None else read_features(Path(features))
     rows, values = embed(sets, encoder, batch_size, min_coverage)
     if all(row.reason for row in rows):
         raise ValueError(f"no row of {str(pool)!r} is left, the first for {rows[0].reason}: lower min_coverage.")
     if table is not None:
         values = features_of(table, rows, Path(str(features)))
-    if asked is not None and values.shape[1:] != asked.features.shape[1:]:
-        widths = f"{values.shape[1]} and {asked.features.shape[1]}"
+    if query_table is not None and values.shape[1:] != query_table.features.shape[1:]:
+        widths = f"{values.shape[1]} and {query_table.features.shape[1]}"
         raise ValueError(f"features of pool and query are {widths} wide: take both from one encoder.")
     choose(
-        rows, values, asked, neighbors=neighbors, max_similarity=max_similarity, center=center, backend=backend
+        rows, values, query_table, neighbors=neighbors, max_similarity=max_similarity, center=center, backend=backend
     )  # fmt: skip
     dropped = Counter(row.reason.split(":")[0] for row in rows if row.reason)
     paths = {"pool": pool, "model": model, "features": features, "query": query}
@@ -96,6 +98,7 @@ def curate(
 def _check(
     out: Path, model: object, features: object, neighbors: int, similarity: float, coverage: float, batch_size: int
 ) -> None:
+    check_path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{str(out)!r} exists: choose a new or empty folder.")
     if (model is None) == (features is None):
@@ -124,17 +127,17 @@ def embed(
     while block := list(islice(clips, batch_size)):
         positions = [position for position, _ in block]
         try:
-            made = encoder([frames for _, frames in block])  # type: ignore[misc]
+            features = encoder([frames for _, frames in block])  # type: ignore[misc]
         except Exception as error:  # whatever an encoder may raise, out of memory included
             raise ValueError(
                 f"the encoder failed at row {rows[positions[0]].pool_id} ({' '.join(str(error).split())}): "
                 f"try `preface-hf extract` on the set, or a smaller batch size."
             ) from error
-        bad = [rows[positions[i]].pool_id for i in np.flatnonzero(~np.isfinite(made).all(axis=1))]
-        if bad:
-            raise ValueError(f"the encoder gives no finite feature for row {bad[0]}: take another checkpoint.")
-        sums = sums if sums.shape[1] else np.zeros((total, made.shape[1]), np.float32)
-        np.add.at(sums, positions, made)
+        broken = [rows[positions[i]].pool_id for i in np.flatnonzero(~np.isfinite(features).all(axis=1))]
+        if broken:
+            raise ValueError(f"the encoder gives no finite feature for row {broken[0]}: take another checkpoint.")
+        sums = sums if sums.shape[1] else np.zeros((total, features.shape[1]), np.float32)
+        np.add.at(sums, positions, features)
         np.add.at(counts, positions, 1)
     return rows, sums / np.maximum(counts, 1)[:, None].astype(np.float32)
 

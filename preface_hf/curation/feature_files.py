@@ -23,10 +23,11 @@ def read_features(file: Path) -> FeatureTable:
             columns = set(reader.schema_arrow.names)
             if missing := [name for name in ("instance_id", "feature") if name not in columns]:
                 raise ValueError(f"no column {', '.join(missing)}")
-            named = reader.read([name for name in ("instance_id", "source") if name in columns]).to_pydict()
-            ids = np.unique(np.array(named["instance_id"], np.int64))
+            labels = reader.read([name for name in ("instance_id", "source") if name in columns]).to_pydict()
+            ids = np.unique(np.array(labels["instance_id"], np.int64))
             if not len(ids):
                 raise ValueError("no row")
+            # a row of the pool may have several windows: their features are summed up, a batch in memory at a time
             sums, counts = np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), np.int64)
             for batch in reader.iter_batches(4096, columns=["instance_id", "feature"]):
                 values = batch["feature"].flatten().to_numpy().reshape(len(batch), -1)
@@ -39,14 +40,14 @@ def read_features(file: Path) -> FeatureTable:
         raise ValueError(f"cannot read features from {str(file)!r} ({reason}): {advice}") from error
     if not np.isfinite(sums).all():
         raise ValueError(f"{str(file)!r} holds features that are not finite: {advice}")
-    sources = dict(zip(named["instance_id"], named["source"], strict=True)) if "source" in named else None
+    sources = dict(zip(labels["instance_id"], labels["source"], strict=True)) if "source" in labels else None
     return FeatureTable(ids, sums / counts[:, None].astype(np.float32), sources)
 
 
 def features_of(table: FeatureTable, rows: list[PoolRow], file: Path) -> np.ndarray:
     """Features `(rows, d)` of a pool's rows, in their order; what is dropped already may have none.
 
-    Raises `ValueError` where ids or sources of the table are not those of the pool, or one is lacking.
+    Raises `ValueError` where ids or sources of the table are not those of the pool, or one is missing.
     """
     ids = np.array([row.pool_id for row in rows])
     if len(np.unique(ids)) < len(ids) or not np.isin(table.instance_ids, ids).all():
@@ -60,8 +61,9 @@ def features_of(table: FeatureTable, rows: list[PoolRow], file: Path) -> np.ndar
                 f"{str(file)!r} holds features of another set: row {instance_id} is {source!r} there and "
                 f"{sources[instance_id]!r} in the pool; extract the pool."
             )
-    asked = np.array([row.pool_id for row in rows if row.reason is None], np.int64)
-    if len(lacking := np.setdiff1d(asked, table.instance_ids)):
-        raise ValueError(f"{str(file)!r} has no feature of row {lacking[0]} of the pool: extract the whole pool.")
+    pool_ids = np.array([row.pool_id for row in rows if row.reason is None], np.int64)
+    if len(missing := np.setdiff1d(pool_ids, table.instance_ids)):
+        raise ValueError(f"{str(file)!r} has no feature of row {missing[0]} of the pool: extract the whole pool.")
+    # a row that was dropped before may have no feature: it gets any, which nobody reads
     slots = np.minimum(np.searchsorted(table.instance_ids, ids), len(table.instance_ids) - 1)
     return table.features[slots]

@@ -63,13 +63,14 @@ def face_coverage(landmarks: np.ndarray, height: int, width: int) -> float:
     """
     if not len(landmarks) or not np.isfinite(landmarks).all():
         return 0.0
+    # the last pixel's center is at width - 1: what lies outside is moved to the edge before the hull is taken
     inside = np.clip(landmarks, 0, np.array([width - 1, height - 1], landmarks.dtype))
     return float(np.median(hull_areas(inside))) / (height * width)
 
 
 def common_center(features: np.ndarray) -> np.ndarray | None:
     """The mean `(d,)` of `features` `(n, d)`, float64; None where they differ by no more than rounding does."""
-    mean = features.mean(axis=0, dtype=np.float64)
+    mean = features.mean(axis=0, dtype=np.float64)  # (d,)
     return mean if np.abs(features - mean).max() > 1e-5 * np.abs(mean).max() else None
 
 
@@ -92,26 +93,27 @@ def choose(
         center: take the pool's mean from all features before the cosine.
         backend: of the search, see [`preface_hf.curation.neighbors`].
     """
-    asked = [row for row in rows if row.reason is None]
-    if not asked:
+    candidates = [row for row in rows if row.reason is None]
+    if not candidates:
         return
-    left = features[[row.reason is None for row in rows]]
-    mean = common_center(left) if center else None
-    units = unit_rows(left, mean)
+    values = features[[row.reason is None for row in rows]]
+    mean = common_center(values) if center else None
+    units = unit_rows(values, mean)  # (candidates, d), of length 1
     dropped, similarities, indices = near_duplicates(units, max_similarity, backend)
-    for position in range(1, len(asked)):
-        asked[position].similarity = float(similarities[position])
-        asked[position].neighbor = asked[indices[position]].pool_id
-        asked[position].reason = NEAR_DUPLICATE if dropped[position] else None
+    for position in range(1, len(candidates)):
+        candidates[position].similarity = float(similarities[position])
+        candidates[position].neighbor = candidates[indices[position]].pool_id
+        candidates[position].reason = NEAR_DUPLICATE if dropped[position] else None
     if query is None:
         return
+    # of the rows that are left: those among the nearest of a row of the query stay, all others go
     queries, keys = unit_rows(query.features, mean), units[~dropped]
     near = np.unique(nearest(queries, keys, neighbors, backend)[1])
     similarities, indices = nearest(keys, queries, 1, backend)
-    for position, row in enumerate(compress(asked, ~dropped)):
+    for position, row in enumerate(compress(candidates, ~dropped)):
         row.similarity = float(similarities[position, 0])
         row.neighbor = int(query.instance_ids[indices[position, 0]])
         row.reason = FAR
-    kept = list(compress(asked, ~dropped))
+    kept = list(compress(candidates, ~dropped))
     for position in near:
         kept[position].reason = None

@@ -50,6 +50,7 @@ def write_curated(
 def _kept_tables(data: PreparedSet, lines: Iterator[PoolRow], features: Features) -> Iterator[pa.Table]:
     for table in data.rows.with_format("arrow").iter(batch_size=ROWS_PER_GROUP):
         rows = [next(lines) for _ in range(len(table))]
+        # videos are copied as they are, not decoded
         table = table.filter(pa.array([row.reason is None for row in rows]))
         rows = [row for row in rows if row.reason is None]
         if rows:

@@ -15,6 +15,7 @@ from datasets import get_dataset_split_names, load_dataset_builder
 
 from preface_hf.data.order import BLOCK, shares_of
 from preface_hf.data.row_groups import COLUMNS, GroupReader, count_rows
+from preface_hf.files import check_path
 
 
 @dataclass
@@ -72,6 +73,7 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
     To know the rows of its row groups, the footer of every file (256 MB) is read, and nothing else: some milliseconds
     each from a disk; two requests each from the Hub, eight files at a time, so minutes for a terabyte.
     """
+    check_path(path)
     try:
         builder = load_dataset_builder(str(path))
         rows = builder.as_streaming_dataset(split=split)
@@ -94,6 +96,7 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
 
 def open_splits(path: str | Path) -> dict[str, PreparedSet]:
     """Open every split of a prepared set, `train` first; raises `ValueError` if `path` holds none."""
+    check_path(path)
     try:
         names = get_dataset_split_names(str(path))
     except Exception as error:  # as above

@@ -20,7 +20,7 @@ from preface_hf.faces.landmarkers import Landmarker, load_landmarker, resolve_la
 from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.features.encoders import Encoder, load_encoder
 from preface_hf.features.sources import Corpus, Described, count_sources, open_corpus, row_schema, sources
-from preface_hf.files import replacing
+from preface_hf.files import check_path, replacing
 from preface_hf.progress import count_video
 from preface_hf.recipes.base import noun_for
 
@@ -63,6 +63,7 @@ def extract(
     landmarker = resolve_landmarker(landmarker, weights)
     target, src = Path(out).resolve(), Path(src).resolve()
     check_executor(executor, workers, tasks, cluster)
+    check_path(target)
     if target.exists():
         raise ValueError(f"{str(out)!r} exists: choose another name, or delete it.")
     load_encoder(model)  # a user's mistake shows before any work is done
@@ -177,7 +178,8 @@ def write(items: Iterator[Described], encoder: Encoder, schema: pa.Schema, file:
 
 def _join(step: ExtractFiles, tasks: int, target: Path, src: Path) -> dict[str, int]:
     """One file of the parts of all tasks, and one report; `target` appears when it is whole."""
-    reports = [step.report(rank).read_text(encoding="utf-8") for rank in range(tasks)]
+    first = "".join(json.dumps(line) + "\n" for line in step.corpus.left_out)
+    reports = [first, *(step.report(rank).read_text(encoding="utf-8") for rank in range(tasks))]
     left_out = [json.loads(line) for report in reports for line in report.splitlines()]
     target.with_name(f"{target.name}.report.jsonl").write_text("".join(reports), encoding="utf-8")
     rows = 0

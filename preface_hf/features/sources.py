@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from preface_hf.faces.landmarkers import Landmarker
 from preface_hf.faces.squares import cut_square
 from preface_hf.faces.tracking import segments
 from preface_hf.features.encoders import Encoder
+from preface_hf.files import check_path
 from preface_hf.progress import count_frames
 from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import Video, open_video
@@ -42,22 +43,29 @@ Source = tuple[str, Iterator[Described]]
 
 @dataclass
 class Corpus:
-    """The files to take features of, as paths below `root`; `prepared` where they are shards of a prepared set."""
+    """The files to take features of, as paths below `root`; `prepared` where they are shards of a prepared set.
+
+    `left_out` holds `source` and `reason` of media that were found and cannot be taken."""
 
     root: Path
     files: list[str]
     prepared: bool
+    left_out: list[dict[str, str]] = field(default_factory=list)
 
 
 def open_corpus(src: Path) -> Corpus:
     """What `src`, a video, a folder of videos or a prepared set, holds; raises `ValueError` where it is nothing."""
+    check_path(src)
     if is_prepared(src):
         shards = [f"data/{file.name}" for file in (src / "data").glob("*.parquet")]
         return Corpus(src, sorted(shards, key=lambda name: (split_of(name) != "train", name)), prepared=True)
     from preface_hf.recipes import folder
 
     listing = folder(src, media="auto")
-    return Corpus(src if src.is_dir() else src.parent, [item.source for item in listing.items], prepared=False)
+    rows = [row for row in listing.aside if row["status"] == "left out"]
+    left_out = [{"source": row["source"], "reason": row["reason"]} for row in rows]
+    root = src if src.is_dir() else src.parent
+    return Corpus(root, [item.source for item in listing.items], prepared=False, left_out=left_out)
 
 
 def is_prepared(src: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from preface_hf.files import replacing
+from preface_hf.files import check_path, replacing
 from preface_hf.prepare.options import SetOptions
 from preface_hf.prepare.records import count_files
 from preface_hf.recipes import RECIPES, Item, Listing
@@ -63,6 +63,7 @@ class PrepareSummary:
 
 def check_out(out: Path, options: SetOptions) -> bool:
     """Whether `out` already holds the finished set of these options; ValueError where it holds anything else."""
+    check_path(out)
     if not out.exists() or (out.is_dir() and all(_is_own(file.name) for file in out.iterdir())):
         return False
     if not (out / OPTIONS_FILE).is_file():

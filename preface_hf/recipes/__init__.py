@@ -12,6 +12,7 @@ from preface_hf.recipes.acted_sets import crema_d, mead, ravdess
 from preface_hf.recipes.attribute_sets import celeba, lfw, lfwa
 from preface_hf.recipes.base import (
     MEDIA,
+    SIDECARS,
     Item,
     Label,
     Listing,
@@ -23,7 +24,7 @@ from preface_hf.recipes.base import (
 from preface_hf.recipes.csv_table import table
 from preface_hf.recipes.deepfake_sets import dfdc, faceforensics
 from preface_hf.recipes.expression_sets import affectnet, ck_plus, fer2013, raf_db
-from preface_hf.recipes.folder import METADATA, SIDECARS, folder
+from preface_hf.recipes.folder import METADATA, folder
 from preface_hf.recipes.hub import hub
 from preface_hf.recipes.landmark_sets import three_hundred_w, wflw
 from preface_hf.recipes.speech_sets import grid, lrs2

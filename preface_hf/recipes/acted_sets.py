@@ -38,6 +38,7 @@ def crema_d(src: Path, media: str = "auto") -> Listing:
     file = find(names, "VideoDemographics.csv")
     people = {row["ActorID"]: row for row in read_csv(src / file)[1]} if file else {}
 
+    # 1001_DFA_ANG_XX: actor, sentence, emotion, level
     def parse(name: str) -> Item | None:
         hit = re.fullmatch(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_([A-Z]{1,2})", Path(name).stem)
         if not hit or hit[3] not in CREMA_EMOTIONS or hit[4] not in CREMA_LEVELS:
@@ -57,9 +58,9 @@ def crema_d(src: Path, media: str = "auto") -> Listing:
     if not items:
         raise layout_error(src, "crema-d", "VideoFlash/1001_DFA_ANG_XX.flv")
     split_by(items, "actor")
-    found = {"clips": len(items), "actors": len({item.labels["actor"] for item in items})}
+    counts = {"clips": len(items), "actors": len({item.labels["actor"] for item in items})}
     columns = strings("actor", "sentence", "emotion", "level") | {"age": "int64", "sex": "string"}
-    return Listing(items, columns, rows + expect(found, {"clips": 7442, "actors": 91}))
+    return Listing(items, columns, rows + expect(counts, {"clips": 7442, "actors": 91}))
 
 
 def ravdess(src: Path, media: str = "auto") -> Listing:
@@ -86,6 +87,7 @@ def ravdess(src: Path, media: str = "auto") -> Listing:
         labels |= {"statement": "dogs" if statement == 2 else "kids", "sex": "female" if actor % 2 == 0 else "male"}
         return Item(name, None, {**labels, "repetition": repetition})
 
+    # 02-... is the silent copy of 01-...: where both are there, only the one with sound is prepared
     stems = {Path(name).stem for name in names}
     silent = {name for name in names if (s := Path(name).stem).startswith("02-") and f"01-{s[3:]}" in stems}
     items, rows = parse_names([name for name in names if name not in silent], parse, "seven numbers, 01-01-06-...")
@@ -94,9 +96,9 @@ def ravdess(src: Path, media: str = "auto") -> Listing:
     if silent:
         rows.append(note(f"{len(silent)} clips without sound are set aside: the same clips with sound are prepared"))
     split_by(items, "actor")
-    found = {"clips": len(items), "actors": len({item.labels["actor"] for item in items})}
+    counts = {"clips": len(items), "actors": len({item.labels["actor"] for item in items})}
     columns = strings("actor", "emotion", "intensity", "channel", "statement", "sex") | {"repetition": "int64"}
-    return Listing(items, columns, rows + expect(found, {"clips": 2452, "actors": 24}))
+    return Listing(items, columns, rows + expect(counts, {"clips": 2452, "actors": 24}))
 
 
 def mead(src: Path, media: str = "auto") -> Listing:
@@ -112,6 +114,7 @@ def mead(src: Path, media: str = "auto") -> Listing:
     flat = re.compile(rf"(?:^|/)([MW]\d{{3}})_()({emotion})_(\d)_\d+\.\w+$")
 
     def parse(name: str) -> Item | None:
+        # the folder itself may be a subject's, so its name is put before the path
         hit = form.search(f"{src.resolve().name}/{name}") or flat.search(name)
         if not hit:
             return None

@@ -26,6 +26,7 @@ def celeba(src: Path, media: str = "auto") -> Listing:
     file = find(names, "list_attr_celeba.txt")
     if file is None:
         raise layout_error(src, "celeba", "list_attr_celeba.txt (the owners' folder Anno)")
+    # the first line holds the number of images, the second the names of the attributes
     _, titles, *lines = read_lines(src / file)
     identity, parts = (_pairs(src, names, f) for f in ("identity_CelebA.txt", "list_eval_partition.txt"))
     places, rows = _one_copy([name for name in names if re.fullmatch(r"\d{6}\.(jpg|png)", name.rsplit("/", 1)[-1])])
@@ -40,8 +41,8 @@ def celeba(src: Path, media: str = "auto") -> Listing:
     listing = join(
         places.values(), items, dict.fromkeys(titles, "int64") | strings("identity"), "list_attr_celeba.txt"
     )
-    found = {f"images in {split}": sum(item.split == split for item in items) for split in CELEBA_COUNTS}
-    listing.aside += rows + expect(found, {f"images in {split}": count for split, count in CELEBA_COUNTS.items()})
+    counts = {f"images in {split}": sum(item.split == split for item in items) for split in CELEBA_COUNTS}
+    listing.aside += rows + expect(counts, {f"images in {split}": count for split, count in CELEBA_COUNTS.items()})
     return listing
 
 
@@ -85,8 +86,8 @@ def lfw(src: Path, media: str = "auto") -> Listing:
     absent = [Item(f"{stem}.jpg", None, labels) for stem, labels in scores.items()]
     columns = strings("identity") | dict.fromkeys(titles, "float64")
     listing = join((item.source for item in items), items + absent, columns, "lfw_attributes.txt")
-    found = {"images": len(items), "people": len({item.labels["identity"] for item in items})}
-    listing.aside += rows + expect(found, {"images": 13233, "people": 5749})
+    counts = {"images": len(items), "people": len({item.labels["identity"] for item in items})}
+    listing.aside += rows + expect(counts, {"images": 13233, "people": 5749})
     return listing
 
 
@@ -101,6 +102,7 @@ def _lfw_scores(src: Path, names: list[str]) -> tuple[dict[str, dict[str, Label]
     """Scores by image stem, and the names of the attributes."""
     file = find(names, "lfw_attributes.txt")
     lines = (src / file).read_text(encoding="utf-8").splitlines() if file else []
+    # a comment names the columns: #, person, imagenum, then the attributes, all between tabs
     header = next((line for line in lines if line.startswith("#\tperson")), None)
     titles = [_title(title) for title in (header or "").split("\t")[3:]]
     table: dict[str, dict[str, Label]] = {}

@@ -10,9 +10,12 @@ from functools import wraps
 from pathlib import Path
 
 from preface_hf.data.shards import TRACK_FEATURES
+from preface_hf.files import check_path, shown
 from preface_hf.video.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
+# Endings of files that are read beside media: landmarks and parsing maps.
+SIDECARS = frozenset({".npy", ".npz", ".pts"})
 MEDIA = ("auto", "video", "image", "all")
 # The first seed that puts women and men of RAVDESS (24 actors) and MEAD into every split.
 SPLIT_SEED = 175
@@ -85,19 +88,15 @@ def walk(src: Path, left_out: list[dict[str, str]] | None = None) -> Iterator[st
         for name in (Path(place, name).relative_to(src).as_posix() for name in files if not name.startswith(".")):
             if shown(name) == name:
                 yield name
-            else:
-                rows.append(aside(shown(name), "left out", "its path is not UTF-8: rename the file or its folder"))
-
-
-def shown(name: str) -> str:
-    """A path as text: a byte that is not UTF-8, which Python keeps as half a character, as an escape like `\\xe9`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+            elif Path(name).suffix.lower() not in SIDECARS:
+                status = "ignored" if kind_of(name) == "other" else "left out"
+                reason = "its path is not Unicode text (UTF-8): rename the file or its folder"
+                rows.append(aside(shown(name), status, reason))
 
 
 def check_source(src: Path) -> None:
     """Raise `ValueError` for a source that is not there, or whose own path is not UTF-8."""
-    if shown(str(src)) != str(src):
-        raise ValueError(f"the path {shown(str(src))} is not UTF-8: rename the folder")
+    check_path(src)
     if not src.exists():
         raise ValueError(f"{src} does not exist: check the path")
 
@@ -134,8 +133,7 @@ def gather(src: Path, media: str, kinds: tuple[str, ...], recipe: str) -> list[s
         raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
     if media in ("video", "image") and media not in kinds:
         raise ValueError(f"recipe {recipe!r} finds {kinds[0]}s only: leave media {media!r} out")
-    if shown(str(src)) != str(src):
-        check_source(src)
+    check_path(src)
     if not src.is_dir():
         raise ValueError(f"{src} is not a folder: pass the folder of the data set to recipe {recipe!r}")
     return sorted(walk(src))
@@ -202,6 +200,7 @@ def parse_names(names: Iterable[str], parse: Callable[[str], Item | None], form:
 
 def subject_split(subject: str, seed: int = SPLIT_SEED) -> str:
     """`train` (8 in 10), `validation` (1) or `test` (1), by a hash: who else is in the set does not matter."""
+    # 64 bits of the hash as a number in [0, 1)
     part = int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode()).digest()[:8], "big") / 2**64
     return "train" if part < 0.8 else "validation" if part < 0.9 else "test"
 

@@ -90,14 +90,14 @@ def read_label_table(file: Path, present: Iterable[str]) -> LabelTable:
         if not name
     ]
     finder = _Finder(file.parent, present)
-    found = [_read_row(file, names, path, line, cells, finder) for line, cells in rows]
-    kept, twice = _without_repeats(file, found)
-    columns = {name: column_type([row.cells[name] for row in kept]) for name in labels}
+    all_rows = [_read_row(file, names, path, line, cells, finder) for line, cells in rows]
+    first_rows, repeats = _without_repeats(file, all_rows)
+    columns = {name: column_type([row.cells[name] for row in first_rows]) for name in labels}
     items = [
         Item(row.source, row.split, {name: parse(row.cells[name], kind) for name, kind in columns.items()})
-        for row in kept
+        for row in first_rows
     ]
-    return LabelTable(items, columns, notes + twice, places)
+    return LabelTable(items, columns, notes + repeats, places)
 
 
 def _read_row(file: Path, names: list[str], path: str, line: int, cells: list[str], finder: _Finder) -> _Row:
@@ -187,10 +187,10 @@ def rows_without_media(
 
     Raises `ValueError` where not one of them is a medium.
     """
-    wanted, others = set(sources), set(names)
-    absent = sorted(wanted - {*media})
-    if len(absent) == len(wanted):
-        raise ValueError(f"{file} names {len(wanted)} media and none of them is there: put them beside it")
+    targets, others = set(sources), set(names)
+    absent = sorted(targets - {*media})
+    if len(absent) == len(targets):
+        raise ValueError(f"{file} names {len(targets)} media and none of them is there: put them beside it")
     return [
         aside(
             name, "left out", f"named in {file.name} but {'not a video or image' if name in others else 'not found'}"

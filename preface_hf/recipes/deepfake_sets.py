@@ -103,8 +103,8 @@ def dfdc(src: Path, media: str = "auto") -> Listing:
         raise layout_error(src, "dfdc", "dfdc_train_part_<n>/metadata.json")
     clips = [name for name in names if kind_of(name) == "video"]
     listing = join(clips, items, strings("label", "original"), "metadata.json")
-    stated = {item.split for item in items}
-    if stated <= {"train", None}:
+    splits = {item.split for item in items}
+    if splits <= {"train", None}:
         for item in listing.items:
             item.split = None
         split_by(listing.items, lambda item: item.labels["original"] or Path(item.source).name)

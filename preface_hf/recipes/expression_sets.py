@@ -103,8 +103,8 @@ def fer2013(src: Path, media: str = "auto") -> Listing:
         items, rows = parse_names(images, _fer_name, "<split>/<emotion>/<file>")
         if not items:
             raise layout_error(src, "fer2013", "fer2013.csv or train/angry/<image>.jpg")
-    found = {f"{split} images": sum(i.split == split for i in items) for split in FER_SPLITS.values()}
-    return Listing(items, strings("emotion"), rows + expect(found, FER_COUNTS), str(root) if root else None)
+    counts = {f"{split} images": sum(i.split == split for i in items) for split in FER_SPLITS.values()}
+    return Listing(items, strings("emotion"), rows + expect(counts, FER_COUNTS), str(root) if root else None)
 
 
 def _fer_images(file: Path) -> Iterator[tuple[Item, Callable[[], bytes]]]:
@@ -162,8 +162,8 @@ def raf_db(src: Path, media: str = "auto") -> Listing:
         split = stem.split("_")[0]
         items.append(Item(places.get(stem, name), split, {"emotion": RAF_EMOTIONS[int(number) - 1]}))
     listing = join(places.values(), items, strings("emotion"), file.split("/")[-1])
-    found = {f"{split} images": sum(item.split == split for item in items) for split in ("train", "test")}
-    listing.aside += expect(found, {"train images": 12271, "test images": 3068})
+    counts = {f"{split} images": sum(item.split == split for item in items) for split in ("train", "test")}
+    listing.aside += expect(counts, {"train images": 12271, "test images": 3068})
     return listing
 
 
@@ -199,8 +199,8 @@ def affectnet(src: Path, media: str = "auto") -> Listing:
         raise layout_error(src, "affectnet", "train_set/images and train_set/annotations, or training.csv")
     if bare := sum(item.labels["emotion"] is None for item in items):
         rows.append(note(f"{bare} images have no annotation: their labels are empty"))
-    found = {f"{split} images": sum(i.split == split for i in items) for split in ("train", "validation")}
-    return Listing(items, columns, rows + expect(found, {"train images": 287651, "validation images": 3999}))
+    counts = {f"{split} images": sum(i.split == split for i in items) for split in ("train", "validation")}
+    return Listing(items, columns, rows + expect(counts, {"train images": 287651, "validation images": 3999}))
 
 
 def _scalar(file: Path) -> float:

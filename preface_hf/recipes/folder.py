@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from preface_hf.recipes.base import MEDIA, Item, Listing, aside, check_source, kind_of, note, walk
+from preface_hf.recipes.base import MEDIA, SIDECARS, Item, Listing, aside, check_source, kind_of, note, walk
 from preface_hf.recipes.csv_table import LabelTable, read_label_table, rows_without_media
 
 
 METADATA = "metadata.csv"
-SIDECARS = frozenset({".npy", ".npz", ".pts"})
 
 
 def folder(src: Path, media: str = "auto") -> Listing:
@@ -53,9 +52,9 @@ def _add_table(file: Path, names: list[str], items: list[Item]) -> tuple[LabelTa
             item.labels.clear()
     unnamed = 0
     for item in items:
-        if stated := by_source.get(item.source):
-            item.labels |= stated.labels
-            item.split = stated.split
+        if row := by_source.get(item.source):
+            item.labels |= row.labels
+            item.split = row.split
         else:
             unnamed += 1
     if unnamed:
@@ -67,15 +66,15 @@ def _choose(names: list[str], media: str) -> tuple[list[str], list[dict[str, str
     """The media to prepare, and report rows for the rest."""
     kinds = {name: _kind(name) for name in names}
     if media == "auto":
-        wanted = {"video"} if "video" in kinds.values() else {"image"}
+        prepared_kinds = {"video"} if "video" in kinds.values() else {"image"}
     else:
-        wanted = {"video", "image"} if media == "all" else {media}
-    chosen = [name for name in names if kinds[name] in wanted]
+        prepared_kinds = {"video", "image"} if media == "all" else {media}
+    chosen = [name for name in names if kinds[name] in prepared_kinds]
     rows = [aside(name, "ignored", _not_media(name)) for name in names if kinds[name] == "other"]
-    unwanted = [name for name in names if kinds[name] in {"video", "image"} - wanted]
-    if unwanted:
-        kind = kinds[unwanted[0]]
-        reason = f"{len(unwanted)} {kind}s set aside because media is {media!r}: pass media='all' to take them too"
+    others = [name for name in names if kinds[name] in {"video", "image"} - prepared_kinds]
+    if others:
+        kind = kinds[others[0]]
+        reason = f"{len(others)} {kind}s set aside because media is {media!r}: pass media='all' to take them too"
         rows.append(aside(f"*.{kind}", "ignored", reason))
     return chosen, rows
 

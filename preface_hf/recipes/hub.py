@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from preface_hf.recipes.base import MEDIA, RESERVED, Item, Label, Listing, note, shown
+from preface_hf.files import check_path, shown
+from preface_hf.recipes.base import MEDIA, RESERVED, Item, Label, Listing, note
 from preface_hf.recipes.writing import cache_folder, write_media
 
 
@@ -24,6 +25,9 @@ def hub(src: Path, media: str = "auto") -> Listing:
 
     if media not in MEDIA:
         raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
+    check_path(src)
+    if not src.exists() and src.is_relative_to(Path.cwd()):
+        src = src.relative_to(Path.cwd())  # `prepare` makes all sources absolute, a name on the Hub too
     try:
         data = load_dataset(str(src))
     except Exception as error:  # whatever a builder raises, the user needs one sentence
@@ -102,7 +106,7 @@ def _content(medium: dict[str, Any], src: Path) -> bytes:
     path = medium["path"]
     if not path:
         raise ValueError("the row holds no media")
-    if _is_on_the_hub(path, src):
+    if is_on_the_hub(path, src):
         from fsspec import open as open_any
 
         with open_any(path, "rb") as file:
@@ -125,7 +129,7 @@ def _folders(src: Path) -> list[Path]:
     return [Path(HF_HUB_CACHE) / f"datasets--{str(src).replace('/', '--')}", unpacked]
 
 
-def _is_on_the_hub(path: str, src: Path) -> bool:
+def is_on_the_hub(path: str, src: Path) -> bool:
     """Whether a path is of a data set on the Hub, as `datasets` writes it: `zip://a.mp4::hf://datasets/org/name@...`."""
     *archives, place = path.split("::")
     return (

@@ -57,8 +57,8 @@ def three_hundred_w(src: Path, media: str = "auto") -> Listing:
     rows += [aside(f"{name}.pts", "left out", "its image is not found") for name in sorted(points - stems)]
     if bare := sum(str(Path(item.source).with_suffix("")) not in points for item in items):
         rows.append(note(f"{bare} images have no .pts beside them: --landmarker given leaves them out"))
-    found = {f"images in {part}": sum(item.labels["subset"] == part for item in items) for part in PARTS_300W}
-    rows += expect(found, {f"images in {part}": count for part, count in PARTS_300W.items()})
+    counts = {f"images in {part}": sum(item.labels["subset"] == part for item in items) for part in PARTS_300W}
+    rows += expect(counts, {f"images in {part}": count for part, count in PARTS_300W.items()})
     return Listing(items, strings("subset"), rows)
 
 
@@ -87,12 +87,12 @@ def wflw(src: Path, media: str = "auto") -> Listing:
             item = Item(ends.get(words[206], words[206]), split, labels)
             faces.setdefault(item.source, []).append(((right - left) * (bottom - top), item))
     items = []
-    for found in faces.values():
-        items.append(max(found, key=lambda face: face[0])[1])
-        items[-1].split = "test" if any(item.split == "test" for _, item in found) else "train"
+    for group in faces.values():
+        items.append(max(group, key=lambda face: face[0])[1])
+        items[-1].split = "test" if any(item.split == "test" for _, item in group) else "train"
     listing = join(images, items, dict.fromkeys(WFLW_ATTRIBUTES, "int64"), "the lists of WFLW")
-    if more := sum(len(found) for found in faces.values()) - len(items):
+    if more := sum(len(group) for group in faces.values()) - len(items):
         listing.aside.append(note(f"{more} faces are in an image with a larger one: the image has that one's labels"))
-    total = sum(len(found) for found in faces.values())
+    total = sum(len(group) for group in faces.values())
     listing.aside += expect({"faces in the lists": total}, {"faces in the lists": 10000})
     return listing

@@ -56,12 +56,12 @@ def lrs2(src: Path, media: str = "auto") -> Listing:
     for split, file in lists.items():
         part = "pretrain" if split == "pretrain" else "main"
         items += [Item(f"{prefix}{part}/{words[0]}.mp4", split) for words in read_lines(file)]
-    found = {f"clips in {split}": sum(item.split == split for item in items) for split in LRS2_LISTS}
+    counts = {f"clips in {split}": sum(item.split == split for item in items) for split in LRS2_LISTS}
     columns = strings("transcript") | {"confidence": "int64"}
     listing = join(clips, items, columns, "the lists")
     for item in listing.items:
         _read_transcript(src, item)
-    listing.aside += expect(found, {f"clips in {split}": count for split, count in LRS2_COUNTS.items()})
+    listing.aside += expect(counts, {f"clips in {split}": count for split, count in LRS2_COUNTS.items()})
     return listing
 
 

@@ -37,6 +37,7 @@ def youtube_faces(src: Path, media: str = "auto") -> Listing:
     """
     names = gather(src, media, ("video", "image"), "youtube-faces")
     frames: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    # person, number of the video, number of the frame
     for name in names:
         if hit := re.search(r"(?:^|/)([^/]+)/(\d+)/(?:aligned_detect_)?\d+\.(\d+)\.jpg$", name):
             frames.setdefault((hit[1], hit[2]), []).append((int(hit[3]), name))
@@ -57,8 +58,8 @@ def youtube_faces(src: Path, media: str = "auto") -> Listing:
     items = sorted((item for item, _ in pairs), key=lambda item: item.source)
     if media != "image":
         root = cache_folder("youtube-faces", describe(src, sorted(n for f in frames.values() for _, n in f)))
-        items, written = write_media(root, pairs, len(pairs))
-        rows += written
+        items, notes = write_media(root, pairs, len(pairs))
+        rows += notes
     split_by(items, "identity")
     return Listing(items, columns, rows, str(root) if root else None)
 
@@ -86,8 +87,8 @@ def voxceleb2(src: Path, media: str = "auto") -> Listing:
         raise layout_error(src, "voxceleb2", "dev/mp4/<speaker>/<YouTube id>/<number>.mp4")
     if absent := len(set(meta) - {item.labels["identity"] for item in items}):
         rows.append(note(f"{absent} speakers of vox2_meta.csv have no clip here"))
-    found = {f"clips in {split}": sum(i.split == split for i in items) for split in ("train", "test")}
-    rows += expect(found, {"clips in train": 1092009, "clips in test": 36237})
+    counts = {f"clips in {split}": sum(i.split == split for i in items) for split in ("train", "test")}
+    rows += expect(counts, {"clips in train": 1092009, "clips in test": 36237})
     return Listing(items, strings("identity", "youtube_id", "gender"), rows)
 
 
@@ -142,6 +143,7 @@ def _title(name: str) -> str:
 def _emotion(data: dict[str, Any]) -> str | None:
     if not data.get("sep_flag"):
         return data.get("labels")
+    # emotions that follow each other: the one that is seen longest, all its parts together
     seconds: dict[str, float] = {}
     for part in data["labels"]:
         seconds[part["emotion"]] = seconds.get(part["emotion"], 0) + part["end_sec"] - part["start_sec"]
@@ -175,6 +177,7 @@ def cmu_mosei(src: Path, media: str = "auto") -> Listing:
         raise layout_error(src, "cmu-mosei", "CMU_MOSEI_Labels.csd", "download it with the CMU-MultimodalSDK")
     labels, texts, folds = _read_csd(src / file), _transcripts(src, names), _folds(src, names)
     items, clips, rows = [], by_stem([name for name in names if name.endswith(".mp4")]), []
+    # labels and transcripts number clips each in its own way: what they share is start and end, in seconds
     for (video, clip), (start, end, text) in texts.items():
         nearest = min(labels.get(video, []), key=lambda row: abs(row[0] - start) + abs(row[1] - end), default=None)
         known = nearest is not None and abs(nearest[0] - start) + abs(nearest[1] - end) < 0.1
@@ -185,8 +188,8 @@ def cmu_mosei(src: Path, media: str = "auto") -> Listing:
             items[-1].labels["youtube_id"] = video
     columns = dict.fromkeys(FEATURES, "float64") | strings("youtube_id", "transcript")
     segmented = [name for name in names if "Segmented/" in name and name.endswith(".mp4")]
-    named = {item.source for item in items}
-    listing = join({*segmented, *(named & set(names))}, items, columns, "the transcripts")
+    sources = {item.source for item in items}
+    listing = join({*segmented, *(sources & set(names))}, items, columns, "the transcripts")
     for item in listing.items:
         if item.labels["youtube_id"] is None:
             item.labels["youtube_id"] = Path(item.source).stem.rpartition("_")[0]

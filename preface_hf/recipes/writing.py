@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from preface_hf.files import replacing
 from preface_hf.progress import rows_shown
 from preface_hf.recipes.base import Item, aside, note
 from preface_hf.video.encoding import encode_video
@@ -29,8 +30,6 @@ def write_media(
     folder: Path, pairs: Iterable[tuple[Item, Callable[[], bytes]]], total: int
 ) -> tuple[list[Item], list[dict[str, str]]]:
     """Write each item's bytes below `folder` unless it is there; what cannot be read goes to the report."""
-    from preface_hf.files import replacing
-
     kept, rows = (
         [],
         [note(f"the media were written to {folder.name} in the cache: delete it when the set is prepared")],
@@ -38,7 +37,7 @@ def write_media(
     for item, content in rows_shown(pairs, "writing media", total):
         file = folder / item.source
         try:
-            if not file.is_file():
+            if not file.is_file():  # a run before may have written it
                 data = content()
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(file) as temporary:
@@ -55,6 +54,7 @@ def frames_to_video(files: list[Path], fps: float) -> bytes:
 
 
 def _even(files: list[Path]) -> Iterator[np.ndarray]:
+    # H.264 as it is written here halves the color planes, which needs even sides
     for file in files:
         with Image.open(file) as picture:
             frame = np.asarray(picture.convert("RGB"))

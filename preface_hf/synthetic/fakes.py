@@ -31,6 +31,7 @@ def warp_places(places: np.ndarray, sources: np.ndarray, pixels: np.ndarray) -> 
     """
     if not len(pixels):
         return np.zeros((0, 2))
+    # the spline is solved in units of the landmarks' box, so that its stiffness means the same at every size
     middle, scale = places.mean(axis=0), float(np.ptp(places, axis=0).max())
     knots = (places - middle) / scale
     weights = _solve(knots, sources)
@@ -57,17 +58,17 @@ def sample(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _solve(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Weights `(n + 3, 2)` of the stiff thin-plate spline through values `(n, 2)` at knots `(n, 2)`."""
     count = len(knots)
-    system, wanted = np.zeros((count + 3, count + 3)), np.zeros((count + 3, 2))
+    system, targets = np.zeros((count + 3, count + 3)), np.zeros((count + 3, 2))
     system[:count, :count] = _bending(knots, knots) + _STIFFNESS * np.eye(count)
     system[:count, count], system[:count, count + 1 :] = 1, knots
     system[count:, :count] = system[:count, count:].T
-    wanted[:count] = values
-    return np.linalg.solve(system, wanted)
+    targets[:count] = values
+    return np.linalg.solve(system, targets)
 
 
 def _bending(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
     x, y = (points[:, None, axis] - knots[:, axis] for axis in (0, 1))
-    squares = x * x + y * y
+    squares = x * x + y * y  # (points, knots); r² log r², the kernel of a thin plate
     return squares * np.log(squares + 1e-12)
 
 
@@ -114,6 +115,7 @@ def draw_fake(
     shot = Shot.take(rng, identity, performance, size)
     own = np.random.default_rng([seed, identity, EXPRESSIONS.index(expression), 6, donor])
     blend = blend or Blend.draw(own)
+    # the same performance, so that both faces speak and turn alike, before the donor's own camera and light
     other = Shot.take(own, donor, performance, size)
     frames, maps = blended(shot, other, blend, parsing)
     return finish(shot, performance, frames, maps, (identity, expression, seed), fps, sound, donor)
@@ -129,7 +131,7 @@ def blended(shot: Shot, other: Shot, blend: Blend, parsing: bool) -> tuple[np.nd
     places = [warp_places(mine, theirs, np.argwhere(where)[:, ::-1]) for mine, theirs, where in pairs]
     pixels = [sample(face, place) for face, place in zip(faces, places, strict=True)]
     if blend.matched:
-        pixels = _matched(pixels, [frame[where] for frame, where in zip(frames, inside, strict=True)])
+        pixels = _match_colors(pixels, [frame[where] for frame, where in zip(frames, inside, strict=True)])
     for frame, where, mask, new in zip(frames, inside, masks, pixels, strict=True):
         share = mask[where][:, None]
         frame[where] = (frame[where] * (1 - share) + new * share + 0.5).clip(0, 255).astype(np.uint8)
@@ -163,7 +165,7 @@ def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
     return np.stack(masks) * (blend.strength / 255)
 
 
-def _matched(pixels: list[np.ndarray], target: list[np.ndarray]) -> list[np.ndarray]:
+def _match_colors(pixels: list[np.ndarray], target: list[np.ndarray]) -> list[np.ndarray]:
     """Pixels `(n, 3)` of each frame, each channel on a curve that takes the clip's mean to the target's, or near.
 
     A power where the target is brighter, then a gain, both of the whole clip: black stays, nothing flickers, and

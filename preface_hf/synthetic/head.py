@@ -20,7 +20,7 @@ _SHOULDERS = np.concatenate([_BODY, _BODY[::-1] * [-1, 1]])
 _NECK = np.array([[-0.36, -0.3], [-0.36, 0.7], [0, 0.98], [0.36, 0.7], [0.36, -0.3]])
 # Cheekbones and temples: with them the outline of a turned head encloses its eyes and brows.
 CHEEKS = np.array([[0.69, -0.44, 0.3], [0.72, -0.2, 0.22], [0.69, 0.1, 0.32], [0.62, 0.36, 0.36]])
-_GROWN = {"bald": 1.0, "afro": 1.24, "bun": 1.04}  # the skull with its hair, beside the bare one; else 1.09
+_HAIR_SCALES = {"bald": 1.0, "afro": 1.24, "bun": 1.04}  # the skull with its hair, beside the bare one; else 1.09
 
 
 def draw_behind(brush: Brush, person: Person, points: np.ndarray) -> None:
@@ -43,9 +43,9 @@ def draw_behind(brush: Brush, person: Person, points: np.ndarray) -> None:
 
 def draw_head(brush: Brush, person: Person, points: np.ndarray) -> None:
     """Skull, ears and the face's skin, whose lower edge is the jaw of the landmarks."""
-    bald, grown = person.look.style == "bald", _GROWN.get(person.look.style, 1.09)
+    bald, scale = person.look.style == "bald", _HAIR_SCALES.get(person.look.style, 1.09)
     color, label = (person.skin, SKIN) if bald else (person.look.hair, HAIR)
-    brush.fill(_skull(brush, person, grown), color, lit=True, label=label)
+    brush.fill(_skull(brush, person, scale), color, lit=True, label=label)
     if "long" not in person.look.style:
         _draw_ears(brush, person)
     outline = np.concatenate([curve(points[:17], 3), points[17:27], _upper_face(person.wide)])
@@ -56,8 +56,8 @@ def draw_head(brush: Brush, person: Person, points: np.ndarray) -> None:
     _draw_marks(brush, person)
 
 
-def _skull(brush: Brush, person: Person, grown: float) -> np.ndarray:
-    return brush.ball(_SKULL_CENTER, _SKULL_RADII * [person.wide, 1, 1] * grown)
+def _skull(brush: Brush, person: Person, scale: float) -> np.ndarray:
+    return brush.ball(_SKULL_CENTER, _SKULL_RADII * [person.wide, 1, 1] * scale)
 
 
 @lru_cache(maxsize=64)
@@ -67,11 +67,11 @@ def _upper_face(wide: float) -> np.ndarray:
     return np.concatenate([_on_skull(wide, line, -0.86 + 0.75 * line**2), both_sides(CHEEKS * [wide, 1, 1])])
 
 
-def _on_skull(wide: float, x: np.ndarray, y: np.ndarray, grown: float = 1.0) -> np.ndarray:
-    """Points `(n, 3)` on the front of the skull at x and y, all in face units; grown: times the skull's size."""
+def _on_skull(wide: float, x: np.ndarray, y: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Points `(n, 3)` on the front of the skull at x and y, all in face units; scale: times the skull's size."""
     place = np.stack([x * wide, y, np.zeros_like(x)], axis=1)
-    around = (place - _SKULL_CENTER)[:, :2] / (_SKULL_RADII[:2] * [wide, 1] * grown)
-    place[:, 2] = _SKULL_CENTER[2] + _SKULL_RADII[2] * grown * np.sqrt((1 - (around**2).sum(axis=1)).clip(0))
+    around = (place - _SKULL_CENTER)[:, :2] / (_SKULL_RADII[:2] * [wide, 1] * scale)
+    place[:, 2] = _SKULL_CENTER[2] + _SKULL_RADII[2] * scale * np.sqrt((1 - (around**2).sum(axis=1)).clip(0))
     return place
 
 

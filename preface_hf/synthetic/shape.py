@@ -44,6 +44,7 @@ _TRAITS: dict[str, Offsets] = {
 
 
 def _mean_face() -> np.ndarray:
+    # each row is a point of the right side; its mirror image is written first, so that the midline stays as given
     table = np.array(_HALF_FACE.split(), dtype=float).reshape(-1, 4)
     indices, points = table[:, 0].astype(int), np.zeros((68, 3))
     points[MIRRORED[indices]] = table[:, 1:] * [-1, 1, 1]
@@ -101,7 +102,8 @@ _MOVES: dict[str, Offsets] = {
     "pucker": {48: (0.07, 0), 60: (0.065, 0), 49: (0.035, 0), 59: (0.035, 0), 61: (0.02, 0), 67: (0.02, 0)},
 }
 
-_RECIPES: dict[str, dict[str, float]] = {
+# Which movements make an expression, and how strong each is.
+EXPRESSION_MOVES: dict[str, dict[str, float]] = {
     "neutral": {},
     "happiness": {"smile": 1, "lid_tight": 0.6},
     "sadness": {"inner_brow_up": 1, "corner_down": 1, "lid_tight": 0.3},
@@ -111,7 +113,7 @@ _RECIPES: dict[str, dict[str, float]] = {
     "disgust": {"sneer": 1, "brow_down": 0.6, "lid_tight": 0.8, "corner_down": 0.5},
     "contempt": {"smirk": 1, "lid_tight": 0.3},
 }
-EXPRESSIONS = tuple(_RECIPES)
+EXPRESSIONS = tuple(EXPRESSION_MOVES)
 
 MOVES = {name: field(offsets) for name, offsets in _MOVES.items()}
 MOVES["smirk"][MEAN_FACE[:, 0] > 0] = 0
@@ -119,4 +121,4 @@ MOVES["smirk"][MEAN_FACE[:, 0] > 0] = 0
 
 def full_expression(expression: str) -> np.ndarray:
     """What an expression at full strength adds to a face, `(68, 3)` in face units."""
-    return sum((weight * MOVES[move] for move, weight in _RECIPES[expression].items()), np.zeros((68, 3)))
+    return sum((weight * MOVES[move] for move, weight in EXPRESSION_MOVES[expression].items()), np.zeros((68, 3)))

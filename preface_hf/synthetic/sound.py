@@ -53,7 +53,7 @@ def speak(rng: np.random.Generator, identity: int, speech: Speech, seconds: floa
     pitch = who.pitch * 2 ** (who.melody / 12 * Wander.draw(rng, 0.3, 2)(hops))
     source = _glottis(np.cumsum(np.interp(times, hops, pitch)) / SAMPLE_RATE)
     source = (1 - who.breath) * source + who.breath * rng.normal(size=count)
-    spoken = _filtered(source, _tract(who, opening, speech.pucker(hops), pitch)) * np.interp(times, hops, opening)
+    spoken = _filter(source, _tract(who, opening, speech.pucker(hops), pitch)) * np.interp(times, hops, opening)
     hiss = np.diff(rng.normal(size=count + 1)) * np.interp(times, hops, _consonants(opening, speech.talking(hops)))
     return (_LEVEL * (spoken + hiss) + _ROOM * rng.normal(size=count)).clip(-1, 1).astype(np.float32)
 
@@ -88,7 +88,7 @@ def _tract(who: Voice, opening: np.ndarray, pucker: np.ndarray, pitch: np.ndarra
     return np.concatenate([np.zeros((len(opening), 1)), gains], axis=1)
 
 
-def _filtered(source: np.ndarray, gains: np.ndarray) -> np.ndarray:
+def _filter(source: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """The source `(samples,)` with each hop's gains `(hops, frequencies)`: overlapping windows, without a delay."""
     hops = len(gains)
     padded = np.zeros((hops + 3) * _HOP)

@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value, Video, load_dataset
 
 from preface_hf.prepare.run import prepare
+from preface_hf.recipes.hub import is_on_the_hub
 from tests.media import as_bytes, given_clip, pattern
 from tests.recipes.trees import aside, labels, listing, notes, splits
 
@@ -73,3 +76,70 @@ def test_hub_video_folder_through_prepare(tmp_path: Path):
 def test_hub_refuses_what_datasets_cannot_open(tmp_path: Path):
     with pytest.raises(ValueError, match="datasets cannot open"):
         listing("hub", tmp_path / "nowhere" / "at" / "all")
+
+
+def test_hub_opens_no_file_outside_the_set(tmp_path: Path, monkeypatch):
+    """Whoever wrote a data set wrote its paths: a secret of this machine must not get into the prepared set."""
+    folder = tmp_path / "set"
+    (folder / "pictures").mkdir(parents=True)
+    for file in (folder / "pictures/in.png", tmp_path / "secret.png"):
+        file.write_bytes(as_bytes(pattern(1)[0], "png"))
+    (folder / "pictures/link.png").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "set-beside").mkdir()
+    (tmp_path / "set-beside/x.png").write_bytes((tmp_path / "secret.png").read_bytes())
+    good = [str(folder / "pictures/in.png"), "pictures/in.png", str(folder / "pictures/../pictures/in.png")]
+    bad = [
+        str(tmp_path / "secret.png"),
+        "../secret.png",
+        str(folder / "../secret.png"),
+        str(folder / "pictures/link.png"),
+        str(tmp_path / "set-beside/x.png"),
+        f"file://{tmp_path}/secret.png",
+        f"file://{folder}/pictures/in.png",
+        f"zip://secret.png::{tmp_path}/secret.zip",
+        "http://127.0.0.1:9/secret.png",
+        "hf://datasets/org/name@main/secret.png",
+        "memory://secret.png",
+        f"simplecache::file://{tmp_path}/secret.png",
+        "pictures/\0.png",
+        "nowhere.png",
+    ]
+    rows = [{"image": {"bytes": None, "path": path}} for path in (*good, *bad)]
+    (folder / "data").mkdir()
+    schema = Dataset.from_list(rows[:1], features=Features({"image": Image()})).data.schema
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "data/train-00000-of-00001.parquet")
+    opened = []
+    monkeypatch.setattr("fsspec.open", lambda path, *rest: opened.append(path))
+    found = listing("hub", folder)
+    assert [int(Path(source).stem) for source in splits(found)] == list(range(len(good)))
+    reasons = aside(found, "left out")
+    assert len(reasons) == len(bad) and not opened
+    outside = [reason for reason in reasons.values() if "lies outside the data set and is not opened" in reason]
+    assert len(outside) == len(bad) - 2
+    assert len(list(Path(found.root).rglob("*.png"))) == len(good)
+
+
+def test_hub_opens_files_of_a_set_on_the_hub_only(monkeypatch, tmp_path: Path):
+    for path, allowed in {
+        "hf://datasets/org/name@0a1b/data/a.mp4": True,
+        "zip://a.mp4::hf://datasets/org/name@0a1b/data.zip": True,
+        "hf://datasets/org/name-of-others@0a1b/a.mp4": False,
+        "hf://datasets/org/name@0a1b/../../other/name/a.mp4": False,
+        "zip://a.mp4::/etc/a.zip": False,
+        "filecache::hf://datasets/org/name@0a1b/a.mp4": False,
+        "https://huggingface.co/datasets/org/name/a.mp4": False,
+    }.items():
+        assert is_on_the_hub(path, Path("org/name")) is allowed, path
+
+
+def test_prepare_opens_a_set_by_its_name_on_the_hub(monkeypatch, tmp_path: Path):
+    names = []
+
+    def load(name: str):
+        names.append(name)
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    with pytest.raises(ValueError, match=r"datasets cannot open org/name \(no network\)"):
+        prepare("org/name", tmp_path / "out", recipe="hub", landmarker="given")
+    assert names == ["org/name"]
