@@ -29,7 +29,7 @@ PACKAGE = Path(__file__).parents[2] / "preface_hf"
 # Settings that YAML files have: their names are promises. `teacher` is a value of the setting `publish`.
 SETTINGS = {"freeze_prototypes_epochs"}
 # A cache of downloads or of functions, and the public name of the FaceFeat Cache.
-OTHERS = re.compile(r"cache_folder|cached_file|cache_type|^cache$|lru_cache|FaceFeatCache|facefeat_cache")
+OTHERS = re.compile(r"cache_folder|cached_(file|property)|cache_type|^cache$|lru_cache|FaceFeatCache|facefeat_cache")
 
 
 def names_in(file):
