@@ -103,14 +103,14 @@ def run_tasks(
         raise ValueError(f"unknown cluster settings {', '.join(unknown)}: datatrove knows {', '.join(known)}")
     settings: dict[str, Any] = {"tasks": tasks, "logging_dir": str(folder.resolve()), **(cluster or {})}
     if executor == "slurm":
-        _submit(engine, step, finish, {**_environment(), **settings, "workers": workers})
+        submit(engine, step, finish, {**environment(), **settings, "workers": workers})
         return False
-    _be_quiet()
+    silence_datatrove()
     run = engine([step], workers=workers, **settings)
     waiting = run.get_incomplete_ranks()
     if waiting:
-        run_waiting = _on_ray if executor == "ray" else _here if workers == 1 else _in_processes
-        with _shown(run, tasks, waiting, display):
+        run_waiting = run_on_ray if executor == "ray" else run_here if workers == 1 else run_in_processes
+        with show_tallies(run, tasks, waiting, display):
             run_waiting(run, waiting)
     failed = run.get_incomplete_ranks(range(tasks), skip_completed=True)
     if failed:
@@ -118,21 +118,22 @@ def run_tasks(
     return True
 
 
-def _shown(run: Any, tasks: int, waiting: list[int], display: Display | None) -> AbstractContextManager[None]:
+def show_tallies(run: Any, tasks: int, waiting: list[int], display: Display | None) -> AbstractContextManager[None]:
     """Show the tallies of all tasks; those of tasks that begin anew are deleted first."""
     if display is None:
         return nullcontext()
     for rank in waiting:
-        _tally_file(run, rank).unlink(missing_ok=True)
-    done = read_tallies(_tally_file(run, rank) for rank in set(range(tasks)) - set(waiting))
+        tally_file(run, rank).unlink(missing_ok=True)
+    done = read_tallies(tally_file(run, rank) for rank in set(range(tasks)) - set(waiting))
 
     def read() -> Counts:
-        return done + read_tallies(_tally_file(run, rank) for rank in waiting)
+        return done + read_tallies(tally_file(run, rank) for rank in waiting)
 
     return shown(display.label, read, display.total, display.noun)
 
 
-def _tally_file(run: Any, rank: int) -> Path:
+def tally_file(run: Any, rank: int) -> Path:
+    """Where task `rank` keeps its tally."""
     return Path(run.logging_dir.path) / "tallies" / f"{rank:06d}.txt"
 
 
@@ -140,15 +141,17 @@ def _tally_file(run: Any, rank: int) -> Path:
 # is not used: its pools wait without end for a process that was killed, on Ray once for one that had finished.
 
 
-def _here(run: Any, waiting: list[int]) -> None:
+def run_here(run: Any, waiting: list[int]) -> None:
+    """Run tasks in this process, one after the other; raises what a task raises."""
     for rank in waiting:
-        _run_task(run, rank)
+        run_task(run, rank)
 
 
-def _in_processes(run: Any, waiting: list[int]) -> None:
+def run_in_processes(run: Any, waiting: list[int]) -> None:
+    """Run tasks in processes of this machine; raises what a task raises, or `ChildProcessError` for one killed."""
     with ProcessPoolExecutor(min(run.workers, len(waiting)), get_context("spawn"), end_with_parent) as pool:
         try:
-            for future in as_completed([pool.submit(_run_task, run, rank) for rank in waiting]):
+            for future in as_completed([pool.submit(run_task, run, rank) for rank in waiting]):
                 future.result()
         except BrokenProcessPool as error:
             raise ChildProcessError(
@@ -158,22 +161,23 @@ def _in_processes(run: Any, waiting: list[int]) -> None:
             pool.shutdown(wait=False, cancel_futures=True)  # else Ctrl-C would wait for all that is queued
 
 
-def _on_ray(run: Any, waiting: list[int]) -> None:
-    ray = _start_ray(run.workers)
+def run_on_ray(run: Any, waiting: list[int]) -> None:
+    """Run tasks on Ray, at most `run.workers` at a time; those that fail are left incomplete."""
+    ray = start_ray(run.workers)
     memory = int(run.mem_per_cpu_gb * run.cpus_per_task * 2**30)
     wanted = {"num_cpus": run.cpus_per_task, "num_gpus": run.gpus_per_task, "memory": memory, "max_retries": 3}
-    task = ray.remote(_run_task).options(**wanted, **(run.ray_remote_kwargs or {}))
+    task = ray.remote(run_task).options(**wanted, **(run.ray_remote_kwargs or {}))
     shared = ray.put(run)
     running: list[Any] = []
     for rank in waiting:
         if len(running) == run.workers:
-            running = _one_less(ray, running)
+            running = wait_for_one(ray, running)
         running.append(task.remote(shared, rank))
     while running:
-        running = _one_less(ray, running)
+        running = wait_for_one(ray, running)
 
 
-def _one_less(ray: Any, running: list[Any]) -> list[Any]:
+def wait_for_one(ray: Any, running: list[Any]) -> list[Any]:
     """Wait for one task; one that failed has logged why, and is found missing when the others are done."""
     finished, running = ray.wait(running)
     with suppress(ray.exceptions.RayError):
@@ -181,30 +185,33 @@ def _one_less(ray: Any, running: list[Any]) -> list[Any]:
     return running
 
 
-def _run_task(run: Any, rank: int) -> None:
-    _be_quiet()
-    with tallied(_tally_file(run, rank)):
+def run_task(run: Any, rank: int) -> None:
+    """Run one task in this process, with a tally of its own."""
+    silence_datatrove()
+    with tallied(tally_file(run, rank)):
         run._run_for_rank(rank, local_rank=1)  # another rank than 0 keeps its log off the console
 
 
 def end_with_parent() -> None:
     """End this process as soon as the one that started it has ended: else it would wait for work without end."""
-    Thread(target=_wait_for_parent, daemon=True).start()
+    Thread(target=wait_for_parent, daemon=True).start()
 
 
-def _wait_for_parent() -> None:
+def wait_for_parent() -> None:
+    """End this process, with exit code 1, when its parent has ended; returns at once where it has none."""
     if parent := parent_process():
         parent.join()
         os._exit(1)  # at once: nobody is left to wait for this process
 
 
-def _be_quiet() -> None:
+def silence_datatrove() -> None:
+    """Switch off what datatrove itself logs in this process."""
     from loguru import logger
 
     logger.disable("datatrove")
 
 
-def _start_ray(workers: int) -> Any:
+def start_ray(workers: int) -> Any:
     """Join the Ray cluster of `RAY_ADDRESS`, or start one of `workers` processes on this machine."""
     try:
         import ray
@@ -218,13 +225,13 @@ def _start_ray(workers: int) -> Any:
     return ray
 
 
-def _environment() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """How a SLURM job gets the Python that runs here."""
     activate = Path(sys.prefix) / "bin" / "activate"
     return {"venv_path": str(activate)} if activate.is_file() else {}
 
 
-def _submit(slurm: Any, step: Step, finish: Step | None, settings: dict[str, Any]) -> None:
+def submit(slurm: Any, step: Step, finish: Step | None, settings: dict[str, Any]) -> None:
     """Hand the tasks to SLURM as a job array, and `finish` as a job that waits for them all."""
     folder, name = settings["logging_dir"], settings.pop("job_name", "preface-hf")
     run = slurm([step], job_name=name, **settings)

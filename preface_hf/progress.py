@@ -148,9 +148,9 @@ def shown(label: str, read: Callable[[], Counts], total: int, noun: str) -> Iter
         yield
         return
     console = Console(stderr=True)
-    show = _bar if console.is_terminal else _lines
+    show = show_bar if console.is_terminal else show_lines
     ended = threading.Event()
-    thread = threading.Thread(target=show, args=(console, label, _Pace(read, total, noun), ended), daemon=True)
+    thread = threading.Thread(target=show, args=(console, label, Pace(read, total, noun), ended), daemon=True)
     thread.start()
     try:
         yield
@@ -166,7 +166,7 @@ def rows_shown(rows: Iterable[T], label: str, total: int) -> Iterable[T]:
     return track(rows, description=label, total=total, console=console, disable=hidden)
 
 
-class _Pace:
+class Pace:
     """What is done, in words; the rate leaves out what a run before this one has done."""
 
     def __init__(self, read: Callable[[], Counts], total: int, noun: str):
@@ -174,13 +174,15 @@ class _Pace:
         self.started, self.first = time.monotonic(), read().frames
 
     def __call__(self) -> tuple[int, str]:
+        """The videos that are done, and the line to show."""
         counts = self.read()
         rate = (counts.frames - self.first) / max(time.monotonic() - self.started, 1e-3)
         text = f"{counts.videos:,} of {self.total:,} {self.noun}, {counts.frames:,} frames, {rate:.3g} frames/s"
         return counts.videos, text
 
 
-def _bar(console: Console, label: str, pace: _Pace, ended: threading.Event) -> None:
+def show_bar(console: Console, label: str, pace: Pace, ended: threading.Event) -> None:
+    """Show a bar until `ended` is set, then once more: the last counts stay in sight."""
     columns = (TextColumn(label), BarColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=pace.total, text="")
@@ -191,6 +193,7 @@ def _bar(console: Console, label: str, pace: _Pace, ended: threading.Event) -> N
             progress.update(task, completed=videos, text=text)
 
 
-def _lines(console: Console, label: str, pace: _Pace, ended: threading.Event) -> None:
+def show_lines(console: Console, label: str, pace: Pace, ended: threading.Event) -> None:
+    """Print a line every `LINE_SECONDS` until `ended` is set."""
     while not ended.wait(LINE_SECONDS):
         print(f"{label}: {pace()[1]}", file=sys.stderr, flush=True)

@@ -54,13 +54,13 @@ def to_table(rows: list[dict[str, Any]], features: Features) -> pa.Table:
             row.get(column.name) if column.name == "frame_seconds" else row[column.name] for row in rows
         ]
         if column.name == "landmarks":
-            arrays.append(pa.ExtensionArray.from_storage(column.type, _landmark_lists(values)))
+            arrays.append(pa.ExtensionArray.from_storage(column.type, landmark_lists(values)))
         else:
-            arrays.append(pa.array(values, _storage(column.type)))
+            arrays.append(pa.array(values, storage_type(column.type)))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _landmark_lists(values: list[np.ndarray]) -> pa.Array:
+def landmark_lists(values: list[np.ndarray]) -> pa.Array:
     """Landmarks `(frames, 68, 2)` of several rows as arrow lists, without a Python object for each number."""
     points = np.concatenate(values).astype(np.float32, copy=False)
     ends = np.cumsum([0, *map(len, values)])
@@ -71,14 +71,15 @@ def _landmark_lists(values: list[np.ndarray]) -> pa.Array:
     return lists
 
 
-def _storage(kind: pa.DataType) -> pa.DataType:
+def storage_type(kind: pa.DataType) -> pa.DataType:
+    """The arrow type in which columns of `kind` are stored: that of an extension type, else `kind` itself."""
     return kind.storage_type if isinstance(kind, pa.ExtensionType) else kind
 
 
 def write_rows(file: Path, rows: Iterable[dict[str, Any]], features: Features) -> None:
     """Write rows to one parquet file in small row groups."""
     with pq.ParquetWriter(file, features.arrow_schema) as writer:
-        for group in _groups(rows):
+        for group in group_rows(rows):
             writer.write_table(to_table(group, features))
 
 
@@ -93,7 +94,7 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def write_shards(folder: Path, split: str, rows: Iterable[dict[str, Any]], features: Features) -> int:
     """Write rows to `folder/<split>-00000-of-0000N.parquet`, about `SHARD_BYTES` each at most; returns their count."""
-    return write_tables(folder, split, (to_table(group, features) for group in _groups(rows)), features)
+    return write_tables(folder, split, (to_table(group, features) for group in group_rows(rows)), features)
 
 
 def write_tables(folder: Path, split: str, tables: Iterable[pa.Table], features: Features) -> int:
@@ -126,7 +127,8 @@ def group_end(sizes: list[int]) -> int | None:
     return None
 
 
-def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def group_rows(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows in lists, each a row group: it ends with `ROWS_PER_GROUP` rows or `GROUP_BYTES` of video."""
     group: list[dict[str, Any]] = []
     for row in rows:
         group.append(row)

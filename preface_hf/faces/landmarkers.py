@@ -83,9 +83,9 @@ class OnnxLandmarker:
     batch_size = 1  # OpenCV takes as long for a face whether 1, 4, 8 or 16 come at once
 
     def __init__(self, weights: str | Path | None):
-        files = sorted(_weights_folder(weights).rglob("*.onnx"))
-        self._yunet = YuNet(_yunet_file(files, weights))
-        self._network, self._output = _landmark_network([file for file in files if "yunet" not in file.name], weights)
+        files = sorted(weights_folder(weights).rglob("*.onnx"))
+        self._yunet = YuNet(yunet_file(files, weights))
+        self._network, self._output = landmark_network([file for file in files if "yunet" not in file.name], weights)
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Faces, float32 `(faces, 5)`; see `Landmarker`."""
@@ -108,7 +108,8 @@ class OnnxLandmarker:
         return from_square(points.reshape(NUM_LANDMARKS, 2) * NETWORK_SIDE - 0.5, square, NETWORK_SIDE)
 
 
-def _weights_folder(weights: str | Path | None) -> Path:
+def weights_folder(weights: str | Path | None) -> Path:
+    """The folder of `weights`, fetched from the Hub where it is no local one; `ValueError` where there is none."""
     if not weights:
         raise ValueError(
             "the onnx landmarker needs weights, a YuNet detector and a 68-point network: pass --weights DIR (or a Hub "
@@ -127,7 +128,8 @@ def _weights_folder(weights: str | Path | None) -> Path:
         ) from error
 
 
-def _yunet_file(files: Sequence[Path], weights: str | Path | None) -> Path:
+def yunet_file(files: Sequence[Path], weights: str | Path | None) -> Path:
+    """The YuNet detector among `files`, that of 640x640 pixels first; `ValueError` where there is none."""
     detectors = [file for file in files if "yunet" in file.name]
     if not detectors:
         raise ValueError(
@@ -137,7 +139,7 @@ def _yunet_file(files: Sequence[Path], weights: str | Path | None) -> Path:
     return next((file for file in detectors if file.name == "yunet_n_640_640.onnx"), detectors[0])
 
 
-def _landmark_network(files: Sequence[Path], weights: str | Path | None) -> tuple[Any, str]:
+def landmark_network(files: Sequence[Path], weights: str | Path | None) -> tuple[Any, str]:
     """The first network with an output of 136 values, and that output's name. OpenCV runs it: the same to 1e-6 as
     onnxruntime, which was ten times slower on some processors."""
     cv2 = import_cv2()

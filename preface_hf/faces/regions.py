@@ -43,7 +43,7 @@ def region_map(landmarks: np.ndarray, height: int, width: int, grid: int = 14) -
     x = (np.arange(grid) + 0.5) * width / grid - 0.5
     y = (np.arange(grid) + 0.5) * height / grid - 0.5
     cells = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    boxes = np.stack([_tight_boxes(landmarks, part) for part in FEATURES], axis=1)  # (frames, features, 4)
+    boxes = np.stack([tight_boxes(landmarks, part) for part in FEATURES], axis=1)  # (frames, features, 4)
     codes = np.array([REGIONS.index(part) for part in FEATURES])
     maps = np.zeros((len(landmarks), grid * grid), np.uint8)
     for number, points in enumerate(landmarks):
@@ -51,9 +51,9 @@ def region_map(landmarks: np.ndarray, height: int, width: int, grid: int = 14) -
         away = (np.abs(cells[:, None] - boxes[number, :, :2] - half) / half).max(axis=2)  # (cells, features)
         maps[number] = np.where(away.min(axis=1) < 1, codes[away.argmin(axis=1)], 0)
         empty = maps[number] == 0
-        skin, hair = _outlines(points)
-        maps[number, empty & _inside(cells, hair)] = REGIONS.index("hair")
-        maps[number, empty & _inside(cells, skin)] = REGIONS.index("skin")
+        skin, hair = outlines(points)
+        maps[number, empty & inside(cells, hair)] = REGIONS.index("hair")
+        maps[number, empty & inside(cells, skin)] = REGIONS.index("skin")
     return maps.reshape(-1, grid, grid)
 
 
@@ -75,13 +75,13 @@ def map_of_parsing(parsing: np.ndarray, grid: int = 14) -> np.ndarray:
     return np.stack(counts).reshape(frames, grid, grid, -1).argmax(axis=-1).astype(np.uint8)
 
 
-def _tight_boxes(landmarks: np.ndarray, part: str) -> np.ndarray:
+def tight_boxes(landmarks: np.ndarray, part: str) -> np.ndarray:
     """The part's own landmarks with a margin, `(frames, 4)`: less than the box of its tube."""
     points, margin = landmarks[:, INDICES[part]], MARGIN * face_heights(landmarks)[:, None]
     return np.concatenate([points.min(axis=1) - margin, points.max(axis=1) + margin], axis=1)
 
 
-def _outlines(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def outlines(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Polygons of skin and hair for landmarks `(68, 2)`, upright in the face's own axes."""
     brows = points[INDICES["brows"]].mean(axis=0)
     up = brows - points[CHIN]
@@ -92,7 +92,7 @@ def _outlines(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([points[INDICES["jaw"]], raised]), hair
 
 
-def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+def inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """Whether each of the points `(n, 2)` lies in the polygon `(corners, 2)`: an odd number of edges to its right."""
     start, end = polygon, np.roll(polygon, -1, axis=0)
     x, y = points[:, :1], points[:, 1:]

@@ -18,7 +18,7 @@ def read_landmarks(media: Path, num_frames: int) -> np.ndarray:
     """
     array_file, points_file = media.with_suffix(".npy"), media.with_suffix(".pts")
     if array_file.is_file():
-        points = _load(array_file)
+        points = load_numbers(array_file)
     elif points_file.is_file():
         points = read_pts(points_file)[None]
     else:
@@ -29,7 +29,8 @@ def read_landmarks(media: Path, num_frames: int) -> np.ndarray:
     return points.astype(np.float32, copy=False)
 
 
-def _load(file: Path) -> np.ndarray:
+def load_numbers(file: Path) -> np.ndarray:
+    """The array of a `.npy` file, of any shape; `ValueError` where it holds no numbers."""
     try:
         points = np.load(file, mmap_mode="r", allow_pickle=False)  # an hour of landmarks is 49 MB
         if not isinstance(points, np.ndarray) or points.dtype.kind not in "fiu":
@@ -47,10 +48,11 @@ def read_pts(file: Path) -> np.ndarray:
     """
     lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
     try:
-        return np.array([[float(x), float(y)] for x, y in (line for line in lines if _is_point(line))], np.float32) - 1
+        return np.array([[float(x), float(y)] for x, y in (line for line in lines if is_point(line))], np.float32) - 1
     except ValueError as error:
         raise ValueError(f"{file} is no .pts file ({error}): write one `x y` a line") from error
 
 
-def _is_point(line: Sequence[str]) -> bool:
+def is_point(line: Sequence[str]) -> bool:
+    """Whether a line of a `.pts` file, split at spaces, is `x y`."""
     return len(line) == 2 and not line[0].endswith(":")

@@ -63,7 +63,7 @@ class Segment:
 
 
 @dataclass
-class _OpenTrack:
+class OpenTrack:
     """A track while it grows: the frames that show the face."""
 
     indices: list[int] = field(default_factory=list)
@@ -84,41 +84,42 @@ def segments(
         max_seconds: a segment ends with the frame that fills it.
         min_iou: faces that overlap less are not the same.
     """
-    linker, start, stop = _Linker(clock, min_iou), 0, 0
+    linker, start, stop = Linker(clock, min_iou), 0, 0
     for stop, frame in enumerate(faces, start=1):
         linker.add(stop - 1, frame)
         full = clock.seconds(start, stop) >= max_seconds - ROUNDING
         if full or stop - start >= max_seconds * MAX_RATE:
             yield linker.finish(start, stop, border=True)
-            linker, start = _Linker(clock, min_iou), stop
+            linker, start = Linker(clock, min_iou), stop
     if stop > start:
         yield linker.finish(start, stop, border=False)
 
 
-class _Linker:
+class Linker:
     """The tracks of one segment as they grow."""
 
     def __init__(self, clock: Clock, min_iou: float):
         self.clock, self.min_iou = clock, min_iou
-        self.closed: list[_OpenTrack] = []
-        self.live: list[_OpenTrack] = []
+        self.closed: list[OpenTrack] = []
+        self.live: list[OpenTrack] = []
 
     def add(self, index: int, frame: FrameFaces) -> None:
+        """Link the faces of frame `index`; tracks that a cut or a long gap ends take no more."""
         over = [frame.cut or self.is_lost(track, index) for track in self.live]
         self.closed += [track for track, ended in zip(self.live, over, strict=True) if ended]
         self.live = [track for track, ended in zip(self.live, over, strict=True) if not ended]
-        for track, face in _matches(self.live, frame.faces, self.min_iou):
+        for track, face in match_faces(self.live, frame.faces, self.min_iou):
             track.indices.append(index)
             track.faces.append(face)
 
-    def is_lost(self, track: _OpenTrack, index: int) -> bool:
+    def is_lost(self, track: OpenTrack, index: int) -> bool:
         """Whether a track was out of sight for too long before frame `index`."""
         first = track.indices[-1] + 1  # the first frame without it
         return first < index and self.clock.seconds(first, index) > MAX_GAP_SECONDS + ROUNDING
 
     def finish(self, start: int, stop: int, border: bool) -> Segment:
         """All tracks of the segment; at a border to another segment a short one may be the end of a long one."""
-        candidates = sorted(self.closed + self.live, key=lambda track: (track.indices[0], -_width(track)))
+        candidates = sorted(self.closed + self.live, key=lambda track: (track.indices[0], -mean_width(track)))
         # A picture, or a video shorter than the least, must show the face in all its frames.
         needed = min(self.clock.seconds(start, stop), MIN_SECONDS) - ROUNDING
         tracks, glimpses = [], []
@@ -126,17 +127,18 @@ class _Linker:
             first, last = track.indices[0], track.indices[-1]
             seconds = sum(self.clock.seconds(index, index + 1) for index in track.indices)
             if seconds >= needed or first == start > 0 or (border and last == stop - 1):
-                tracks.append(_filled(track, self.clock))
+                tracks.append(fill_gaps(track, self.clock))
             else:
                 glimpses.append(Glimpse(first, len(track.indices), seconds))
         return Segment(start, stop, tracks, glimpses)
 
 
-def _width(track: _OpenTrack) -> float:
+def mean_width(track: OpenTrack) -> float:
+    """The mean width of a track's boxes, in pixels."""
     return float(np.mean([face.box[2] - face.box[0] for face in track.faces]))
 
 
-def _matches(live: list[_OpenTrack], faces: list[Face], min_iou: float) -> list[tuple[_OpenTrack, Face]]:
+def match_faces(live: list[OpenTrack], faces: list[Face], min_iou: float) -> list[tuple[OpenTrack, Face]]:
     """Pairs of track and face by falling overlap; a face without a track opens one in `live`."""
     pairs = [
         (overlap(track.faces[-1].box, face.box), t, f) for t, track in enumerate(live) for f, face in enumerate(faces)
@@ -147,12 +149,12 @@ def _matches(live: list[_OpenTrack], faces: list[Face], min_iou: float) -> list[
             partners[f] = t
     for f in range(len(faces)):
         if f not in partners:
-            live.append(_OpenTrack())
+            live.append(OpenTrack())
             partners[f] = len(live) - 1
     return [(live[t], faces[f]) for f, t in partners.items()]
 
 
-def _filled(track: _OpenTrack, clock: Clock) -> Track:
+def fill_gaps(track: OpenTrack, clock: Clock) -> Track:
     """A track with its gaps filled by linear interpolation in time of box, landmarks and score."""
     first, stop = track.indices[0], track.indices[-1] + 1
     known, times = clock.times[track.indices], clock.times[first:stop]

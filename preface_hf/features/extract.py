@@ -73,12 +73,12 @@ def extract(
         load_landmarker(finder, weights)
     count = tasks or -(-len(corpus.files) // FILES_PER_TASK)
     finish = Finish(model, src, target, landmarker, weights, batch_size, count)
-    step = ExtractFiles(corpus, _work(finish, corpus), str(model), finder, weights, batch_size)
+    step = ExtractFiles(corpus, work_folder(finish, corpus), str(model), finder, weights, batch_size)
     display = Display("extracting", count_sources(corpus), noun_for(corpus.files))
     done = run_tasks(
         step, count, step.work, executor=executor, workers=workers, cluster=cluster, finish=finish, display=display
     )
-    return _join(step, count, target, src) if done else {}
+    return join_parts(step, count, target, src) if done else {}
 
 
 @dataclass
@@ -117,7 +117,7 @@ class ExtractFiles:
         left_out: list[dict[str, str]] = []
         count = len(self.corpus.files)
         files = self.corpus.files[rank * count // tasks : (rank + 1) * count // tasks]
-        encoder, finder = _encoder(self.model), _finder(self.landmarker, self.weights)
+        encoder, finder = open_encoder(self.model), open_finder(self.landmarker, self.weights)
         with one_opencv_thread(), replacing(self.part(rank)) as temporary:
             items = self._items(files, encoder, finder, left_out)
             write(items, encoder, row_schema(self.corpus), temporary, self.batch_size)
@@ -145,16 +145,18 @@ class ExtractFiles:
 
 
 @lru_cache(1)
-def _encoder(model: str) -> Encoder:
+def open_encoder(model: str) -> Encoder:
+    """The encoder of a checkpoint; the last one is kept, so that a process loads it once for all its tasks."""
     return load_encoder(model)
 
 
 @lru_cache(1)
-def _finder(landmarker: str | None, weights: str | Path | None) -> Landmarker | None:
+def open_finder(landmarker: str | None, weights: str | Path | None) -> Landmarker | None:
+    """The landmarker, None where faces are not looked for; kept like the encoder."""
     return load_landmarker(landmarker, weights) if landmarker else None
 
 
-def _work(call: Finish, corpus: Corpus) -> Path:
+def work_folder(call: Finish, corpus: Corpus) -> Path:
     """The folder of a run with these arguments, files and tasks, beside the file to write."""
     settings = (call.tasks, call.model, call.src, call.landmarker, call.weights, call.batch_size)
     key = "\n".join([*map(str, settings), *corpus.files])
@@ -176,7 +178,7 @@ def write(items: Iterator[Described], encoder: Encoder, schema: pa.Schema, file:
             )
 
 
-def _join(step: ExtractFiles, tasks: int, target: Path, src: Path) -> dict[str, int]:
+def join_parts(step: ExtractFiles, tasks: int, target: Path, src: Path) -> dict[str, int]:
     """One file of the parts of all tasks, and one report; `target` appears when it is whole."""
     first = "".join(json.dumps(line) + "\n" for line in step.corpus.left_out)
     reports = [first, *(step.report(rank).read_text(encoding="utf-8") for rank in range(tasks))]

@@ -39,18 +39,19 @@ def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Vi
     Raises `DecodingError` where no backend can open the file.
     """
     if is_picture(source):
-        return _first_that_opens(source, [ImageVideo])
+        return first_that_opens(source, [ImageVideo])
     readers: dict[str, type[Video]] = {"decord": DecordVideo, "pyav": PyAVVideo, "torchcodec": TorchcodecVideo}
     if backend is not None and backend not in readers:
         raise ValueError(f"unknown backend {backend!r}: choose decord, pyav, torchcodec or None")
     if backend == "decord" and decord is None or backend == "torchcodec" and find_torchcodec() is None:
         raise ValueError(f"backend {backend!r} does not work here: pip install {backend}, or leave the backend out")
     if backend is not None:
-        return _first_that_opens(source, [readers[backend]])
-    return _first_that_opens(source, [DecordVideo, PyAVVideo] if decord else [PyAVVideo])
+        return first_that_opens(source, [readers[backend]])
+    return first_that_opens(source, [DecordVideo, PyAVVideo] if decord else [PyAVVideo])
 
 
-def _first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Video:
+def first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Video:
+    """The source opened by the first of `readers` that can; `DecodingError` where none can."""
     name = source_name(source)
     if not isinstance(source, bytes) and not Path(source).is_file():
         raise DecodingError(f"{name} is not a file: check the path")

@@ -27,12 +27,13 @@ def windows(frames: Iterable[np.ndarray], num_frames: int, sampling_rate: int) -
     for frame in frames:
         held.append(frame)
         if len(held) == span:
-            yield _window(held, start, num_frames, sampling_rate)
+            yield make_window(held, start, num_frames, sampling_rate)
             start, held = start + span, []
     if held:
-        yield _window(held, start, num_frames, sampling_rate)
+        yield make_window(held, start, num_frames, sampling_rate)
 
 
-def _window(held: list[np.ndarray], start: int, num_frames: int, sampling_rate: int) -> Window:
+def make_window(held: list[np.ndarray], start: int, num_frames: int, sampling_rate: int) -> Window:
+    """A window of the frames `held`, thinned and filled up with its last frame: `(num_frames, height, width, 3)`."""
     chosen = held[::sampling_rate]  # at most num_frames
     return Window(start, start + len(held), np.stack(chosen + [chosen[-1]] * (num_frames - len(chosen))))
