@@ -67,11 +67,13 @@ class PrefAceConfig(PreTrainedConfig):
 
     model_type = "preface"
 
+    # The training clips.
     image_size: int = 224
     patch_size: int = 16
     num_channels: int = 3
     num_frames: int = 16
     tubelet_size: int = 2
+    # The encoder.
     hidden_size: int = 768
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
@@ -84,6 +86,7 @@ class PrefAceConfig(PreTrainedConfig):
     qv_bias: bool = True
     use_final_norm: bool = True
     norm_after_pooling: bool = False
+    # Heads on the encoder, and those of pretraining.
     freeze_encoder: bool = False
     num_landmarks: int = 68
     projector_hidden_size: int = 2048
@@ -93,6 +96,7 @@ class PrefAceConfig(PreTrainedConfig):
     pretrained_grid: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs):
+        # A checkpoint may name only the class that saved it: all doors are seeded, and what it names stays.
         self.auto_map = {**AUTO_MAP, **(kwargs.pop("auto_map", None) or {})}
         super().__post_init__(**kwargs)
         self._check_sizes()
@@ -121,6 +125,7 @@ class PrefAceConfig(PreTrainedConfig):
         # the clip size that they ask for is not the one of the weights.
         grid = config_dict.get("pretrained_grid") or cls(**config_dict).grid_size
         loaded = super().from_dict({**config_dict, "pretrained_grid": list(grid)}, **kwargs)
+        # A pair where `return_unused_kwargs` is asked for. `kwargs` have changed sizes since the class looked at them.
         config = loaded[0] if isinstance(loaded, tuple) else loaded
         config._check_sizes()
         return loaded

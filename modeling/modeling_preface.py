@@ -56,6 +56,8 @@ def sinusoid_positions(num_positions: int, hidden_size: int) -> torch.Tensor:
 
     Returns a float32 tensor of shape `(1, num_positions, hidden_size)`.
     """
+    # In float64 and on the CPU whatever the default is: the same table everywhere, also where models are built on the
+    # meta device.
     channel = torch.arange(hidden_size, dtype=torch.float64, device="cpu")
     rate = 10000 ** (-2 * (channel // 2) / hidden_size)
     angle = torch.arange(num_positions, dtype=torch.float64, device="cpu")[:, None] * rate  # (N, D)
@@ -65,10 +67,8 @@ def sinusoid_positions(num_positions: int, hidden_size: int) -> torch.Tensor:
 
 
 def check_finite(pixels: torch.Tensor) -> None:
-    """`ValueError` naming the first clip and frame of `(B, T, C, H, W)` with a NaN or infinity in it.
-
-    Training on an accelerator goes without: the answer would make it wait at every step. So do export and compile.
-    """
+    """`ValueError` naming the first clip and frame of `(B, T, C, H, W)` with a NaN or infinity in it."""
+    # Neither a compiled graph nor a meta tensor can tell values.
     if torch.compiler.is_compiling() or pixels.device.type == "meta" or pixels.isfinite().all():
         return
     clip, frame = (~pixels.isfinite()).flatten(2).any(dim=2).nonzero()[0].tolist()
@@ -100,6 +100,7 @@ class PrefAceEmbeddings(nn.Module):
     def __init__(self, config: PrefAceConfig):
         super().__init__()
         self.config = config
+        # Kernel and stride are alike: tubelets do not overlap.
         kernel = (config.tubelet_size, config.patch_size, config.patch_size)
         self.projection = nn.Conv3d(config.num_channels, config.hidden_size, kernel_size=kernel, stride=kernel)
         # The weights learn this table of positions: whatever clip size the configuration asks for later, it stays.
@@ -128,6 +129,7 @@ class PrefAceEmbeddings(nn.Module):
         """The table resampled over time and space to `grid` tokens: `(1, sequence_length, hidden_size)`."""
         if grid == self.grid:
             return self.positions
+        # Stretched over the clip: the middle of a longer one has the position of the middle of a training clip.
         table = self.positions.reshape(1, *self.grid, -1).permute(0, 4, 1, 2, 3)  # (1, D, t, h, w)
         table = nn.functional.interpolate(table.float(), size=grid, mode="trilinear", align_corners=False)
         return table.flatten(2).transpose(1, 2)  # (1, N, D)
@@ -146,6 +148,7 @@ class PrefAceEmbeddings(nn.Module):
                     f"the {name} {pixels.shape[axis]} of pixel_values_videos is not a multiple of "
                     f"{part}={getattr(config, part)}: crop, resize or repeat frames until it is."
                 )
+        # Training on an accelerator goes without: the answer would make it wait at every step.
         if pixels.device.type == "cpu" or not self.training:
             check_finite(pixels)
 
@@ -156,6 +159,7 @@ class PrefAceEmbeddings(nn.Module):
         positions = self.interpolate_positions(tuple(tokens.shape[2:]))
         tokens = tokens.flatten(2).transpose(1, 2)  # (B, N, D)
         tokens = tokens + positions.to(tokens.device, tokens.dtype)
+        # Masked tokens leave the sequence; those that are left keep their positions.
         if bool_masked_pos is not None:
             check_mask(bool_masked_pos, tokens)
             tokens = tokens[~bool_masked_pos].reshape(tokens.shape[0], -1, tokens.shape[2])  # (B, visible, D)
@@ -167,6 +171,7 @@ def eager_attention_forward(module, query, key, value, attention_mask, scaling, 
     weights = torch.matmul(query, key.transpose(2, 3)) * scaling
     if attention_mask is not None:
         weights = weights + attention_mask
+    # In half precision a sum over hundreds of tokens would lose digits.
     weights = nn.functional.softmax(weights, dim=-1, dtype=torch.float32).to(query.dtype)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
@@ -182,6 +187,7 @@ class PrefAceAttention(nn.Module):
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
         self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qv_bias)
+        # A bias of the keys would add the same number to all scores of a query, and the softmax takes it out again.
         self.k_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.v_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qv_bias)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
@@ -196,6 +202,7 @@ class PrefAceAttention(nn.Module):
             self.config._attn_implementation, eager_attention_forward
         )
         dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
+        # No mask: every token sees all others, and masked ones are not in the sequence.
         context, weights = attend(
             self, query, key, value, None, is_causal=False, scaling=self.scaling, dropout=dropout, **kwargs
         )
@@ -246,6 +253,7 @@ class PrefAcePreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    # What `output_hidden_states` and `output_attentions` collect.
     _can_record_outputs = {"hidden_states": PrefAceLayer, "attentions": PrefAceAttention}
     # Heads that other classes of the family save beside the encoder.
     _keys_to_ignore_on_load_unexpected = [
@@ -273,10 +281,12 @@ class PrefAcePreTrainedModel(PreTrainedModel):
         table of positions is the checkpoint's whatever `config` says."""
         grid = cls._pretrained_grid(pretrained_model_name_or_path, config, kwargs)
         if grid and isinstance(config, PreTrainedConfig):
+            # The caller's own stays as it is.
             config = deepcopy(config)
             config.pretrained_grid = grid
         elif grid:
             kwargs["pretrained_grid"] = grid
+        # Weights of another shape are listed here and refused below, in a sentence that says what to do.
         model, info = super().from_pretrained(
             pretrained_model_name_or_path,
             *args,
@@ -299,6 +309,7 @@ class PrefAcePreTrainedModel(PreTrainedModel):
         """The grid of a checkpoint that is opened with a configuration from elsewhere, else `None`."""
         if config is None or path is None:
             return None
+        # The checkpoint's own configuration knows its grid.
         if getattr(config, "name_or_path", None) == str(path) and config.pretrained_grid:
             return None
         hub = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
@@ -311,6 +322,7 @@ class PrefAcePreTrainedModel(PreTrainedModel):
         """As in transformers; the code of every class goes along, for `trust_remote_code=True`."""
         super().save_pretrained(save_directory, *args, **kwargs)
         if kwargs.get("is_main_process", True):
+            # transformers copies the module of this class and what that imports; the other doors need theirs.
             for module in sorted({reference.split(".")[0] for reference in AUTO_MAP.values()}):
                 source, target = self._code_file(f"{module}.py"), Path(save_directory) / f"{module}.py"
                 if source.resolve() != target.resolve():
@@ -363,6 +375,7 @@ class PrefAceModel(PrefAcePreTrainedModel):
         hidden_states = self.embeddings(pixel_values_videos, bool_masked_pos)
         for layer in self.layers:
             hidden_states = layer(hidden_states, **kwargs)
+        # The mean of the norms is not the norm of the mean: converted weights need the one that they know.
         normed = self.layernorm(hidden_states)
         pooled = self.layernorm(hidden_states.mean(dim=1)) if self.config.norm_after_pooling else normed.mean(dim=1)
         return PrefAceModelOutput(last_hidden_state=normed, pooler_output=pooled)
@@ -441,6 +454,7 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
 
     def check_labels(self, labels: torch.Tensor, logits: torch.Tensor) -> None:
         """`ValueError` where `labels` do not fit `logits` `(B, num_labels)` and the kind of problem."""
+        # `loss_function` decides alike; an error from in there would name neither labels nor a setting.
         count, problem, batch = self.config.num_labels, self.config.problem_type, len(logits)
         integers = labels.dtype in (torch.int64, torch.int32)
         if problem == "single_label_classification" or (problem is None and count > 1 and integers):
@@ -499,10 +513,12 @@ class PrefAceLandmarkHead(nn.Module):
         # Pixels need more digits than half precision has.
         weights = self.weights(tokens).float().softmax(dim=2).unflatten(-1, per_frame)  # (B, t, h*w, T/t, points)
         offsets = self.offsets(tokens).float().unflatten(-1, (*per_frame, 2))  # in patches
+        # Centers of the patches, counted in patches, row by row as the tokens come.
         x = torch.arange(columns, device=tokens.device).repeat(rows)
         y = torch.arange(rows, device=tokens.device).repeat_interleave(columns)
         centers = torch.stack([x, y], dim=-1)[:, None, None] + 0.5  # (h*w, 1, 1, 2)
         points = ((centers + offsets) * weights[..., None]).sum(dim=2)  # (B, t, T/t, points, 2)
+        # Back to pixels, which are counted from the center of the first one.
         return points.flatten(1, 2) * config.patch_size - 0.5
 
 
@@ -536,6 +552,7 @@ class PrefAceForLandmarkDetection(PrefAceHeadModel):
                     f"labels have shape {tuple(labels.shape)}, but (batch, frames, num_landmarks, 2) = "
                     f"{tuple(landmarks.shape)} is needed: give every frame its points, or change num_landmarks."
                 )
+            # In shares of the clip, so that the loss does not depend on its size.
             loss = ((landmarks - labels).abs() / landmarks.new_tensor([width, height])).mean()
         return PrefAceLandmarkDetectionOutput(
             loss=loss, landmarks=landmarks, hidden_states=encoded.hidden_states, attentions=encoded.attentions

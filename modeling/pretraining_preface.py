@@ -56,9 +56,8 @@ class PrefAceProjector(nn.Module):
 class PrefAceForPreTraining(PrefAcePreTrainedModel):
     """The encoder with a projector onto prototypes (self-distillation) and one into the FaceFeat Cache (identity).
 
-    The heads see standardized features: the pooled features of an untrained video transformer are nearly alike, and
-    heads that see them so take thousands of steps more to tell clips apart (not stated by PrefAce, chosen). Mean and
-    deviation are running statistics, moved by the objective, so that a clip's output never depends on its batch.
+    The heads see standardized features. Mean and deviation are running statistics, moved by the objective, so that a
+    clip's output never depends on its batch.
     """
 
     feature_mean: torch.Tensor
@@ -67,6 +66,8 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
     def __init__(self, config: PrefAceConfig):
         super().__init__(config)
         self.preface = PrefAceModel(config)
+        # The pooled features of an untrained video transformer are nearly alike: heads that see them so take thousands
+        # of steps more to tell clips apart, hence these (not stated by PrefAce, chosen).
         # They are in the checkpoint, unlike the positions: the heads that it holds were trained on them.
         self.register_buffer("feature_mean", torch.zeros(config.hidden_size))
         self.register_buffer("feature_std", torch.ones(config.hidden_size))
@@ -83,6 +84,7 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
 
     def standardize(self, pooler_output: torch.Tensor) -> torch.Tensor:
         """Pooled features `(batch_size, hidden_size)` as the heads see them."""
+        # The small number is for channels that never vary.
         return ((pooler_output - self.feature_mean) / (self.feature_std + 1e-4)).to(pooler_output.dtype)
 
     @can_return_tuple

@@ -24,6 +24,7 @@ class ToneMap:
     def __call__(self, frame: Any, height: int, width: int) -> np.ndarray:
         """A frame of PyAV's as uint8 `(height, width, 3)` in the colors of BT.709."""
         colors = frame.to_ndarray(format="rgb48le", height=height, width=width, threads=1)  # (height, width, 3)
+        # The table is sampled at coordinates in [-1, 1], of which the first (red) goes along its last axis.
         places = torch.from_numpy(colors.astype(np.float32))[None, None] / 32767.5 - 1  # -1 is black, 1 the maximum
         found = torch.nn.functional.grid_sample(self._table, places, align_corners=True)  # (1, 3, 1, height, width)
         return found[0, :, 0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
@@ -36,6 +37,7 @@ def read_tone_map(stream: Any, frame: Any, notes: list[str]) -> ToneMap | None:
     if transfer is None:
         return None
     if frame is not None:
+        # A small copy of the frame is enough to see how bright it is.
         light = to_light(frame.to_ndarray(format="rgb48le", height=90, width=160, threads=1) / 65535, transfer)
         if np.percentile(light @ LUMA, 90) > BRIGHTEST:
             notes.append(f"its header says HDR ({transfer}), but it is too bright for that: shown as ordinary colors")
@@ -58,8 +60,10 @@ def _table(transfer: str) -> torch.Tensor:
     """8-bit colors at the nodes of a cube of HDR colors: float32 `(1, 3, blue, green, red)`."""
     axis = np.linspace(0, 1, NODES)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
+    # In units of white.
     light = to_light(np.stack([red, green, blue], axis=-1), transfer) / WHITE
     luma = np.maximum(light @ LUMA, 1e-9)[..., None]
+    # Both pieces meet at half of white with the same slope.
     mapped = np.where(luma <= 0.5, luma, 1 - 0.5 * np.exp(1 - 2 * luma))
     colors = (light * mapped / luma) @ TO_BT709.T
     # What BT.709 cannot show is drawn towards gray of the same brightness.
@@ -67,5 +71,6 @@ def _table(transfer: str) -> torch.Tensor:
     keep_high = np.where(high > 1, (1 - mapped) / np.maximum(high - mapped, 1e-9), 1)
     keep_low = np.where(low < 0, mapped / np.maximum(mapped - low, 1e-9), 1)
     colors = mapped + (colors - mapped) * np.minimum(np.minimum(keep_high, keep_low), 1)
+    # The curve of an ordinary screen.
     values = colors.clip(0, 1) ** (1 / 2.4) * 255
     return torch.from_numpy(values.astype(np.float32)).permute(3, 0, 1, 2)[None].contiguous()

@@ -40,6 +40,7 @@ class VideoFile:
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
         """Frames by index in any order: uint8 `(len(indices), height, width, 3)`."""
+        # Where seeking goes astray, the file is read from its start.
         found = self._gather(set(indices), seek=True) or self._gather(set(indices), seek=False)
         return np.stack([found[index] for index in indices])
 
@@ -61,6 +62,7 @@ class VideoFile:
         """Frames with their indices, from the key frame before `first` on, only those `needed`. `opened` stands
         somewhere in the file."""
         decoded = 0
+        # After seeking a frame is known by its tick, else by counting from the start.
         seek = bool(self._ticks) and (first > 0 or opened is not None)
         index_of = {tick: index for index, tick in enumerate(self._ticks or [])} if seek else {}
         try:
@@ -77,6 +79,7 @@ class VideoFile:
                         yield index, self._shown(frame)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise damaged(self.name, error) from error
+        # After seeking the caller sees what is missing.
         if not seek and decoded < self.num_frames:
             raise damaged(self.name, ValueError(f"only {decoded} of {self.num_frames} frames could be decoded"))
 

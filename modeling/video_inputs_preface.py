@@ -40,10 +40,12 @@ def find_sources(videos: Any) -> list[Source | list[Source]] | None:
         return None
     if all(_is_file(video) for video in videos):
         files = [_source(video) for video in videos]
+        # Pictures in a list are the frames of one video; videos in a list are a batch.
         pictures = [is_picture(file) for file in files]
         if any(pictures) and not all(pictures):
             raise ValueError("a list holds pictures and videos: give the frames of one video, or videos only.")
         return [files] if all(pictures) and len(files) > 1 else list(files)
+    # A list in the list is a video that is given by its frames.
     inner = [find_sources(video) if _is_file(video) or isinstance(video, list | tuple) else None for video in videos]
     if all(found is None for found in inner):
         return None
@@ -53,6 +55,7 @@ def find_sources(videos: Any) -> list[Source | list[Source]] | None:
 
 
 def _is_file(video: Any) -> bool:
+    # A dictionary is the `video` value of a prepared row.
     return isinstance(video, str | Path | bytes | bytearray | memoryview | dict)
 
 
@@ -117,6 +120,7 @@ def _read_pictures(sources: list[Source], choose: Callable | None) -> tuple[np.n
 
 
 def _choose(choose: Callable | None, total: int, fps: float | None, times: Any, backend: str) -> TimedMetadata:
+    # Which frames to take is decided by metadata, before any is decoded.
     duration = total / fps if fps else None
     metadata = TimedMetadata(total, fps=fps, duration=duration, video_backend=backend, times=times)
     chosen = range(total) if choose is None else choose(metadata=metadata)
@@ -134,6 +138,7 @@ def frames_at_rate(metadata: VideoMetadata, count: int, fps: float) -> np.ndarra
         if not metadata.fps:
             raise ValueError("fps= needs the rate of the frames given: pass video_metadata=[{'fps': ...}] too.")
         times = np.arange(metadata.total_num_frames) / metadata.fps
+    # Seconds that the clip leaves free; half of them come before it.
     spare = times[-1] - times[0] - (count - 1) / fps
     if spare < -1e-6:
         return None

@@ -21,7 +21,9 @@ PICTURE_SUFFIXES = frozenset({
     ".apng", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga",
     ".tif", ".tiff", ".webp",
 })  # fmt: skip
+# JPEG, PNG, BMP, GIF, and TIFF in both orders of bytes.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+# PBM, PGM and PPM, as text and as bytes: P1 to P6, then a space.
 _NETPBM = tuple(b"P%d" % number for number in range(1, 7))
 
 
@@ -44,6 +46,7 @@ class PictureFile:
             self._skipped = int(bool(picture.info.get("default_image")))  # of an APNG, for those who show no animation
             self.num_frames, self.fps, self.times = 1, 1.0, np.zeros(1)
             self._animated = picture.format in ANIMATIONS and count > 1
+            # An animation is decoded when it is read; a still picture is kept.
             if self._animated:
                 seconds = np.array([_seconds(picture, place) for place in range(self._skipped, count)])
                 self.num_frames, self.fps = len(seconds), len(seconds) / float(seconds.sum())
@@ -67,6 +70,7 @@ class PictureFile:
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
         """Frames by index in any order: uint8 `(len(indices), height, width, 3)`."""
+        # Each frame of an animation is drawn over the one before, so they are read in order.
         found = {}
         for index, frame in enumerate(self):
             if index in indices:
@@ -81,6 +85,7 @@ def open_picture(source: str | Path | bytes) -> Iterator[Any]:
     """The picture opened by Pillow, of any size: callers who fear large ones look at its size before its pixels."""
     if Image is None:
         raise ValueError("Pillow is needed to read pictures: pip install pillow")
+    # The limit belongs to the whole process: it is put back at once.
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
@@ -93,6 +98,7 @@ def open_picture(source: str | Path | bytes) -> Iterator[Any]:
 def picture_size(source: str | Path) -> tuple[int, int]:
     """Height and width as shown, from the header."""
     with open_picture(source) as picture:
+        # Orientations 5 to 8 of EXIF swap height and width.
         turned = picture.getexif().get(0x0112, 1) >= 5
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
@@ -111,6 +117,7 @@ def _pixels(picture: Any) -> np.ndarray:
     upright = ImageOps.exif_transpose(picture)
     if not upright.mode.startswith(("I", "F")):
         return np.array(upright.convert("RGB"))
+    # PNG and PNM have a fixed white; 32-bit integers and fractions of TIFF may have any.
     sixteen = upright.mode.startswith("I;16") or picture.format in ("PNG", "PPM")
     gray = to_8_bits(np.array(upright), 65535.0 if sixteen else None)
     return np.repeat(gray[..., None], 3, axis=-1)

@@ -50,6 +50,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
     do_normalize = True
     do_convert_rgb = True
     do_sample_frames = True
+    # Of ImageNet, for values in [0, 1].
     image_mean = [0.485, 0.456, 0.406]
     image_std = [0.229, 0.224, 0.225]
     num_frames = 16
@@ -73,9 +74,11 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
             if chosen is not None:
                 return chosen
         else:
+            # Frames from the first of the clip to its last.
             span = (count - 1) * rate + 1
             if total >= span:
                 return (total - span) // 2 + np.arange(count) * rate
+        # Too short at that rate: the whole video, sampled evenly.
         if total >= count:
             return np.linspace(0, total - 1, count).round().astype(int)
         logger.warning_once(
@@ -89,6 +92,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         if sources is not None:
             read = [read_video(source, sample_indices_fn) for source in sources]
             return [frames for frames, _ in read], [metadata for _, metadata in read]
+        # Arrays and tensors: a shape that no layout fits is refused with the number of the video.
         videos = make_batched_videos(videos)
         for number, video in enumerate(videos):
             if hasattr(video, "shape"):
@@ -97,6 +101,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
 
     def _prepare_input_videos(self, videos, do_convert_rgb=None, input_data_format=None, device=None):
         """Each video, in its own layout, as a tensor `(frames, channels, height, width)`."""
+        # transformers finds the axis of the channels on the first video, and takes it for all: here each is looked at.
         prepared = []
         for number, video in enumerate(videos):
             video = torch.as_tensor(video)
@@ -125,6 +130,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         return_tensors=None,
         **kwargs,
     ) -> BatchFeature:
+        # One by one: the videos of a batch may differ in size until they are cropped.
         clips = []
         for number, video in enumerate(videos):
             check_values(video, number, do_rescale)

@@ -58,6 +58,7 @@ def read_presentation(source: str | Path | bytes, container: Any) -> Presentatio
     notes: list[str] = []
     if stream.frames > packets.stored and container.format.name == "avi":
         notes.append(f"its header counts {stream.frames} frames, it holds {packets.stored}")
+    # The first frame tells more truly than the header, which stands in where it cannot be decoded.
     coded = (first.height, first.width) if first is not None else (stream.height, stream.width)
     return Presentation(
         format=container.format.name,
@@ -107,6 +108,7 @@ def read_packets(source: str | Path | bytes, container: Any, stream: Any) -> Pac
         raise ValueError("it holds no frame")
     starts_inside = not packets[0].key and any(packet.key for packet in packets)
     stamps = [packet.stamp for packet in shown]
+    # Decoding takes far longer than reading packets: it is done only where they leave the frames open.
     if starts_inside or _is_uncertain(container, packets, shown):
         stamps = _decoded_stamps(source) or stamps
     return Packets(len(packets), len(packets) - len(shown), stamps, first, starts_inside)
@@ -146,6 +148,7 @@ def _is_uncertain(container: Any, packets: list[_Packet], shown: list[_Packet]) 
         return False
     times = [packet.stamp.shown for packet in shown]
     known = [time for time in times if time is not None]
+    # Frames shown before the first key frame may refer to what was cut away: decoders drop them.
     start = packets[0].stamp.shown
     leading = start is not None and any(time < start for time in known)
     return leading or len(known) < len(times) or len(set(known)) < len(known)

@@ -53,6 +53,7 @@ def choose_stream(container: Any) -> Any:
 
     Raises `ValueError` where there is none. The stream is set to decode alike everywhere, in one thread.
     """
+    # Cover pictures and thumbnails are video streams too.
     covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     pictures = [stream for stream in container.streams.video if not stream.disposition & covers]
     streams = [stream for stream in pictures if stream.codec_context is not None]
@@ -98,6 +99,7 @@ def stated_size(source: str | Path) -> tuple[int, int]:
         height, width = square_size(stream.height, stream.width, stream.sample_aspect_ratio)
         if not 0 < height * width <= MAX_PEEK_PIXELS:
             return height, width
+        # Only a frame tells the orientation; a huge one is not decoded for that.
         try:
             frame = next(container.decode(stream), None)
         except av.FFmpegError:

@@ -47,6 +47,7 @@ def read_timeline(container: Any, stream: Any, stamps: list[Stamp]) -> Timeline:
         ticks, shifted = join_clocks(stamps)
     known = sorted(tick for tick in ticks if tick is not None)
     stated, tick = stated_rate(stream), float(stream.time_base)
+    # Where a stamp is missing, or all are one, frames are spaced evenly at the rate of the header.
     if len(known) < len(stamps) or len(set(known)) < 2:
         if stated is None:
             raise ValueError(f"the frame rate is {stream.average_rate or stream.guessed_rate}")
@@ -54,6 +55,7 @@ def read_timeline(container: Any, stream: Any, stamps: list[Stamp]) -> Timeline:
         return Timeline(first - start + np.arange(len(stamps)) / stated, stated, None)
     times = spread(np.array(known, np.float64) * tick)
     last = stamps[ticks.index(known[-1])].duration * tick
+    # A tick finds its frame only where no other frame has it, and the file keeps it as it is read here.
     alone = len(set(known)) == len(known) and not shifted and not reordered
     return Timeline(times - start, shown_rate(times, last, stated, tick), known if alone else None)
 
@@ -78,6 +80,7 @@ def join_clocks(stamps: list[Stamp]) -> tuple[list[int | None], bool]:
     ticks: list[int | None] = []
     shift, end, before = 0, None, None
     for stamp in stamps:
+        # Decoding times only go up: where one goes down, another clock begins.
         if before is not None and stamp.decoded is not None and stamp.decoded < before and end is not None:
             first = stamp.shown if stamp.shown is not None else stamp.decoded
             shift = end - first

@@ -16,6 +16,7 @@ from preface_hf.progress import Level, level, set_level
 from preface_hf.training import Interrupted
 
 
+# Heavy libraries are imported inside the commands: `--help` answers at once, and `-q` is set before they look.
 app = typer.Typer(
     name="preface-hf",
     help="Self-supervised models of faces in video: from your videos to features.",
@@ -25,9 +26,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+# `-q` and `-v` are flags of the app, not of each command: its help would not name them.
 command = partial(app.command, epilog="`-q` and `-v`: see `preface-hf --help`.")
 QUIET, VERBOSE = ("-q", "--quiet"), ("-v", "--verbose")
 
+# Options that several commands share.
 Executor = Annotated[str, typer.Option(help="who runs the tasks: local, slurm or ray (docs/cluster.md)")]
 Workers = Annotated[int, typer.Option(help="processes, or jobs at a time")]
 Tasks = Annotated[int | None, typer.Option(help="parts to cut the work into; the result does not depend on it")]
@@ -67,6 +70,7 @@ def show_left_out(report: Path) -> None:
     """With `-v`, a line for each file of a report that was left out, and why."""
     if level() == Level.VERBOSE:
         for line in map(json.loads, report.read_text(encoding="utf-8").splitlines()):
+            # The report of `extract` has no status: it lists only what was left out.
             if line.get("status", "left out") == "left out":
                 typer.echo(f"left out: {line['source']}: {line['reason']}")
 
@@ -111,6 +115,7 @@ def prepare(
         workers=workers, preview=preview, media=media, test_fraction=test_fraction, seed=seed,
         executor=executor, tasks=tasks, cluster=read_cluster(cluster),
     )  # fmt: skip
+    # SLURM has only taken the tasks: there is no set yet to tell of.
     if done.submitted:
         say(f"SLURM has the tasks; its last job makes {out}. The same command again takes up what failed.")
         return
@@ -185,12 +190,14 @@ def pretrain(
     """
     from preface_hf.training.arguments import load_arguments, parse_data
 
+    # None is what was not given: there the value of the file stays, or the default.
     flags = {
         "data": parse_data(data) if data else None, "output_dir": output_dir, "method": method, "size": size,
         "max_steps": max_steps, "batch_size": batch_size, "save_steps": save_steps, "seed": seed,
         "mixed_precision": mixed_precision, "num_workers": num_workers,
     }  # fmt: skip
     arguments = load_arguments(config, flags)
+    # A plan needs neither data nor a folder; a run is checked for both.
     if plan:
         from preface_hf.plan.table import show_plan
 
@@ -226,6 +233,7 @@ def extract(
     from preface_hf.features.extract import extract
     from preface_hf.features.sources import is_prepared
 
+    # The rows of a prepared set are face crops: no landmarker works on them.
     if not is_prepared(src):
         show_landmarker(landmarker, weights)
     counts = extract(
@@ -321,6 +329,7 @@ def show_landmarker(landmarker: str, weights: str | None) -> None:
     """Say which landmarker `auto` stands for."""
     from preface_hf.faces.landmarkers import resolve_landmarker
 
+    # Landmarks depend on the network, so a choice that the user left open is told.
     if landmarker == "auto":
         source = f"--weights {weights}" if weights else "its networks are part of this package"
         say(f"landmarker: {resolve_landmarker(landmarker, weights)} ({source})")
@@ -328,6 +337,7 @@ def show_landmarker(landmarker: str, weights: str | None) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point. Set PREFACE_HF_TRACEBACK=1, or give `-v`, to see where an error rose."""
+    # 2 is for what the user can mend, 1 for what he cannot, 130 for a signal.
     try:
         app(level_first(sys.argv[1:] if arguments is None else arguments))
     except Interrupted as stop:
@@ -340,6 +350,8 @@ def main(arguments: list[str] | None = None) -> Any:
 
 def level_first(arguments: list[str]) -> list[str]:
     """The arguments with `-q` and `-v` before the command's name, wherever they stood."""
+    # typer knows flags of the app only before the name of a command. What follows `--` stays where it is: a file may
+    # be called -q.
     end = arguments.index("--") if "--" in arguments else len(arguments)
     flags = [argument for argument in arguments[:end] if argument in (*QUIET, *VERBOSE)]
     return [*flags, *(argument for argument in arguments[:end] if argument not in flags), *arguments[end:]]
@@ -349,5 +361,6 @@ def failed(error: Exception, code: int) -> int:
     """Say in one sentence what was wrong, and return the exit code."""
     if os.environ.get("PREFACE_HF_TRACEBACK") or level() == Level.VERBOSE:
         traceback.print_exception(error)
+    # One line, however many the error has.
     print(f"preface-hf: {' '.join(str(error).split())}", file=sys.stderr)
     return code

@@ -38,6 +38,7 @@ def check_executor(executor: str, workers: int, tasks: int | None, cluster: dict
     missing = [name for name in ("partition", "time") if executor == "slurm" and name not in (cluster or {})]
     if missing:
         raise ValueError(f"SLURM needs {' and '.join(missing)}: write them into a YAML file and pass --cluster FILE")
+    # These are set for every run; datatrove would get them twice.
     reserved = sorted({"tasks", "workers", "logging_dir", "pipeline", "depends"} & set(cluster or {}))
     if reserved:
         raise ValueError(f"the cluster settings hold {', '.join(reserved)}, which are set elsewhere: leave them out")
@@ -109,9 +110,11 @@ def run_tasks(
     run = engine([step], workers=workers, **settings)
     waiting = run.get_incomplete_ranks()
     if waiting:
+        # A single worker works in this process, where a debugger reaches it.
         run_waiting = run_on_ray if executor == "ray" else run_here if workers == 1 else run_in_processes
         with show_tallies(run, tasks, waiting, display):
             run_waiting(run, waiting)
+    # On Ray a failed task raises nothing here: it is found missing.
     failed = run.get_incomplete_ranks(range(tasks), skip_completed=True)
     if failed:
         raise ChildProcessError(f"{len(failed)} of {tasks} tasks failed: see {folder}/logs, and run the same again")
@@ -124,6 +127,7 @@ def show_tallies(run: Any, tasks: int, waiting: list[int], display: Display | No
         return nullcontext()
     for rank in waiting:
         tally_file(run, rank).unlink(missing_ok=True)
+    # Read once: the tallies of tasks that are done stay as they are.
     done = read_tallies(tally_file(run, rank) for rank in set(range(tasks)) - set(waiting))
 
     def read() -> Counts:
@@ -149,6 +153,7 @@ def run_here(run: Any, waiting: list[int]) -> None:
 
 def run_in_processes(run: Any, waiting: list[int]) -> None:
     """Run tasks in processes of this machine; raises what a task raises, or `ChildProcessError` for one killed."""
+    # Not forked: a fork would inherit the locks of threads that run here.
     with ProcessPoolExecutor(min(run.workers, len(waiting)), get_context("spawn"), end_with_parent) as pool:
         try:
             for future in as_completed([pool.submit(run_task, run, rank) for rank in waiting]):
@@ -167,6 +172,7 @@ def run_on_ray(run: Any, waiting: list[int]) -> None:
     memory = int(run.mem_per_cpu_gb * run.cpus_per_task * 2**30)
     wanted = {"num_cpus": run.cpus_per_task, "num_gpus": run.gpus_per_task, "memory": memory, "max_retries": 3}
     task = ray.remote(run_task).options(**wanted, **(run.ray_remote_kwargs or {}))
+    # One copy for all tasks: the step may list very many files.
     shared = ray.put(run)
     running: list[Any] = []
     for rank in waiting:
@@ -237,6 +243,7 @@ def submit(slurm: Any, step: Step, finish: Step | None, settings: dict[str, Any]
     run = slurm([step], job_name=name, **settings)
     last = run
     if finish is not None:
+        # One task, done again in every run: after a second try there is more to join.
         ending = {**settings, "tasks": 1, "workers": 1, "logging_dir": f"{folder}/finish"}
         last = slurm([finish], job_name=f"{name}-finish", depends=run, skip_completed=False, **ending)
     try:

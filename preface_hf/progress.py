@@ -54,8 +54,10 @@ def set_level(level: Level) -> None:
     global _level
     _level = level
     if level < Level.VERBOSE:
+        # What the user has set himself stays.
         for name, value in HUSHED.items():
             os.environ.setdefault(name, value)
+        # `python -W` and PYTHONWARNINGS ask for warnings.
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
 
@@ -85,6 +87,7 @@ class Tally:
         self.due = time.monotonic() + WRITE_SECONDS
         if self.file:
             with suppress(OSError):
+                # Renamed when it is whole: who adds tallies up never reads half of one.
                 temporary = self.file.with_suffix(f".{os.getpid()}")
                 temporary.write_text(f"{self.videos} {self.frames}", encoding="utf-8")
                 os.replace(temporary, self.file)
@@ -100,6 +103,7 @@ def tallied(file: Path) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     before, _tally = _tally, Tally(file)
     try:
+        # The last write may be half a second old. After an error it is left out: the task is done anew.
         yield
         _tally.write()
     finally:
@@ -147,9 +151,11 @@ def shown(label: str, read: Callable[[], Counts], total: int, noun: str) -> Iter
     if _level == Level.QUIET:
         yield
         return
+    # On stderr: what a command prints can go into a pipe.
     console = Console(stderr=True)
     show = show_bar if console.is_terminal else show_lines
     ended = threading.Event()
+    # A thread, as the block waits for tasks meanwhile.
     thread = threading.Thread(target=show, args=(console, label, Pace(read, total, noun), ended), daemon=True)
     thread.start()
     try:

@@ -17,6 +17,7 @@ def make_crop_views(frames: np.ndarray, config: TubeConfig, rng: np.random.Gener
         rng: of everything random.
         times: `(V, T)`, the frames that each tube shows, globals first.
     """
+    # Of each tube whether it is mirrored, then its box; all colors last: the order of draws of `make_views`.
     large = [(config.global_scale, config.global_size)] * config.num_global
     small = [(config.local_scale, config.local_size)] * config.num_local
     tubes = []

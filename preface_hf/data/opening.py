@@ -75,9 +75,11 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
     """
     check_path(path)
     try:
+        # The builder finds the files behind a folder or a name on the Hub; no row is read yet.
         builder = load_dataset_builder(str(path))
         rows = builder.as_streaming_dataset(split=split)
         files = list(builder.config.data_files[split])
+        # The time goes into waiting for the Hub, so threads are enough.
         with ThreadPoolExecutor(8) as pool:
             counts = list(pool.map(count_rows, files))
     except Exception as error:  # datasets raises several kinds, for a missing folder, split or network
@@ -101,6 +103,7 @@ def open_splits(path: str | Path) -> dict[str, PreparedSet]:
         names = get_dataset_split_names(str(path))
     except Exception as error:  # as above
         raise not_prepared(path, error) from error
+    # False sorts before True: `train` first, then the others by name.
     return {name: open_prepared(path, name) for name in sorted(names, key=lambda name: (name != "train", name))}
 
 
@@ -133,7 +136,8 @@ def open_mixture(data: str | Path | Mapping[str, float]) -> Mixture:
 
 
 def stream_rows(rows: Stream, read_ahead: int = 16) -> Iterator[dict[str, Any]]:
-    """The rows of a stream in order. (Iterating it plainly, a loading process would get its share of them only.)"""
+    """The rows of a stream in order, all of them in every process."""
+    # Iterated plainly in a loading process, a stream gives that process's share of the rows only.
     for block in rows.iter(batch_size=read_ahead):
         for i in range(len(block["instance_id"])):
             yield {name: values[i] for name, values in block.items()}

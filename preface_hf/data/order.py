@@ -33,6 +33,7 @@ def shares_of(weights: Sequence[float]) -> np.ndarray:
     """Draws of each set in `BLOCK`, int64 `(sets,)`, by largest remainder."""
     exact = BLOCK * np.asarray(weights, dtype=np.float64) / sum(weights)
     shares = np.floor(exact).astype(np.int64)
+    # The draws that are left go to the sets that lost most by rounding down, of equal ones to the first.
     shares[np.argsort(shares - exact, kind="stable")[: BLOCK - shares.sum()]] += 1
     return shares
 
@@ -68,6 +69,7 @@ def set_draws(counts: Sequence[np.ndarray], number: int, seed: int, window: int,
     """The endless order of set `number` alone, from its draw `position` on."""
     rows = counts[number]
     first_group = sum(len(others) for others in counts[:number])
+    # An epoch holds every row of the set once.
     epoch, skipped = divmod(position, int(rows.sum()))
     while True:
         for index, groups in enumerate(windows_of_epoch(rows, [seed, number, epoch], window)):
@@ -83,6 +85,7 @@ def set_draws(counts: Sequence[np.ndarray], number: int, seed: int, window: int,
 def windows_of_epoch(rows: np.ndarray, seeds: list[int], window: int) -> list[np.ndarray]:
     """The permuted groups of an epoch, cut into windows: those whose first row lies in the same `window` rows."""
     groups = np.random.default_rng(seeds).permutation(len(rows))
+    # The place of each group's first row in the permuted epoch, (groups,).
     starts = np.cumsum(rows[groups]) - rows[groups]
     return np.split(groups, np.flatnonzero(np.diff(starts // window)) + 1)
 
@@ -100,6 +103,7 @@ def window_order(rows: np.ndarray, seeds: list[int]) -> tuple[np.ndarray, np.nda
 
 def rows_in_order(counts: Sequence[np.ndarray], indices: np.ndarray) -> Iterator[Draw]:
     """The rows `indices`, int64 `(n,)`, of all sets one after the other, as stored; every group is a window."""
+    # A window a group: the reader drops each group as soon as the next one begins.
     rows = np.concatenate(counts)
     ends = np.cumsum(rows)
     for index in indices.tolist():
@@ -112,5 +116,6 @@ def spread_rows(counts: Sequence[np.ndarray], first: int = 0) -> np.ndarray:
     that is drawn once."""
     ends = np.cumsum(np.concatenate(counts))
     rows = np.arange(first, ends[-1])
+    # The seed is fixed: the order is the same for all runs on these sets.
     ranks = np.random.default_rng(0).permutation(len(ends))  # of the groups
     return rows[np.argsort(ranks[np.searchsorted(ends, rows, side="right")], kind="stable")]

@@ -18,11 +18,9 @@ COLUMNS = ["instance_id", "video", "landmarks", "num_frames"]
 
 
 def open_parquet(file: str) -> pq.ParquetFile:
-    """A parquet file, local or at an address that fsspec knows (`hf://…`).
-
-    Not through `datasets`: it can make a shard of each row group (`reshard`), but opening one of 1250 took 32 ms
-    instead of 1, because each time it splits the list of all and reads the file's footer again.
-    """
+    """A parquet file, local or at an address that fsspec knows (`hf://…`)."""
+    # Not through `datasets`: it can make a shard of each row group (`reshard`), but opening one of 1250 took 32 ms
+    # instead of 1, because each time it splits the list of all and reads the file's footer again.
     if "://" not in file:
         return pq.ParquetFile(file)
     filesystem, path = url_to_fs(file)
@@ -52,6 +50,7 @@ class GroupReader:
 
     def __init__(self, groups: list[tuple[str, int]], first_ids: np.ndarray):
         self.groups, self.first_ids = groups, first_ids
+        # A file stays open with its footer: each of its row groups would read that again.
         self.open = lru_cache(maxsize=256)(open_parquet)
         self.tables: dict[tuple[int, int, int, int], pa.Table] = {}  # by set, epoch, window, group
 

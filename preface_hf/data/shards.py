@@ -20,10 +20,13 @@ from preface_hf.faces.landmarks import NUM_LANDMARKS
 
 TRACK_FEATURES = Features(
     {
+        # The bytes of an mp4, decoded by `open_video`: datasets would do it by torchcodec.
         "video": Video(decode=False),
+        # Pixels of the crop, x then y; without a frame where the set was prepared without landmarks.
         "landmarks": Array3D((None, NUM_LANDMARKS, 2), "float32"),
         "fps": Value("float64"),
         "num_frames": Value("int64"),
+        # On the clock of the source, so that a row can be found in its video.
         "start_seconds": Value("float64"),
         "frame_seconds": List(Value("float64")),  # from the first frame to each; null where they are evenly spaced
         "track": Value("int64"),
@@ -33,6 +36,7 @@ TRACK_FEATURES = Features(
 )
 # A row is tens of kilobytes to a few megabytes: small groups keep writer and streaming reader small.
 ROWS_PER_GROUP, GROUP_BYTES = 16, 8 * 2**20
+# Opening a set reads the footer of every shard, so they are not small.
 SHARD_BYTES = 256 * 2**20
 
 
@@ -142,6 +146,7 @@ def group_rows(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 def describe_files(features: Features, counts: dict[str, int], folder: Path, card: DatasetCardData) -> DatasetCardData:
     """Write into `card`, the header of a README, what `datasets` reads there: columns, splits, files in `folder`."""
     sizes = {split: sum(file.stat().st_size for file in folder.glob(f"{split}-*.parquet")) for split in counts}
+    # With this in the README `datasets` knows columns and numbers of rows before it opens a file.
     splits = SplitDict()
     for split, rows in counts.items():
         splits.add(SplitInfo(split, num_bytes=sizes[split], num_examples=rows))

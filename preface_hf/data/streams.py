@@ -96,6 +96,8 @@ class ViewStream(IterableDataset):
 
     def blocks(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
         """(epoch, row) of this process's clips, a list per batch; in a loading process every n-th of n."""
+        # A batch is made whole in one loading process, and torch takes batches from them in turn: their order does not
+        # depend on how many there are.
         index, count = loading_process()
         reader = self.data.reader()
         for mine in islice(self.batches(), index, None, count):
@@ -103,9 +105,11 @@ class ViewStream(IterableDataset):
 
     def batches(self) -> Iterator[list[Draw]]:
         """The draws of this process, a list per batch: its part of the global batch, sorted by place in the window."""
+        # Every process draws the global batch, and keeps its part of it.
         size = self.batch_size * self.world
         ordered = draws(self.data.counts, self.data.shares, self.seed, self.window, self.start * size)
         while True:
+            # Neighbors by place lie in the same row groups: each process reads few that others read too.
             block = sorted(islice(ordered, size), key=lambda draw: draw.place)
             yield block[self.rank * self.batch_size : (self.rank + 1) * self.batch_size]
 
@@ -145,7 +149,6 @@ class PlainClips(IterableDataset):
     uint8. The row groups come in an order drawn once, so that the first clips stand for the whole set.
 
     Every process has as many, from row groups of its own; the last ones repeat the last row where they do not divide.
-    (Not by `split_dataset_by_node`: where shards do not divide it reads every row in every process.)
     """
 
     def __init__(
@@ -163,9 +166,12 @@ class PlainClips(IterableDataset):
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         index, count = loading_process()
         rows = spread_rows(self.data.counts, self.first)
+        # Rounded up: every process yields as many batches, else one would wait for the others without end.
+        # `split_dataset_by_node` would read every row in every process where shards do not divide.
         share = -(-len(rows) // self.world)
         mine = rows[np.arange(self.rank * share, (self.rank + 1) * share).clip(max=len(rows) - 1)]
         reader = self.data.reader()
+        # In a loading process every n-th batch of n.
         for start in range(index * self.batch_size, share, count * self.batch_size):
             block = reader.rows(rows_in_order(self.data.counts, mine[start : start + self.batch_size]))
             clips = torch.stack([self.clip(row) for row in block])

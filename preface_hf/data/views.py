@@ -24,6 +24,7 @@ from preface_hf.faces.landmarks import (
 from preface_hf.faces.squares import mirrored
 
 
+# All act on columns of RGB; the weights of the luma are those of BT.601.
 LUMA = np.array([0.299, 0.587, 0.114])
 IDENTITY = np.eye(3)
 GRAY_AXIS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # its cross product, as a matrix
@@ -120,7 +121,9 @@ def sample_indices(total: int, count: int, rate: int, rng: np.random.Generator |
 
     A short video is taken at a slower rate; one of fewer than `count` frames repeats its last frame.
     """
+    # A step that fits: count - 1 of them lie between the first frame and the last.
     rate = min(rate, max((total - 1) // max(count - 1, 1), 1))
+    # The last start that leaves all steps inside the video.
     room = max(total - ((count - 1) * rate + 1), 0)
     start = room // 2 if rng is None else int(rng.integers(room + 1))
     return np.minimum(start + np.arange(count) * rate, total - 1)
@@ -160,8 +163,11 @@ def cut_tube(frames: np.ndarray, boxes: np.ndarray, size: int, times: np.ndarray
             mirrored.
     """
     times = np.arange(len(frames)) if times is None else times
+    # One side for all frames, in whole pixels: squares are copied as they are, and resized once, as a tube.
     side = max(round(float(boxes[0, 2] - boxes[0, 0])), 1)
+    # The first pixel of the square lies half of side - 1 before the center of the box.
     corners = np.rint((boxes[:, :2] + boxes[:, 2:] - (side - 1)) / 2).astype(int).tolist()  # T of x, y
+    # A box that rests serves all frames.
     corners *= len(times) // len(corners)
     cut = np.empty((len(times), side, side, 3), frames.dtype)
     for square, time, (x, y) in zip(cut, times, corners, strict=True):
@@ -185,6 +191,7 @@ def global_boxes(frames: np.ndarray, config: TubeConfig, rng: np.random.Generato
 def resting_box(frames: np.ndarray, scale: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """One box `(1, 4)` of a share within `scale` of the area of frames `(F, H, W, 3)`, anywhere inside them."""
     height, width = frames.shape[1:3]
+    # The share is of the area, hence the root. A frame goes from 0 to width - 1, the centers of its pixels.
     side = np.sqrt(rng.uniform(*scale)) * min(height, width)
     half = (side - 1) / 2
     center = rng.uniform([half, half], [width - 1 - half, height - 1 - half])
@@ -194,6 +201,7 @@ def resting_box(frames: np.ndarray, scale: tuple[float, float], rng: np.random.G
 def local_boxes(landmarks: np.ndarray, region: str, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
     """A box `(T, 4)` of random size that follows `region`, a little off its center."""
     height = face_height(landmarks)
+    # In heights of the face, so that near and far faces give the same views; held fixed over the frames.
     side = rng.uniform(*config.local_scale) * height
     shift = rng.uniform(-config.local_shift, config.local_shift, size=2) * height
     return square_boxes(region_centers(landmarks, region) + shift, side)
@@ -203,6 +211,7 @@ def draw_color(config: TubeConfig, rng: np.random.Generator) -> np.ndarray:
     """A photometric change as an affine map of RGB in [0, 1], `(3, 4)`: hue, saturation, contrast, brightness."""
     brightness, contrast = draw_factor(config.brightness, rng), draw_factor(config.contrast, rng)
     saturation = 0.0 if rng.uniform() < config.gray_probability else draw_factor(config.saturation, rng)
+    # Affine maps chain into one: on the device a tube costs a single product, see `photometric`.
     change = saturation * IDENTITY + (1 - saturation) * LUMA  # every row of the second term is the luma
     change = change @ turn_hue(2 * np.pi * rng.uniform(-config.hue, config.hue))  # (3, 3)
     offset = np.full((3, 1), 0.5 * (1 - contrast) * brightness)  # contrast turns about mid-gray
@@ -216,6 +225,7 @@ def draw_factor(amount: float, rng: np.random.Generator) -> float:
 
 def turn_hue(angle: float) -> np.ndarray:
     """Rotation `(3, 3)` of RGB about its gray axis, `angle` in radians."""
+    # Rodrigues: a turn about a unit axis, from the matrix of its cross product.
     return IDENTITY + np.sin(angle) * GRAY_AXIS + (1 - np.cos(angle)) * GRAY_AXIS @ GRAY_AXIS
 
 
@@ -236,6 +246,7 @@ def make_views(
     kinds = tube_kinds(config)
     if times is None:
         times = np.tile(np.arange(len(frames)), (len(kinds), 1))  # (V, T)
+    # Mirroring copies no pixel: it reads the rows backwards.
     sides = [(frames, landmarks), mirror(frames, landmarks)]
     tubes, names = [], []
     # What is drawn at random comes in this order: of each tube whether it is mirrored, then its box; then all colors.

@@ -26,7 +26,7 @@ def loading_process() -> tuple[int, int]:
 
 def loader(stream: IterableDataset, workers: int) -> DataLoader:
     """The stream through `workers` loading processes (0: in this one); the batches are the same."""
-    # A forked process would inherit the locks of this one's parquet reading threads, and could wait for ever.
+    # A forked process would inherit the locks of this one's parquet reading threads, and could wait without end.
     context = "forkserver" if workers else None
     if workers:
         start_fork_server()
@@ -56,8 +56,9 @@ def loaded(batches: DataLoader) -> Iterator[Any]:
 
 
 def start_fork_server() -> None:
-    """Have a fork server that SIGTERM does not end, as SIGINT does not either: torch's loading processes take its end
-    for that of the process they load for. What a process ignores, those that it starts ignore too."""
+    """Have a fork server that SIGTERM does not end, as SIGINT does not either."""
+    # torch's loading processes take the end of the server for that of the process they load for. What a process
+    # ignores, those that it starts ignore too: so SIGTERM is ignored here while the server starts.
     if current_thread() is not main_thread():  # elsewhere signals can't be set
         return
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,9 +69,10 @@ def start_fork_server() -> None:
 
 
 def begin_loading(_: int) -> None:
-    """Ctrl-C and SLURM's SIGTERM reach loading processes too: when they end, the training process says. Started by
-    `forkserver`, a loading process and its fork server each wait for the other to end, and both would stay for ever
-    when the training process is killed."""
+    """What a loading process does first: ignore signals, and end with the process that it loads for."""
+    # Ctrl-C and SLURM's SIGTERM reach loading processes too: when they end, the training process says. Started by
+    # `forkserver`, a loading process and its fork server each wait for the other to end: both would stay when the
+    # training process is killed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()
@@ -78,8 +80,9 @@ def begin_loading(_: int) -> None:
 
 @contextmanager
 def cores_for_loading(processes: int) -> Iterator[None]:
-    """Leave the loading processes cores of their own: torch's threads spin while they wait for one that shares a core
-    (0.56 instead of 0.75 seconds a step of the demo, on 2 cores with 1 process)."""
+    """Within the block, leave as many cores as there are loading `processes` to them."""
+    # torch's threads spin while they wait for one that shares a core with a loading process. With a core left free, a
+    # step of the demo took 0.56 instead of 0.75 seconds (2 cores, 1 loading process).
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, min(before, (os.cpu_count() or 1) - processes)))
     try:

@@ -50,17 +50,20 @@ def run_demo(
     prepared = folder / "prepared"
     with timed("prepare"):
         if faces:
+            # Every fourth frame is enough for the detector; two fifths of the videos are left for the probe.
             summary = prepare(
                 faces, prepared, weights=weights, media="video", crop_size=CROP_SIZE, workers=WORKERS,
                 detect_every=4, test_fraction=0.4, preview=True,
             )  # fmt: skip
         else:
+            # Drawn videos have their landmarks beside them: no face is looked for.
             write_synthetic(folder / "videos", drawn_clips(people, test_people), workers=WORKERS)
             summary = prepare(
                 folder / "videos", prepared, landmarker="given", crop_size=CROP_SIZE, workers=WORKERS, preview=True
             )
         console.print(f"{summary.splits} rows, {summary.left_out} files left out (report: {summary.report})")
     with timed("pretrain"):
+        # The recipe is made for minutes on two cores.
         flags = {"data": str(prepared), "output_dir": str(folder / "run"), "max_steps": max_steps}
         model = pretrain(load_arguments(CONFIGS / "demo.yaml", flags))
     with timed("extract"):
@@ -70,6 +73,7 @@ def run_demo(
         if faces:
             probe_folders(model, prepared)
         else:
+            # Folds keep together what would tell the answer: a video for identity, a person for expression.
             tasks = [("identity", "source"), ("expression", "identity")]
             print_probes([probe(model, prepared, label, split="test", group=group) for label, group in tasks])
             console.print("Probed are people and expressions that pretraining never saw.")

@@ -30,6 +30,7 @@ class Encoder:
     @torch.inference_mode()
     def __call__(self, clips: list[np.ndarray]) -> np.ndarray:
         """Clips, uint8 `(frames, height, width, 3)` each, to float32 `(clips, hidden_size)`."""
+        # The clips are cut in time already: the processor only resizes and normalizes them.
         batch = self.processor(clips, do_sample_frames=False, return_tensors="pt").to(self.device)
         return self.model(**batch).pooler_output.float().cpu().numpy()
 

@@ -71,7 +71,9 @@ def extract(
     finder = None if corpus.prepared or landmarker == "given" else landmarker
     if finder:
         load_landmarker(finder, weights)
+    # The default depends on the files alone: with other workers a stopped run finds the same tasks again.
     count = tasks or -(-len(corpus.files) // FILES_PER_TASK)
+    # SLURM calls it in its last job; elsewhere this process joins the parts itself.
     finish = Finish(model, src, target, landmarker, weights, batch_size, count)
     step = ExtractFiles(corpus, work_folder(finish, corpus), str(model), finder, weights, batch_size)
     display = Display("extracting", count_sources(corpus), noun_for(corpus.files))
@@ -116,6 +118,7 @@ class ExtractFiles:
         """Encode the files of task `rank` of `tasks`."""
         left_out: list[dict[str, str]] = []
         count = len(self.corpus.files)
+        # Neighboring files: the parts, put one after the other, keep the order of the corpus.
         files = self.corpus.files[rank * count // tasks : (rank + 1) * count // tasks]
         encoder, finder = open_encoder(self.model), open_finder(self.landmarker, self.weights)
         with one_opencv_thread(), replacing(self.part(rank)) as temporary:
@@ -137,6 +140,7 @@ class ExtractFiles:
     ) -> Iterator[Described]:
         for file in files:
             for source, described in sources(self.corpus, file, encoder, finder):
+                # The windows before a damaged place stay, and the video is listed.
                 try:
                     yield from described
                 except (ValueError, OSError) as error:
@@ -159,6 +163,7 @@ def open_finder(landmarker: str | None, weights: str | Path | None) -> Landmarke
 def work_folder(call: Finish, corpus: Corpus) -> Path:
     """The folder of a run with these arguments, files and tasks, beside the file to write."""
     settings = (call.tasks, call.model, call.src, call.landmarker, call.weights, call.batch_size)
+    # All that the parts depend on is in the name: a run with other arguments finds none of them.
     key = "\n".join([*map(str, settings), *corpus.files])
     work = call.out.with_name(f".{call.out.name}.{hashlib.sha256(key.encode()).hexdigest()[:12]}")
     work.mkdir(parents=True, exist_ok=True)
@@ -171,6 +176,7 @@ def write(items: Iterator[Described], encoder: Encoder, schema: pa.Schema, file:
     schema = schema.append(pa.field("feature", pa.list_(pa.float32(), width)))
     with pq.ParquetWriter(file, schema) as writer:
         while block := list(islice(items, batch_size)):
+            # One flat array, cut by its width in arrow: no Python object for each number.
             features = pa.array(encoder([window.frames for _, window in block]).ravel())
             rows = pa.Table.from_pylist([row for row, _ in block], schema=schema.remove(len(schema) - 1))
             writer.write_table(
@@ -183,6 +189,7 @@ def join_parts(step: ExtractFiles, tasks: int, target: Path, src: Path) -> dict[
     first = "".join(json.dumps(line) + "\n" for line in step.corpus.left_out)
     reports = [first, *(step.report(rank).read_text(encoding="utf-8") for rank in range(tasks))]
     left_out = [json.loads(line) for report in reports for line in report.splitlines()]
+    # Written also where no feature came out: it says why.
     target.with_name(f"{target.name}.report.jsonl").write_text("".join(reports), encoding="utf-8")
     rows = 0
     sources: set[str] = set()
@@ -190,6 +197,7 @@ def join_parts(step: ExtractFiles, tasks: int, target: Path, src: Path) -> dict[
         with pq.ParquetWriter(temporary, pq.read_schema(step.part(0))) as writer:
             for rank in range(tasks):
                 with pq.ParquetFile(step.part(rank)) as part:
+                    # One row group in memory, however large the corpus.
                     for group in range(part.num_row_groups):
                         table = part.read_row_group(group)
                         writer.write_table(table)

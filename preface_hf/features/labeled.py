@@ -60,6 +60,7 @@ def labeled_rows(data: str | Path, label: str, *, split: str | None = None, grou
     if left_out := int((labeled & np.isin(labels, alone)).sum()):
         names = ", ".join(alone[:8]) + (f" and {len(alone) - 8} more" if len(alone) > 8 else "")
         print(f"probe: {left_out} rows are left out, of classes in one group only: {names}")
+    # The mask finds these rows again when their videos are read; labels and groups follow in its order.
     mask = labeled & ~np.isin(labels, alone)
     return LabeledRows(rows, group, mask, labels[mask], groups[mask])
 

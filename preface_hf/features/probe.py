@@ -73,6 +73,7 @@ def probe(
     encoder = load_encoder(model)
     rows = labeled_rows(data, label, split=split, group=group or "source")
     folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group, seed)
+    # What learning brings shows beside what has learned nothing: pixels, and the network before training.
     encoders: dict[str, Encode] = {"pixels": pixel_encoder, "random encoder": random_encoder(encoder, seed)}
     encoders = {**(encoders if baselines else {}), "pretrained encoder": encoder}
     clips, scores = list(rows.clips(encoder.clip)), []  # each encoder sees the same windows, decoded once
@@ -96,6 +97,7 @@ def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: in
             waiting = waiting[batch_size:]
     if waiting:
         features.append(encode(waiting))
+    # `np.split` takes the places between the parts: the last end is none.
     ends = np.cumsum(counts)[:-1]  # (rows - 1,)
     return np.stack([part.mean(axis=0) for part in np.split(np.concatenate(features), ends)])
 
@@ -108,6 +110,7 @@ def classifiers(rows: int) -> dict[str, ClassifierMixin]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    # Standardized first: else the few channels that vary most would decide which rows are near.
     neighbors = KNeighborsClassifier(n_neighbors=min(NEIGHBORS, rows), metric="cosine")
     return {
         "kNN": make_pipeline(StandardScaler(), neighbors),
@@ -151,6 +154,7 @@ def print_probes(results: list[ProbeResult]) -> None:
             f"{result.label}\n{result.num_classes} classes, {result.num_rows} clips\nfolds by {result.group}",
             justify="right",
         )
+    # The results are of one model: all have the same encoders and classifiers, in the same order.
     for row in zip(*(result.scores for result in results), strict=True):
         cells = [f"{100 * score.mean:.1f} ± {100 * score.spread:.1f}" for score in row]
         table.add_row(row[0].encoder, row[0].classifier, *cells)

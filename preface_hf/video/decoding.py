@@ -47,6 +47,7 @@ def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Vi
         raise ValueError(f"backend {backend!r} does not work here: pip install {backend}, or leave the backend out")
     if backend is not None:
         return first_that_opens(source, [readers[backend]])
+    # decord refuses by an error what it would show otherwise than PyAV, which comes next.
     return first_that_opens(source, [DecordVideo, PyAVVideo] if decord else [PyAVVideo])
 
 
@@ -58,6 +59,7 @@ def first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Vide
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if not size:
         raise DecodingError(f"{name} is empty (0 bytes): copy it again")
+    # Each library has errors of its own; the last one is told.
     failure = Exception()
     for reader in readers:
         try:

@@ -26,6 +26,7 @@ class VideoEncoder:
     """
 
     def __init__(self, fps: float, offsets: Sequence[float] | None = None):
+        # Rates like 30000/1001 stay exact.
         self._buffer, self._fps = io.BytesIO(), Fraction(fps).limit_denominator(1001)
         self._ticks = None if offsets is None else [round(seconds / TICK) for seconds in offsets]
         self._container = av.open(self._buffer, "w", format="mp4")
@@ -47,12 +48,14 @@ class VideoEncoder:
         """The file; `ValueError` where no frame was added."""
         if self._stream is None:
             raise ValueError("there is no frame to encode: pass at least one")
+        # Called without a frame, the encoder gives what it still holds.
         self._container.mux(self._stream.encode())
         self._container.close()
         return self._buffer.getvalue()
 
     def _add_stream(self, height: int, width: int) -> Any:
         # With mbtree, x264 165 now and then gives other bytes on AVX-512 where the width is not a multiple of 16.
+        # The bytes of x264 depend on its number of threads: one is the same on every machine.
         options = {"crf": "20", "preset": "faster", "g": "12", "bf": "0", "threads": "1", "mbtree": "0"}
         stream: Any = self._container.add_stream("libx264", rate=self._fps, options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"

@@ -47,14 +47,14 @@ class ImageVideo(FileVideo):
 
 
 class DecordVideo(FileVideo):
-    """A video read at random by decord, and in order by PyAV.
+    """A video read at random by decord, and in order by PyAV."""
 
-    decord decodes ahead of whoever reads it, without a limit: 1.3 GB on ten seconds of 1080p.
-    """
-
+    # decord decodes ahead of whoever reads it, without a limit (1.3 GB on ten seconds of 1080p): a video read from
+    # start to end would fill the memory.
     def __init__(self, source: str | Path | bytes):
         file = VideoFile(source)
         super().__init__(file)
+        # It is taken only where it gives the frames that PyAV found to be shown.
         self._name, self._reader = file.name, open_decord(file)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -77,6 +77,7 @@ class TorchcodecVideo(FileVideo):
             raise ValueError("torchcodec is not installed or does not work")
         refuse_by_others(file.presentation, "torchcodec")
         self._decoder = decoder(source if isinstance(source, bytes) else str(source), dimension_order="NHWC")
+        # With another count an index would mean another frame.
         if len(self._decoder) != file.num_frames:
             raise ValueError(
                 f"torchcodec counts {len(self._decoder)} frames where {file.num_frames} are shown: use PyAV"

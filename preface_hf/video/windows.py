@@ -35,5 +35,6 @@ def windows(frames: Iterable[np.ndarray], num_frames: int, sampling_rate: int) -
 
 def make_window(held: list[np.ndarray], start: int, num_frames: int, sampling_rate: int) -> Window:
     """A window of the frames `held`, thinned and filled up with its last frame: `(num_frames, height, width, 3)`."""
+    # Thinned before it is filled up: a short window keeps the step between its frames.
     chosen = held[::sampling_rate]  # at most num_frames
     return Window(start, start + len(held), np.stack(chosen + [chosen[-1]] * (num_frames - len(chosen))))
