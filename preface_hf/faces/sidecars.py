@@ -46,6 +46,7 @@ def read_pts(file: Path) -> np.ndarray:
     The file counts from 1, as MATLAB does (checked on Helen and AFW: a network is off by one pixel in x and in y at
     every face size), so 1 is taken off. The lines version, n_points, { and } may be absent.
     """
+    # What is no point (a header, a brace) is passed over; a point that is no number is refused.
     lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
     try:
         return np.array([[float(x), float(y)] for x, y in (line for line in lines if is_point(line))], np.float32) - 1

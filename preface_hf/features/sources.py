@@ -131,6 +131,7 @@ def video_windows(root: Path, source: str, encoder: Encoder, finder: Landmarker 
     """Windows of a video, or of every face in it where there is a `finder`."""
     video = open_video(root / source, "pyav")
     clock = Clock.of(video)
+    # Without a landmarker the whole video is one track, from its first frame on.
     tracks = [(0, count_frames(video))] if finder is None else face_tracks(video, clock, finder, encoder)
     for number, (start, frames) in enumerate(tracks):
         for window in windows(frames, *encoder.clip):
