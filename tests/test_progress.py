@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from preface_hf.executors import Display, run_tasks
-from preface_hf.progress import Counts, count_frames, count_video, read_tallies, shown, tallied
+from preface_hf.progress import HUSHED, Counts, count_frames, count_video, read_tallies, shown, tallied
 
 
 pytest.importorskip("datatrove")
@@ -79,9 +79,11 @@ def test_a_bar_on_a_terminal_lines_elsewhere(monkeypatch, capfd):
 
 
 def command(*arguments, **environment):
+    # A command that ran in this process has hushed the libraries for all that it starts.
+    inherited = {name: value for name, value in os.environ.items() if name not in HUSHED}
     return subprocess.run(
         [sys.executable, "-m", "preface_hf", *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment},
+        capture_output=True, text=True, cwd=ROOT, env={**inherited, **environment},
     )  # fmt: skip
 
 

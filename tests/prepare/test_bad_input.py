@@ -50,6 +50,7 @@ def test_bad_files_are_listed_and_the_others_prepared(bad, tmp_path: Path, worke
     assert done.returncode == 0, done.stderr
     lines = report(tmp_path / "out")
     assert {name for name, line in lines.items() if line["status"] == "prepared"} == {*GOOD}
+    assert "36 media are not named in metadata.csv" in lines.pop("*")["reason"]
     assert set(lines) == {*GOOD, *reasons}
     for name, reason in reasons.items():
         said = lines[name]["reason"]

@@ -94,7 +94,7 @@ def test_nearest_leave_the_instance_itself_out(finished, prepared):
         first, *others = (int(face.name.split(" · ")[0]) for face in faces)
         assert len(set(others)) == 5 and first not in others
         cosines = entries[others] @ torch.nn.functional.normalize(entries[first], dim=0)
-        assert [face.similarity for face in faces[1:]] == pytest.approx(cosines.tolist())
+        assert [face.similarity for face in faces[1:]] == pytest.approx(cosines.tolist(), abs=1e-6)
 
 
 def test_curves_draw_whatever_is_logged():
