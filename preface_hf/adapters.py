@@ -27,6 +27,7 @@ def head_modules(model: PrefAcePreTrainedModel) -> list[str]:
     """Names of the modules beside the encoder: new for a task, so trained whole and saved with the adapter."""
     if isinstance(model, preface_hf.modeling.PrefAceModel):
         return []
+    # The encoder is the child that is called as the model's prefix; all others are heads.
     return [name for name, _ in model.named_children() if name != model.base_model_prefix]
 
 
@@ -69,6 +70,7 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
     if model_class is None or not base:
         what = f"is of a {name!r} model, not of a PrefAce one" if model_class is None else "does not name its base"
         raise ValueError(f"the adapter in {str(folder)!r} {what}: give a PrefAce adapter and its base=checkpoint.")
+    # The base first, then the adapter onto it: heads come from the adapter's file.
     model = model_class.from_pretrained(base, **fields)
     try:
         return peft.PeftModel.from_pretrained(model, folder).eval()

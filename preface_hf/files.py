@@ -41,6 +41,7 @@ def writing_tensors(place: Path) -> Iterator[None]:
     """`writing` for a folder of a run: whatever a writer of tensors raises on a full disk is an `OSError` too."""
     try:
         yield
+    # torch raises RuntimeError and safetensors its own error where a disk is full.
     except (OSError, RuntimeError, SafetensorError) as error:
         raise OSError(
             f"{place} could not be written ({str(error).splitlines()[0]}): make room on the disk and go on with "
@@ -54,6 +55,7 @@ def replacing(file: Path) -> Iterator[Path]:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with writing(file):
+            # The temporary file lies beside `file`: a rename is one step only within a file system.
             yield temporary
             os.replace(temporary, file)
     finally:
@@ -63,6 +65,7 @@ def replacing(file: Path) -> Iterator[Path]:
 @contextmanager
 def building(target: Path) -> Iterator[Path]:
     """A folder to write to that becomes `target` when the block ends well, and is gone when it does not."""
+    # Whatever happens in the block, the folder under its first name is gone after it.
     folder = unfinished(target)
     start_building(folder)
     try:
@@ -85,6 +88,7 @@ def start_building(folder: Path) -> None:
 
 def put_in_place(folder: Path, target: Path) -> None:
     """Give `folder` the name `target`; so what has that name is whole."""
+    # An empty folder needs no deleting: the rename takes its place.
     if target.is_dir() and any(target.iterdir()):
         discard(target)
     folder.replace(target)

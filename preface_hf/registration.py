@@ -18,6 +18,7 @@ def register() -> None:
     modeling = importlib.import_module("preface_hf.modeling")
 
     auto.AutoConfig.register("preface", modeling.PrefAceConfig, exist_ok=True)
+    # `register_for_auto_class` writes the class into `auto_map` of checkpoints that are saved.
     for auto_class, model_class in (
         (auto.AutoModel, modeling.PrefAceModel),
         (auto.AutoModelForPreTraining, modeling.PrefAceForPreTraining),
@@ -32,10 +33,11 @@ def register() -> None:
     modeling.PrefAceVideoProcessor.register_for_auto_class()
 
 
-class _Registrar(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class Registrar(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Lets the import of transformers, or of our models, whichever comes first, run as usual, then registers."""
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> Any:
+        """Ask the true finder for the module, and put this loader before its own; None for any other module."""
         if name not in ("transformers", "preface_hf.modeling"):
             return None
         sys.meta_path.remove(self)  # first, so that the true finder is asked below, and this one never again
@@ -45,9 +47,12 @@ class _Registrar(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return spec
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """As the true loader does."""
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        """Run the module by the true loader, then register."""
+        # The module keeps its true loader: who asks it for sources must not meet this one.
         module.__spec__.loader = module.__loader__ = self.loader  # type: ignore[union-attr]
         self.loader.exec_module(module)
         register()
@@ -58,4 +63,4 @@ def register_when_transformers_is_there() -> None:
     if "transformers" in sys.modules:
         register()
     else:
-        sys.meta_path.insert(0, _Registrar())
+        sys.meta_path.insert(0, Registrar())

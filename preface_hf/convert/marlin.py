@@ -70,6 +70,7 @@ def read_weights(file: Path) -> dict[str, torch.Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"{str(file)!r} cannot be read as weights alone ({reason}): export its state dict") from error
+    # Lightning keeps the weights of a .ckpt under `state_dict`, beside its own state.
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise ValueError(f"{str(file)!r} holds a {type(content).__name__}, not weights by name: export its state dict")
@@ -84,6 +85,7 @@ def read_config(weights: Mapping[str, torch.Tensor], name: str) -> PrefAceConfig
         intermediate_size = len(weights["blocks.0.mlp.layers.0.linear.weight"])
     except (KeyError, ValueError, IndexError) as error:
         raise ValueError(f"{name} is not a whole MARLIN encoder: {error} is missing or misshapen") from error
+    # Positions are frames / tubelet times side x side patches: the side follows from their number.
     side = math.isqrt(tokens * tubelet_size // NUM_FRAMES)
     if side * side * NUM_FRAMES != tokens * tubelet_size or hidden_size % HEAD_SIZE:
         raise ValueError(

@@ -43,6 +43,7 @@ def from_videomae(model: VideoMAEModel) -> PrefAceModel:
         use_final_norm=not model.config.use_mean_pooling,
     )
     weights = {rename(key, NAMES): tensor for key, tensor in model.state_dict().items()}
+    # The model's dtype is taken before loading, so that half precision stays the same to the bit.
     converted = load_strictly(PrefAceModel(config).to(model.dtype), weights, "this VideoMAE model")
     return converted.train(model.training)
 
@@ -64,6 +65,7 @@ def load_videomae(src: str | Path) -> VideoMAEModel:
         model, info = VideoMAEModel.from_pretrained(src, output_loading_info=True, ignore_mismatched_sizes=True)
     except OSError as error:
         raise ValueError(f"cannot read the weights of {str(src)!r}: {first_sentence(error)}") from error
+    # transformers would fill these with random numbers and only warn: here they are errors.
     missing, misshapen = list(info["missing_keys"]), [key for key, *_ in info["mismatched_keys"]]
     unexpected = [key for key in info["unexpected_keys"] if not key.startswith(HEADS)]
     if missing or unexpected or misshapen:

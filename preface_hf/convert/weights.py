@@ -38,5 +38,6 @@ def load_strictly(model: PrefAceModel, weights: Mapping[str, torch.Tensor], sour
             f"{source} does not fit; missing: {listed(missing)}; unexpected: {listed(unexpected)}; "
             f"of another shape: {listed(misshapen)}; give an unchanged checkpoint."
         )
+    # From here on nothing can be missing or of another shape.
     model.load_state_dict(weights)
     return model

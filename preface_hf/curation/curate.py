@@ -69,7 +69,7 @@ def curate(
     set, an `out` that exists, an encoder that fails, and where nothing would be kept; then nothing is written.
     """
     target = Path(out)
-    _check(target, model, features, neighbors, max_similarity, min_coverage, batch_size)
+    check_options(target, model, features, neighbors, max_similarity, min_coverage, batch_size)
     check_backend(backend)
     sets = open_splits(pool)
     encoder = load_encoder(model) if model is not None else None
@@ -87,6 +87,7 @@ def curate(
     choose(
         rows, values, query_table, neighbors=neighbors, max_similarity=max_similarity, center=center, backend=backend
     )  # fmt: skip
+    # What follows a colon differs from row to row, so it is left out of the counts.
     dropped = Counter(row.reason.split(":")[0] for row in rows if row.reason)
     paths = {"pool": pool, "model": model, "features": features, "query": query}
     options: dict[str, Any] = {name: None if path is None else str(path) for name, path in paths.items()}
@@ -95,9 +96,10 @@ def curate(
     return CurateSummary(write_curated(target, sets, rows, options), dict(dropped), target / "report.jsonl")
 
 
-def _check(
+def check_options(
     out: Path, model: object, features: object, neighbors: int, similarity: float, coverage: float, batch_size: int
 ) -> None:
+    """Raise `ValueError` for options of `curate` that make no sense, or an `out` that holds anything."""
     check_path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{str(out)!r} exists: choose a new or empty folder.")
@@ -122,7 +124,8 @@ def embed(
     """
     rows: list[PoolRow] = []
     total = sum(data.num_rows for data in sets.values())
-    clips = _clips(sets, encoder, min_coverage, rows)
+    clips = pool_clips(sets, encoder, min_coverage, rows)
+    # How wide features are shows only with the first batch, which may hold windows of several rows.
     sums, counts = np.zeros((total, 0), np.float32), np.zeros(total, np.int64)
     while block := list(islice(clips, batch_size)):
         positions = [position for position, _ in block]
@@ -137,12 +140,13 @@ def embed(
         if broken:
             raise ValueError(f"the encoder gives no finite feature for row {broken[0]}: take another checkpoint.")
         sums = sums if sums.shape[1] else np.zeros((total, features.shape[1]), np.float32)
+        # Not `sums[positions] += features`, which counts a row's windows of one batch once only.
         np.add.at(sums, positions, features)
         np.add.at(counts, positions, 1)
     return rows, sums / np.maximum(counts, 1)[:, None].astype(np.float32)
 
 
-def _clips(
+def pool_clips(
     sets: dict[str, PreparedSet], encoder: Encoder | None, min_coverage: float, rows: list[PoolRow]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Windows uint8 `(frames, height, width, 3)` with the position of their row, each of which is added to `rows`."""
@@ -152,6 +156,7 @@ def _clips(
             rows.append(PoolRow(int(row["instance_id"]), split, str(row["source"])))
             try:
                 video = open_video(row["video"]["bytes"])
+                # One frame tells the size of a crop: rows without enough face are dropped before the rest is decoded.
                 size = video.frames([0]).shape[1:3]
                 coverage = rows[-1].coverage = face_coverage(np.asarray(row["landmarks"], np.float32), *size)
                 if coverage < min_coverage:

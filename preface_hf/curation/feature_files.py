@@ -31,6 +31,7 @@ def read_features(file: Path) -> FeatureTable:
             sums, counts = np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), np.int64)
             for batch in reader.iter_batches(4096, columns=["instance_id", "feature"]):
                 values = batch["feature"].flatten().to_numpy().reshape(len(batch), -1)
+                # `ids` are sorted and differ, so a search finds the place of each row's id.
                 slots = np.searchsorted(ids, batch["instance_id"].to_numpy())
                 sums = sums if sums.shape[1] else np.zeros((len(ids), values.shape[1]), np.float32)
                 np.add.at(sums, slots, values)
@@ -61,6 +62,7 @@ def features_of(table: FeatureTable, rows: list[PoolRow], file: Path) -> np.ndar
                 f"{str(file)!r} holds features of another set: row {instance_id} is {source!r} there and "
                 f"{sources[instance_id]!r} in the pool; extract the pool."
             )
+    # Rows that are dropped already need no feature.
     pool_ids = np.array([row.pool_id for row in rows if row.reason is None], np.int64)
     if len(missing := np.setdiff1d(pool_ids, table.instance_ids)):
         raise ValueError(f"{str(file)!r} has no feature of row {missing[0]} of the pool: extract the whole pool.")

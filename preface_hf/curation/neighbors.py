@@ -54,7 +54,7 @@ def nearest(
     index = Index(keys, backend)
     index.add(keys)
     codes = [index.search(queries[start : start + BLOCK], k) for start in range(0, len(queries), BLOCK)]
-    similarities, indices = _decode(np.concatenate(codes))
+    similarities, indices = decode(np.concatenate(codes))
     return np.clip(similarities, -1, 1), indices
 
 
@@ -73,17 +73,19 @@ def near_duplicates(
     for start in range(0, len(rows), BLOCK):
         block, part = rows[start : start + BLOCK], slice(start, start + BLOCK)
         if len(origin):
-            similarity, position = _decode(kept.search(block, 1)[:, 0])
-            best[part], dropped[part] = _code(similarity, origin[position]), similarity > limit
-        among = _similarities(block, block)
+            similarity, position = decode(kept.search(block, 1)[:, 0])
+            best[part], dropped[part] = encode(similarity, origin[position]), similarity > limit
+        # Then rows of the block among themselves: only those before a row count (below the diagonal).
+        among = cosines(block, block)
         among[np.triu_indices(len(block))] = -2
+        # One after the other: a row is dropped only for one that is itself kept.
         for i in np.flatnonzero((among > limit).any(axis=1)):
             dropped[start + i] |= bool((among[i, :i][~dropped[start : start + i]] > limit).any())
         among[:, dropped[part]] = -2
-        best[part] = np.minimum(best[part], _best(among, start, 1)[:, 0])
+        best[part] = np.minimum(best[part], best_codes(among, start, 1)[:, 0])
         origin = np.concatenate([origin, start + np.flatnonzero(~dropped[part])])
         kept.add(block[~dropped[part]])
-    similarity, neighbor = _decode(best)
+    similarity, neighbor = decode(best)
     neighbor[:1] = -1
     return dropped, np.clip(similarity, -1, 1), neighbor
 
@@ -105,6 +107,7 @@ class Index:
             cells = int(np.sqrt(len(sample)))
             self.faiss = faiss.IndexIVFFlat(self.faiss, sample.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
             self.faiss.nprobe = CELLS_SEARCHED
+            # About 50 rows a cell are enough to place the cells; faiss asks for 39 or more.
             self.faiss.train(sample[:: max(len(sample) // (50 * cells), 1)].astype(np.float32))
 
     def add(self, rows: np.ndarray) -> None:
@@ -118,40 +121,43 @@ class Index:
         """Codes int64 `(n, min(k, size))` of the nearest rows of `queries` `(n, width)`, rising: the best first."""
         if self.faiss is None or k >= self.size:
             return self._search_blocks(queries, k)
+        # One more than asked for: it shows whether the last place is tied.
         similarities, indices = self.faiss.search(queries.astype(np.float32), k + 1)
-        codes = np.sort(_code(similarities[:, :k], indices[:, :k]), axis=1)
-        tied = (
-            similarities[:, k - 1] == similarities[:, k]
-        )  # faiss may have left out the lower index, or found too few
+        codes = np.sort(encode(similarities[:, :k], indices[:, :k]), axis=1)
+        # faiss may have left out the lower index of a tie, or found too few
+        tied = similarities[:, k - 1] == similarities[:, k]
         codes[tied] = self._search_blocks(queries[tied], k)
         return codes
 
     def _search_blocks(self, queries: np.ndarray, k: int) -> np.ndarray:
         best, first = np.empty((len(queries), 0), np.int64), 0
         for block in self.blocks:
-            best = np.concatenate([best, _best(_similarities(queries, block), first, k)], axis=1)
+            best = np.concatenate([best, best_codes(cosines(queries, block), first, k)], axis=1)
             best = np.sort(best, axis=1)[:, :k]
             first += len(block)
         return best
 
 
-def _similarities(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+def cosines(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Exact cosines float32 `(n, m)` of rows `(n, d)` and `(m, d)` of [`unit_rows`]."""
     return queries.astype(np.float32) @ keys.astype(np.float32).T
 
 
-def _best(similarities: np.ndarray, first: int, k: int) -> np.ndarray:
+def best_codes(similarities: np.ndarray, first: int, k: int) -> np.ndarray:
     """Codes `(n, min(k, m))` of the largest of `similarities` `(n, m)`, whose columns are the indices from `first`."""
     if k == 1:
         column = similarities.argmax(axis=1)[:, None]
-        return _code(np.take_along_axis(similarities, column, axis=1), first + column)
-    codes = _code(similarities, first + np.arange(similarities.shape[1]))
+        return encode(np.take_along_axis(similarities, column, axis=1), first + column)
+    codes = encode(similarities, first + np.arange(similarities.shape[1]))
     return codes if k >= codes.shape[1] else np.partition(codes, k - 1, axis=1)[:, :k]
 
 
-def _code(similarities: np.ndarray, indices: np.ndarray | int) -> np.ndarray:
+def encode(similarities: np.ndarray, indices: np.ndarray | int) -> np.ndarray:
     """Similarity and index in one int64 that is smaller the more similar, then the lower the index."""
+    # A similarity is a multiple of 1 / _STEPS²: as an integer it keeps every bit.
     return indices - (similarities * _STEPS**2).astype(np.int64) * _ROOM
 
 
-def _decode(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def decode(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Similarities float32 and indices int64 of codes by [`encode`], of the codes' shape."""
     return (-(codes // _ROOM) / _STEPS**2).astype(np.float32), codes % _ROOM

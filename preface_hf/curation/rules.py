@@ -100,6 +100,7 @@ def choose(
     mean = common_center(values) if center else None
     units = unit_rows(values, mean)  # (candidates, d), of length 1
     dropped, similarities, indices = near_duplicates(units, max_similarity, backend)
+    # The first row has no row before it, so it is compared to nothing.
     for position in range(1, len(candidates)):
         candidates[position].similarity = float(similarities[position])
         candidates[position].neighbor = candidates[indices[position]].pool_id

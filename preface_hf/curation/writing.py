@@ -34,12 +34,13 @@ def write_curated(
         row.instance_id = instance_id
     with building(out) as folder:
         (folder / "data").mkdir()
+        # All splits read on in one iterator of rows, which lie in the order of the pool.
         counts, lines = {}, iter(rows)
         for split, data in pool.items():
             features = Features({**data.rows.features, POOL_ID: Value("int64")})
-            if count := write_tables(folder / "data", split, _kept_tables(data, lines, features), features):
+            if count := write_tables(folder / "data", split, kept_tables(data, lines, features), features):
                 counts[split] = count
-        text = _readme(folder / "data", features, counts, next(iter(pool.values())).path, rows)
+        text = curated_readme(folder / "data", features, counts, next(iter(pool.values())).path, rows)
         (folder / "README.md").write_text(text, encoding="utf-8")
         (folder / "curate.yaml").write_text(yaml.safe_dump(options, sort_keys=False), encoding="utf-8")
         with (folder / "report.jsonl").open("w", encoding="utf-8") as report:
@@ -47,7 +48,8 @@ def write_curated(
     return counts
 
 
-def _kept_tables(data: PreparedSet, lines: Iterator[PoolRow], features: Features) -> Iterator[pa.Table]:
+def kept_tables(data: PreparedSet, lines: Iterator[PoolRow], features: Features) -> Iterator[pa.Table]:
+    """Row groups of a split without the rows that have a reason, numbered anew; `lines` are its rows."""
     for table in data.rows.with_format("arrow").iter(batch_size=ROWS_PER_GROUP):
         rows = [next(lines) for _ in range(len(table))]
         # videos are copied as they are, not decoded
@@ -59,7 +61,7 @@ def _kept_tables(data: PreparedSet, lines: Iterator[PoolRow], features: Features
             yield pa.Table.from_arrays(arrays, schema=features.arrow_schema)
 
 
-def _readme(data: Path, features: Features, counts: dict[str, int], pool: str, rows: list[PoolRow]) -> str:
+def curated_readme(data: Path, features: Features, counts: dict[str, int], pool: str, rows: list[PoolRow]) -> str:
     """A README that says what was kept, and goes on with the pool's: its license and consent hold here too."""
     try:
         local = Path(pool) / "README.md"
@@ -67,6 +69,7 @@ def _readme(data: Path, features: Features, counts: dict[str, int], pool: str, r
         header, text = card.data, card.text.strip()
     except Exception:  # no README, not a valid one, or no network
         header, text = DatasetCardData(), "It has no README that could be read: ask its owner for license and consent."
+    # The pool's header stays, with the files and counts of this set in it.
     described = describe_files(features, counts, data, header)
     held = ", ".join(f"{kept} in `{split}`" for split, kept in counts.items())
     dropped = Counter(row.reason.split(":")[0] for row in rows if row.reason)

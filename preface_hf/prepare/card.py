@@ -43,10 +43,12 @@ def numbers(folder: Path) -> str:
     """Files, tracks, frames, hours, and the length and quality of tracks, as Markdown."""
     names = ["source", "num_frames", "fps", "quality"]
     tables = [pq.read_table(file, columns=names) for file in sorted(folder.glob("*.parquet"))]
+    # One array `(rows,)` of each column, over all files; videos are not read.
     sources, frames, fps, quality = (
         np.concatenate([table.column(name).to_numpy(zero_copy_only=False) for table in tables]) for name in names
     )
     seconds = frames / fps
+    # A bar is at most 30 characters long, that of the fullest of ten bins.
     counts, edges = np.histogram(quality, bins=10, range=(0, 1))
     bars = "\n".join(
         f"| {low:.1f}–{low + 0.1:.1f} | {count} | {'█' * round(30 * count / counts.max())} |"

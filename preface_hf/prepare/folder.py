@@ -16,6 +16,7 @@ from preface_hf.recipes import RECIPES, Item, Listing
 from preface_hf.recipes.base import check_label_names
 
 
+# Names in the output; the next line is of files in the work folder, which is gone when the set is whole.
 OPTIONS_FILE, REPORT_FILE, README_FILE, WORK_FOLDER = "prepare.yaml", "report.jsonl", "README.md", ".work"
 LISTING_FILE, ITEMS_FILE = "listing.json", "items.jsonl"
 SPLITS_LINE = "Hash of the splits: "
@@ -64,10 +65,11 @@ class PrepareSummary:
 def check_out(out: Path, options: SetOptions) -> bool:
     """Whether `out` already holds the finished set of these options; ValueError where it holds anything else."""
     check_path(out)
-    if not out.exists() or (out.is_dir() and all(_is_own(file.name) for file in out.iterdir())):
+    if not out.exists() or (out.is_dir() and all(is_own(file.name) for file in out.iterdir())):
         return False
     if not (out / OPTIONS_FILE).is_file():
         raise ValueError(f"{out} holds other files: choose a new or empty folder")
+    # An option that a run of an older version did not know counts as another one.
     before = yaml.safe_load((out / OPTIONS_FILE).read_text(encoding="utf-8"))
     arguments = options.arguments()
     other = [name for name in arguments if not isinstance(before, dict) or before.get(name) != arguments[name]]
@@ -76,7 +78,7 @@ def check_out(out: Path, options: SetOptions) -> bool:
     return (out / README_FILE).is_file()  # it is written last
 
 
-def _is_own(name: str) -> bool:
+def is_own(name: str) -> bool:
     """Whether a name in the output is what a killed run of ours may leave behind."""
     return name == WORK_FOLDER or (name.startswith(".") and name.endswith(".tmp"))
 
@@ -113,6 +115,7 @@ def read_summary(out: Path, already_done: bool) -> PrepareSummary:
     """What the finished set in `out` holds."""
     from datasets import load_dataset_builder
 
+    # Counts come from the README's header: no row is read for them.
     splits = load_dataset_builder(str(out)).info.splits or {}
     rows = {name: split.num_examples for name, split in splits.items()}
     files = count_files(out / REPORT_FILE)

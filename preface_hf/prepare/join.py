@@ -37,7 +37,7 @@ class FileLabels:
 
 def write_set(out: Path, listing: Listing, step: PrepareFiles, options: SetOptions) -> None:
     """From the tasks' files to the finished set; README.md comes last and says that it is finished."""
-    about = {item.source: FileLabels(_split(item, options), item.labels) for item in listing.items}
+    about = {item.source: FileLabels(split_of(item, options), item.labels) for item in listing.items}
     features = prepared_features(listing.columns)
     folder = out / WORK_FOLDER / "data"  # what a killed run left there is written anew
     shutil.rmtree(folder, ignore_errors=True)
@@ -48,16 +48,18 @@ def write_set(out: Path, listing: Listing, step: PrepareFiles, options: SetOptio
         report.writelines(json.dumps(line) + "\n" for line in (*step.records(), *listing.aside))
     if not counts:
         raise ValueError(f"no face could be prepared from {options.src}: see the reasons in {out / REPORT_FILE}")
+    # The folder is whole now: what a run before left under its name gives way.
     shutil.rmtree(out / "data", ignore_errors=True)
     folder.rename(out / "data")
     text = readme(features, counts, out / "data", options.tracks.crop_size, options.landmarker)
+    # The hash is of the splits as they are written, those drawn here included.
     splits = Listing([Item(source, labeled.split) for source, labeled in about.items()], {}, [])
     text += f"\n{SPLITS_LINE}{split_hash(splits)}\n"
     with replacing(out / README_FILE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _split(item: Item, options: SetOptions) -> str:
+def split_of(item: Item, options: SetOptions) -> str:
     """The split that the recipe states, else one by a hash of seed and path: it does not depend on the other files."""
     if item.split is not None:
         return item.split
@@ -72,35 +74,41 @@ def join_rows(files: list[Path], folder: Path, about: dict[str, FileLabels], fea
     `about` says which split and labels a source has. `instance_id` counts from 0 through all splits. A few row groups
     are in memory at a time.
     """
-    splits = {about[source].split for file in files for source in _sources(file)}
+    # Only splits with rows: a file without a face may leave its split empty.
+    splits = {about[source].split for file in files for source in sources_of(file)}
     counts: dict[str, int] = {}
+    # Each split reads all files again: that costs time, and keeps memory small and the order that of the files.
     for split in sorted(splits, key=lambda split: (split != "train", split)):
-        tables = _numbered(_regrouped(files, split, about), about, features, sum(counts.values()))
+        tables = number_rows(regroup(files, split, about), about, features, sum(counts.values()))
         counts[split] = write_tables(folder, split, tables, features)
     return counts
 
 
-def _sources(file: Path) -> list[str]:
+def sources_of(file: Path) -> list[str]:
+    """The source of each row of a parquet file of rows."""
     return pq.read_table(file, columns=["source"])["source"].to_pylist()
 
 
-def _regrouped(files: list[Path], split: str, about: dict[str, FileLabels]) -> Iterator[pa.Table]:
+def regroup(files: list[Path], split: str, about: dict[str, FileLabels]) -> Iterator[pa.Table]:
     """The rows of a split in full groups (`shards.group_end`), the last of what is left."""
+    # `rest` holds the rows that do not fill a group yet.
     rest = TRACK_FEATURES.arrow_schema.empty_table()
-    for table in _rows_of(files, split, about):
+    for table in rows_of(files, split, about):
         rest = pa.concat_tables([rest, table])
-        while (end := group_end(_video_sizes(rest))) is not None:
+        # A table may hold several groups, or only a part of one that goes on in the next table.
+        while (end := group_end(video_sizes(rest))) is not None:
             yield rest.slice(0, end)
             rest = rest.slice(end)
     if len(rest):
         yield rest
 
 
-def _video_sizes(table: pa.Table) -> list[int]:
+def video_sizes(table: pa.Table) -> list[int]:
+    """Bytes of each row's video."""
     return pc.binary_length(pc.struct_field(table["video"], "bytes")).to_pylist()
 
 
-def _rows_of(files: list[Path], split: str, about: dict[str, FileLabels]) -> Iterator[pa.Table]:
+def rows_of(files: list[Path], split: str, about: dict[str, FileLabels]) -> Iterator[pa.Table]:
     """The rows of a split, a row group of `files` at a time; groups without any are not read but for their names."""
     for file in files:
         with pq.ParquetFile(file) as reader:
@@ -111,7 +119,7 @@ def _rows_of(files: list[Path], split: str, about: dict[str, FileLabels]) -> Ite
                     yield reader.read_row_group(group).filter(pa.array(mask))
 
 
-def _numbered(
+def number_rows(
     tables: Iterator[pa.Table], about: dict[str, FileLabels], features: Features, first_id: int
 ) -> Iterator[pa.Table]:
     """The tables with instance ids and labels, in the columns of `features`."""
@@ -119,6 +127,7 @@ def _numbered(
         labels = [about[source].labels for source in table["source"].to_pylist()]
         columns = {name: table[name].combine_chunks() for name in table.column_names}
         columns["instance_id"] = pa.array(range(first_id, first_id + len(table)), pa.int64())
+        # Labels are the columns that tasks do not write; a label that a row lacks is null.
         for name in features:
             if name not in columns:
                 columns[name] = pa.array([row.get(name) for row in labels], features[name].pa_type)

@@ -31,6 +31,7 @@ class TrackOptions:
     max_pixels: int = 50_000_000
 
     def __post_init__(self) -> None:
+        # H.264 halves the color planes, so sides are even.
         if self.crop_size < 16 or self.crop_size % 2:
             raise ValueError(f"crop size {self.crop_size} is not an even number of at least 16: use 224")
         if self.crop not in CROPS:

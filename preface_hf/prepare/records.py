@@ -35,6 +35,7 @@ class FileRecord:
 
     def prepared(self) -> dict[str, Any]:
         """The line of a file with rows. `frames_left_out`: ranges of frames without a track, both ends included."""
+        # Frames that any track covers: tracks of several faces overlap.
         inside = np.zeros(self.frames, bool)
         for track in self.tracks:
             inside[track["start"] : track["start"] + track["frames"]] = True
@@ -77,33 +78,37 @@ class FileCounts:
 
 def count_files(report: Path) -> FileCounts:
     """Count the lines of `report.jsonl`. Reasons go without what differs from file to file: names and numbers."""
+    # Notes are counted for files of every status.
     prepared, left_out, ignored, notes = 0, Counter[str](), Counter[str](), Counter[str]()
-    for line in _lines(report):
+    for line in report_lines(report):
         prepared += line["status"] == "prepared"
         if line["status"] == "left out":
-            left_out[_kind_of_reason(line)] += 1
+            left_out[kind_of_reason(line)] += 1
         elif line["status"] == "ignored":
-            ignored[_kind_of_reason(line)] += _num_files(line)
-        notes.update(_without_numbers(note) for note in line.get("notes", ()))
+            ignored[kind_of_reason(line)] += num_files(line)
+        notes.update(without_numbers(note) for note in line.get("notes", ()))
     return FileCounts(prepared, *(dict(counts.most_common()) for counts in (left_out, ignored, notes)))
 
 
-def _lines(report: Path) -> Iterator[dict[str, Any]]:
+def report_lines(report: Path) -> Iterator[dict[str, Any]]:
+    """The lines of `report.jsonl`, each as a dict."""
     with report.open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
-def _num_files(line: dict[str, Any]) -> int:
+def num_files(line: dict[str, Any]) -> int:
     """Files that a line is about: `*.image` stands for all images, and its reason begins with their number."""
     number = re.match(r"\d+", line["reason"]) if line["source"].startswith("*") else None
     return int(number[0]) if number else 1
 
 
-def _kind_of_reason(line: dict[str, Any]) -> str:
+def kind_of_reason(line: dict[str, Any]) -> str:
     """The reason without the name of the file, what stands in brackets, and numbers."""
+    # A reason may name the file with its folder or without.
     text = line["reason"].replace(line["source"], "").replace(Path(line["source"]).name, "")
-    return _without_numbers(re.sub(r"\s*\([^)]*\)", "", text)).strip(" :")
+    return without_numbers(re.sub(r"\s*\([^)]*\)", "", text)).strip(" :")
 
 
-def _without_numbers(text: str) -> str:
+def without_numbers(text: str) -> str:
+    """The text with N for each number, so that reasons that differ in numbers count as one."""
     return re.sub(r"\b\d+(\.\d+)?\b", "N", text)

@@ -81,16 +81,18 @@ def prepare(
     """
     landmarker = resolve_landmarker(landmarker, weights)  # a set remembers which one it was
     tracks = TrackOptions(crop_size, crop, detect_every, float(max_seconds), float(min_quality), max_pixels)
+    # Text, as the options are stored as YAML and compared with those of a run before.
     place = None if weights is None else str(weights)
     options = SetOptions(Path(src).resolve(), recipe, landmarker, place, tracks, media, test_fraction, seed)
     runner = Runner(executor, workers, tasks, cluster)
     out = Path(out).resolve()
+    # A finished set is not made again, but a preview may still be asked for.
     already_done = check_out(out, options)
-    if not already_done and not _make_set(out, options, runner, preview):
+    if not already_done and not make_set(out, options, runner, preview):
         return PrepareSummary(0, {}, 0, out / REPORT_FILE, submitted=True)
     tidy(out)
     if preview:
-        _draw_preview(out)
+        draw_preview(out)
     return read_summary(out, already_done)
 
 
@@ -118,14 +120,16 @@ class Finish:
 
     def __call__(self, _: Any, rank: int, tasks: int) -> None:
         """As datatrove calls it: in this process, as the last job of SLURM has no others to wait for."""
+        # Without executor and workers: all work is done, what is left needs one process.
         prepare(**self.options.arguments(), out=self.out, preview=self.preview, tasks=self.tasks)
 
 
-def _make_set(out: Path, options: SetOptions, runner: Runner, preview: bool) -> bool:
+def make_set(out: Path, options: SetOptions, runner: Runner, preview: bool) -> bool:
     """Run the tasks that are left and write the set; False where SLURM was given the work."""
     load_landmarker(options.landmarker, options.weights)  # a user's mistake shows before any work is done
     listing = stored_listing(out, options)
-    step = _step(out, listing, options, runner.tasks or min(len(listing.items), MOST_TASKS))
+    # The number of tasks follows from the files and not from the workers: so a run can go on with others.
+    step = prepare_step(out, listing, options, runner.tasks or min(len(listing.items), MOST_TASKS))
     done = run_tasks(
         step,
         step.tasks,
@@ -141,7 +145,7 @@ def _make_set(out: Path, options: SetOptions, runner: Runner, preview: bool) -> 
     return done
 
 
-def _step(out: Path, listing: Listing, options: SetOptions, tasks: int) -> PrepareFiles:
+def prepare_step(out: Path, listing: Listing, options: SetOptions, tasks: int) -> PrepareFiles:
     """What every task does; another number of tasks works in another folder, so that none is taken for another."""
     work = out / WORK_FOLDER
     (work / f"tasks-{tasks}").mkdir(exist_ok=True)
@@ -153,18 +157,19 @@ def _step(out: Path, listing: Listing, options: SetOptions, tasks: int) -> Prepa
         work=work / f"tasks-{tasks}",
         options=options.tracks,
         landmarker=options.landmarker,
-        weights=_absolute(options.weights),
+        weights=absolute_weights(options.weights),
     )
 
 
-def _absolute(weights: str | None) -> str | None:
+def absolute_weights(weights: str | None) -> str | None:
     """A folder as seen from everywhere, a Hub repository as it is."""
     if weights is None or not Path(weights).is_dir():
         return weights
+    # Tasks may run in another working folder, where a relative path leads elsewhere.
     return str(Path(weights).resolve())
 
 
-def _draw_preview(out: Path) -> None:
+def draw_preview(out: Path) -> None:
     """Draw `preview.png` unless it is there."""
     from preface_hf.pictures.sheets import contact_sheet
 

@@ -43,6 +43,7 @@ class PrepareFiles:
     def __call__(self, _: Any, rank: int, tasks: int) -> None:
         """Prepare the files of task `rank` of `tasks`."""
         lines: list[dict[str, Any]] = []
+        # Rows are written as they come; `lines` fills meanwhile and is written last.
         with one_opencv_thread(), replacing(self.rows_file(rank)) as temporary:
             shards.write_rows(temporary, self._rows(rank, tasks, lines), shards.TRACK_FEATURES)
         with replacing(self.records_file(rank)) as temporary:
@@ -58,6 +59,7 @@ class PrepareFiles:
 
     def sources(self, rank: int, tasks: int) -> Iterator[str]:
         """The files of a task, as paths below `root`."""
+        # Parts of almost equal size, in order: joined by rank they give the files' order.
         first, after = rank * self.count // tasks, (rank + 1) * self.count // tasks
         with self.items.open(encoding="utf-8") as lines:
             yield from (json.loads(line)["source"] for line in islice(lines, first, after))
@@ -70,19 +72,20 @@ class PrepareFiles:
 
     def _rows(self, rank: int, tasks: int, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The rows of all files of a task as they come; the record of each file goes into `lines`."""
-        landmarker = _landmarker(self.landmarker, self.weights)
+        landmarker = process_landmarker(self.landmarker, self.weights)
         for source in self.sources(rank, tasks):
             record = FileRecord(source)
             try:
                 yield from file_rows(self.root / source, landmarker, self.options, record)
                 lines.append(record.prepared())
             except Exception as error:  # whatever is wrong with one file, the others are prepared
+                # The report names files relative to the source, the same on every machine.
                 reason = " ".join(str(error).replace(f"{self.root}/", "").split()) or type(error).__name__
                 lines.append(record.without_rows(reason))
             count_video()
 
 
 @lru_cache(1)
-def _landmarker(name: str, weights: str | None) -> Landmarker | None:
+def process_landmarker(name: str, weights: str | None) -> Landmarker | None:
     """The landmarker of this process: its networks are loaded once for all tasks."""
     return load_landmarker(name, weights)

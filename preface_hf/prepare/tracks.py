@@ -39,7 +39,7 @@ def file_rows(
     Raises:
         ValueError: with the reason, where the file cannot be decoded, is too large, or shows no face.
     """
-    _check_size(file, options.max_pixels)
+    check_size(file, options.max_pixels)
     video = open_video(file, "pyav")
     record.notes = video.notes  # some come up while the frames are read
     frames, clock = iter(video), Clock.of(video)  # the second reading follows the first a segment behind
@@ -47,17 +47,19 @@ def file_rows(
     try:
         for segment in segments(count_frames(faces), clock, options.max_seconds, min_iou):
             record.frames = segment.stop
-            record.left_out += [_left_out(glimpse) for glimpse in segment.glimpses]
+            record.left_out += [glimpse_left_out(glimpse) for glimpse in segment.glimpses]
             yield from cut_out(segment, islice(frames, segment.stop - segment.start), clock, options, record)
     except Exception as error:
         if not record.tracks:
             raise
+        # Rows that were yielded are written already: the file counts as prepared, with this remark.
         record.damage = f"what comes after is lost: {error}"
     if not record.tracks:
-        raise ValueError(_nothing(record))
+        raise ValueError(reason_for_no_row(record))
 
 
-def _check_size(file: Path, max_pixels: int) -> None:
+def check_size(file: Path, max_pixels: int) -> None:
+    """Raise `ValueError` for a file whose frames have more than `max_pixels` pixels."""
     height, width = frame_size(file)
     if height * width > max_pixels:
         raise ValueError(f"its frames of {width}x{height} pixels are over max_pixels={max_pixels}: raise it")
@@ -77,12 +79,13 @@ def cut_out(
 ) -> Iterator[dict[str, Any]]:
     """The rows of the tracks of a segment, all cut out of one reading of its frames."""
     # All cutters of a segment work at a time, so each frame is decoded once, however many people it shows.
-    cutters = [_Cutter(track, clock.part(track.start, track.stop), options) for track in segment.tracks]
+    cutters = [Cutter(track, clock.part(track.start, track.stop), options) for track in segment.tracks]
     stop = segment.start
     for frame in frames:
         for cutter in cutters:
             cutter.add(stop, frame)
         stop += 1
+    # The second reading may end early where a file changed or its disk failed in between.
     if stop < segment.stop:
         raise ValueError(f"only {stop} of {segment.stop} frames could be read again: copy the file again")
     for cutter in cutters:
@@ -91,12 +94,13 @@ def cut_out(
         if quality < options.min_quality:
             record.left_out.append({**about, "reason": f"its quality is below min_quality={options.min_quality}"})
             continue
+        # Tracks are numbered by file, without those that are left out.
         number = len(record.tracks)
         record.tracks.append({"track": number, **about, "bridged": len(track.boxes) - track.seen})
         yield {**cutter.row(record.source), "track": number, "source": record.source, "quality": quality}
 
 
-class _Cutter:
+class Cutter:
     """Cuts one track out of frames as they come; `clock` is that of the track's frames."""
 
     def __init__(self, track: Track, clock: Clock, options: TrackOptions):
@@ -104,10 +108,12 @@ class _Cutter:
         self.boxes = crop_boxes(track, clock.times, options.crop)  # (F, 4)
         self.landmarks = crop_landmarks(track, self.boxes, options.crop_size)  # (F, 68, 2)
         self.encoder = VideoEncoder(clock.fps, clock.offsets)
+        # A value a frame; the size of the frames, height and width, is known with the first one.
         self.sharp: list[float] = []
         self.size = (1, 1)
 
     def add(self, index: int, frame: np.ndarray) -> None:
+        """Cut the face out of the frame `(height, width, 3)` with this index in the video, if the track is there."""
         place = index - self.track.start
         if 0 <= place < len(self.boxes):
             crop = cut_square(frame, self.boxes[place], self.crop_size)
@@ -116,6 +122,7 @@ class _Cutter:
             self.size = frame.shape[:2]
 
     def quality(self) -> float:
+        """The quality of the track, from 0 to 1, after its last frame."""
         visible = visibility(self.track.boxes, *self.size)
         return track_quality(self.track.landmarks, self.track.scores, visible, np.array(self.sharp))
 
@@ -131,12 +138,13 @@ class _Cutter:
         }
 
 
-def _left_out(glimpse: Glimpse) -> dict[str, Any]:
+def glimpse_left_out(glimpse: Glimpse) -> dict[str, Any]:
+    """The report's entry for a face that was seen too short to be a track."""
     reason = f"a face seen for {glimpse.seconds:.2f} seconds, {MIN_SECONDS} are needed"
     return {"start": glimpse.start, "frames": glimpse.frames, "reason": reason}
 
 
-def _nothing(record: FileRecord) -> str:
+def reason_for_no_row(record: FileRecord) -> str:
     """Why a file gave no row."""
     if not record.left_out:
         return "no face found in any frame"

@@ -54,6 +54,7 @@ _LAYOUTS: dict[str, Callable[[Path, str], Listing]] = {
     "300w": three_hundred_w,
     "wflw": wflw,
 }
+# `folder` and `csv` list what they pass over themselves, `hub` walks no folder; `with_left_out` does it for the rest.
 RECIPES: dict[str, Callable[[Path, str], Listing]] = {
     "folder": folder,
     "csv": table,

@@ -20,6 +20,7 @@ from preface_hf.recipes.base import (
 from preface_hf.recipes.reading import find, read_csv
 
 
+# Codes in file names, and the labels that they stand for; RAVDESS counts its emotions from 1 in this order.
 CREMA_EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 CREMA_LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified", "X": "unspecified"}
 RAVDESS_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -59,6 +60,7 @@ def crema_d(src: Path, media: str = "auto") -> Listing:
         raise layout_error(src, "crema-d", "VideoFlash/1001_DFA_ANG_XX.flv")
     split_by(items, "actor")
     counts = {"clips": len(items), "actors": len({item.labels["actor"] for item in items})}
+    # A demographics table is optional, but its columns are always there: labels without it are empty.
     columns = strings("actor", "sentence", "emotion", "level") | {"age": "int64", "sex": "string"}
     return Listing(items, columns, rows + expect(counts, {"clips": 7442, "actors": 91}))
 
@@ -72,6 +74,7 @@ def ravdess(src: Path, media: str = "auto") -> Listing:
     Split: the owners give none; ours, by a hash of the actor.
     """
     names = [name for name in gather(src, media, ("video",), "ravdess") if kind_of(name) == "video"]
+    # Modality 03 is sound without a picture, so it is not matched.
     code = re.compile(r"0[12]-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 
     def parse(name: str) -> Item | None:
@@ -84,6 +87,7 @@ def ravdess(src: Path, media: str = "auto") -> Listing:
             "intensity": "strong" if intensity == 2 else "normal",
             "channel": "song" if channel == 2 else "speech",
         }
+        # Odd actors are men and even ones women; the statements are about kids (1) and dogs (2) by the door.
         labels |= {"statement": "dogs" if statement == 2 else "kids", "sex": "female" if actor % 2 == 0 else "male"}
         return Item(name, None, {**labels, "repetition": repetition})
 
@@ -111,6 +115,7 @@ def mead(src: Path, media: str = "auto") -> Listing:
     names = gather(src, media, ("video",), "mead")
     emotion = "|".join(MEAD_EMOTIONS)
     form = re.compile(rf"([MW]\d{{3}})/(?:video/)?([a-z]+(?:_\d+)?)/({emotion})/level_(\d)/\d+\.\w+$")
+    # The empty group stands where `form` has the view, so that both patterns number their groups alike.
     flat = re.compile(rf"(?:^|/)([MW]\d{{3}})_()({emotion})_(\d)_\d+\.\w+$")
 
     def parse(name: str) -> Item | None:

@@ -6,7 +6,19 @@ import re
 from pathlib import Path
 from typing import Any
 
-from preface_hf.recipes.base import Item, Label, Listing, expect, gather, join, layout_error, note, split_by, strings
+from preface_hf.recipes.base import (
+    Item,
+    Label,
+    Listing,
+    column_name,
+    expect,
+    gather,
+    join,
+    layout_error,
+    note,
+    split_by,
+    strings,
+)
 from preface_hf.recipes.reading import find, h5py_of, read_lines
 
 
@@ -28,12 +40,13 @@ def celeba(src: Path, media: str = "auto") -> Listing:
         raise layout_error(src, "celeba", "list_attr_celeba.txt (the owners' folder Anno)")
     # the first line holds the number of images, the second the names of the attributes
     _, titles, *lines = read_lines(src / file)
-    identity, parts = (_pairs(src, names, f) for f in ("identity_CelebA.txt", "list_eval_partition.txt"))
-    places, rows = _one_copy([name for name in names if re.fullmatch(r"\d{6}\.(jpg|png)", name.rsplit("/", 1)[-1])])
+    identity, parts = (word_pairs(src, names, f) for f in ("identity_CelebA.txt", "list_eval_partition.txt"))
+    places, rows = one_copy([name for name in names if re.fullmatch(r"\d{6}\.(jpg|png)", name.rsplit("/", 1)[-1])])
     items = []
     for name, *values in lines:
         labels: dict[str, Label] = {title: int(value == "1") for title, value in zip(titles, values, strict=True)}
         labels["identity"] = identity.get(name)
+        # The table says .jpg where the aligned images may be .png: names are compared without their ending.
         items.append(Item(places.get(Path(name).stem, name), CELEBA_SPLITS.get(parts.get(name, "")), labels))
     if not parts:
         rows.append(note("list_eval_partition.txt is not there: the split is drawn by identity, not the owners'"))
@@ -46,14 +59,16 @@ def celeba(src: Path, media: str = "auto") -> Listing:
     return listing
 
 
-def _pairs(src: Path, names: list[str], name: str) -> dict[str, str]:
+def word_pairs(src: Path, names: list[str], name: str) -> dict[str, str]:
+    """The first two words of each line of the file called `name`, as a table; empty where it is not there."""
     file = find(names, name)
     return {words[0]: words[1] for words in read_lines(src / file) if len(words) > 1} if file else {}
 
 
-def _one_copy(images: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
+def one_copy(images: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """One file for each stem (aligned before others), and a note on the rest."""
     places: dict[str, str] = {}
+    # False sorts before True: the aligned copy of an image comes first, and `setdefault` keeps the first.
     for name in sorted(images, key=lambda name: ("align" not in name and "funneled" not in name, name)):
         places.setdefault(Path(name).stem, name)
     rest = len(images) - len(places)
@@ -69,20 +84,21 @@ def lfw(src: Path, media: str = "auto") -> Listing:
     development (`train`, `test`; people do not overlap); without them ours, by a hash of the person.
     """
     names = gather(src, media, ("image",), "lfw")
-    places, rows = _one_copy([name for name in names if _lfw_person(name)])
+    places, rows = one_copy([name for name in names if lfw_person(name)])
     if not places:
         raise layout_error(src, "lfw", "<person>/<person>_0001.jpg")
-    scores, titles = _lfw_scores(src, names)
+    scores, titles = lfw_scores(src, names)
     splits: dict[str, str] = {}
     for split, list_name in (("train", "peopleDevTrain.txt"), ("test", "peopleDevTest.txt")):
-        splits |= dict.fromkeys(_pairs(src, names, list_name), split)
+        splits |= dict.fromkeys(word_pairs(src, names, list_name), split)
     items = []
     for stem, name in sorted(places.items()):
-        person = str(_lfw_person(name))
+        person = str(lfw_person(name))
         items.append(Item(name, splits.get(person), {"identity": person, **scores.pop(stem, dict.fromkeys(titles))}))
     if not splits:
         rows.append(note("peopleDevTrain.txt is not there: the split is drawn by person, not the owners' view 1"))
         split_by(items, "identity")
+    # Scores that no image took above: `join` reports them as named and not found.
     absent = [Item(f"{stem}.jpg", None, labels) for stem, labels in scores.items()]
     columns = strings("identity") | dict.fromkeys(titles, "float64")
     listing = join((item.source for item in items), items + absent, columns, "lfw_attributes.txt")
@@ -91,29 +107,25 @@ def lfw(src: Path, media: str = "auto") -> Listing:
     return listing
 
 
-def _lfw_person(name: str) -> str | None:
+def lfw_person(name: str) -> str | None:
     """The person of `<person>/<person>_0001.jpg`; None for any other name."""
     *folders, file = name.split("/")
     hit = re.fullmatch(r"(.+)_\d{4}\.jpg", file)
     return hit[1] if hit and folders and folders[-1] == hit[1] else None
 
 
-def _lfw_scores(src: Path, names: list[str]) -> tuple[dict[str, dict[str, Label]], list[str]]:
+def lfw_scores(src: Path, names: list[str]) -> tuple[dict[str, dict[str, Label]], list[str]]:
     """Scores by image stem, and the names of the attributes."""
     file = find(names, "lfw_attributes.txt")
     lines = (src / file).read_text(encoding="utf-8").splitlines() if file else []
     # a comment names the columns: #, person, imagenum, then the attributes, all between tabs
     header = next((line for line in lines if line.startswith("#\tperson")), None)
-    titles = [_title(title) for title in (header or "").split("\t")[3:]]
+    titles = [column_name(title) for title in (header or "").split("\t")[3:]]
     table: dict[str, dict[str, Label]] = {}
     for person, number, *values in (line.split("\t") for line in lines if line and not line.startswith("#")):
         labels = dict(zip(titles, (float(value) for value in values), strict=True))
         table[f"{person.replace(' ', '_')}_{int(number):04d}"] = labels  # type: ignore[assignment]
     return table, titles
-
-
-def _title(name: str) -> str:
-    return re.sub(r"\W+", "_", name.strip().lower())
 
 
 def lfwa(src: Path, media: str = "auto") -> Listing:
@@ -127,16 +139,18 @@ def lfwa(src: Path, media: str = "auto") -> Listing:
     file = find(names, "lfw_att_40.mat")
     if file is None:
         raise layout_error(src, "lfwa", "lfw_att_40.mat", "it comes with LFWA from the owners of CelebA")
-    places, rows = _one_copy([name for name in names if _lfw_person(name)])
+    places, rows = one_copy([name for name in names if lfw_person(name)])
     with h5py_of("lfwa").File(src / file, "r") as store:
-        titles, images = _cell(store, "AttrName"), [name.replace("\\", "/") for name in _cell(store, "name")]
+        # The owners wrote paths with backslashes.
+        titles, images = cell_texts(store, "AttrName"), [name.replace("\\", "/") for name in cell_texts(store, "name")]
         values = store["label"][:]
+    # HDF5 holds MATLAB's arrays with their axes reversed: rows shall be images, columns attributes.
     values = values.T if values.shape[0] == len(titles) else values
-    splits = _lfwa_splits(src, names)
+    splits = lfwa_splits(src, names)
     items = []
     for number, (name, row) in enumerate(zip(images, values, strict=True), start=1):
         labels: dict[str, Label] = {title: int(value == 1) for title, value in zip(titles, row, strict=True)}
-        person = _lfw_person(name)
+        person = lfw_person(name)
         items.append(Item(places.get(Path(name).stem, name), splits.get(number), labels | {"identity": person}))
     if not splits:
         rows.append(note("indices_train_test.mat is not there: the split is drawn by person, not the owners'"))
@@ -146,12 +160,12 @@ def lfwa(src: Path, media: str = "auto") -> Listing:
     return listing
 
 
-def _cell(store: Any, name: str) -> list[str]:
+def cell_texts(store: Any, name: str) -> list[str]:
     """A MATLAB cell array of texts: references to arrays of character codes."""
     return ["".join(chr(int(code)) for code in store[reference][:].ravel()) for reference in store[name][:].ravel()]
 
 
-def _lfwa_splits(src: Path, names: list[str]) -> dict[int, str]:
+def lfwa_splits(src: Path, names: list[str]) -> dict[int, str]:
     """Split by the number of the image, counted from 1."""
     file = find(names, "indices_train_test.mat")
     if file is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
@@ -78,6 +79,7 @@ def walk(src: Path, left_out: list[dict[str, str]] | None = None) -> Iterator[st
         name = Path(str(error.filename)).relative_to(src).as_posix()
         rows.append(aside(shown(name), "left out", "a folder that may not be read: see its permissions"))
 
+    # Changing `folders` in place tells os.walk where to go: hidden folders and loops of links are left out.
     for place, folders, files in os.walk(src, onerror=add_folder, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
@@ -86,6 +88,7 @@ def walk(src: Path, left_out: list[dict[str, str]] | None = None) -> Iterator[st
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in (Path(place, name).relative_to(src).as_posix() for name in files if not name.startswith(".")):
+            # Landmarks and parsing maps beside media need no row of their own: their medium has one already.
             if shown(name) == name:
                 yield name
             elif Path(name).suffix.lower() not in SIDECARS:
@@ -168,11 +171,17 @@ def strings(*names: str) -> dict[str, str]:
     return dict.fromkeys(names, "string")
 
 
+def column_name(title: str) -> str:
+    """A title of the owners as the name of a column: lower case, and `_` for all that is no letter or digit."""
+    return re.sub(r"\W+", "_", title.strip().lower())
+
+
 def join(names: Iterable[str], table: Iterable[Item], columns: dict[str, str], where: str) -> Listing:
     """The media `names` with the labels and splits of `table`; what only one of the two has goes to the report.
 
     Raises `ValueError` where there is no media file at all.
     """
+    # Where a table names a file twice, its last row counts.
     labeled = {item.source: item for item in table}
     present = sorted(set(names))
     if not present:
@@ -182,6 +191,7 @@ def join(names: Iterable[str], table: Iterable[Item], columns: dict[str, str], w
         rows.append(note(f"{unnamed} media are not named in {where}: their labels are empty"))
     items = [labeled.get(name) or Item(name) for name in present]
     for item in items:
+        # Every item ends with the same columns, in the same order: what a row does not say is None.
         item.labels = {name: item.labels.get(name) for name in columns}
     return Listing(items, columns, rows)
 
@@ -215,5 +225,6 @@ def split_by(items: Iterable[Item], subject: str | Callable[[Item], Label]) -> N
 
 def split_hash(listing: Listing) -> str:
     """16 hex digits that change when any item enters, leaves or changes its split."""
+    # Sorted, so that the order in which a recipe lists files does not change the hash.
     lines = sorted(f"{item.split or ''}\t{item.source}" for item in listing.items)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

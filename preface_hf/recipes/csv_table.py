@@ -16,6 +16,7 @@ from preface_hf.recipes.base import MEDIA, Item, Listing, aside, check_source, k
 from preface_hf.recipes.reading import column_type, open_csv, parse
 
 
+# Names that a column of paths may have, in the order in which they are looked for.
 PATH_COLUMNS = ("file_name", "file", "path", "filename", "image", "video")
 
 
@@ -31,8 +32,9 @@ def table(src: Path, media: str = "auto") -> Listing:
     if media not in MEDIA:
         raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
     check_source(src)
-    file = _table_file(src)
+    file = table_file(src)
     left_out: list[dict[str, str]] = []
+    # The whole folder is looked at, not only what the table names: a path may be given by its end.
     names = list(walk(file.parent, left_out))
     present = {name for name in names if kind_of(name) != "other"}
     labels = read_label_table(file, present)
@@ -56,7 +58,7 @@ class LabelTable:
 
 
 @dataclass
-class _Row:
+class Row:
     """A row of the table: where it begins, the file it names, its split and the text of its labels."""
 
     line: int
@@ -83,15 +85,17 @@ def read_label_table(file: Path, present: Iterable[str]) -> LabelTable:
             f"{', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}"
         )
     labels = [name for name in names if name not in (path, "split", "")]
+    # The index that pandas writes has no name, so it is no label; columns are counted from 1 in messages.
     places = {name: f"{file}, line 1, column {names.index(name) + 1}" for name in labels}
     notes = [
         note(f"column {number} of {file.name} has no name and is not taken")
         for number, name in enumerate(names, start=1)
         if not name
     ]
-    finder = _Finder(file.parent, present)
-    all_rows = [_read_row(file, names, path, line, cells, finder) for line, cells in rows]
-    first_rows, repeats = _without_repeats(file, all_rows)
+    finder = Finder(file.parent, present)
+    all_rows = [read_row(file, names, path, line, cells, finder) for line, cells in rows]
+    first_rows, repeats = without_repeats(file, all_rows)
+    # Types come from the whole column, so every row is read before the first label is parsed.
     columns = {name: column_type([row.cells[name] for row in first_rows]) for name in labels}
     items = [
         Item(row.source, row.split, {name: parse(row.cells[name], kind) for name, kind in columns.items()})
@@ -100,10 +104,12 @@ def read_label_table(file: Path, present: Iterable[str]) -> LabelTable:
     return LabelTable(items, columns, notes + repeats, places)
 
 
-def _read_row(file: Path, names: list[str], path: str, line: int, cells: list[str], finder: _Finder) -> _Row:
+def read_row(file: Path, names: list[str], path: str, line: int, cells: list[str], finder: Finder) -> Row:
+    """One row as cells by column name, checked; `finder` says which file its path means."""
     row = dict(zip(names, cells, strict=True))
     if not row[path]:
         raise ValueError(f"{file}, line {line}, column {path!r}: the row names no file: fill it in or delete the row")
+    # A table may come from somebody else: it must not bring in a file from outside its folder.
     source = finder.locate(row[path])
     if source is None:
         raise ValueError(
@@ -116,18 +122,19 @@ def _read_row(file: Path, names: list[str], path: str, line: int, cells: list[st
         raise ValueError(
             f"{file}, line {line}, column 'split': split {split!r} is no name of a split: use letters, digits and _"
         )
-    return _Row(line, source, split or None, {name: row[name] for name in names if name not in (path, "split", "")})
+    return Row(line, source, split or None, {name: row[name] for name in names if name not in (path, "split", "")})
 
 
-def _without_repeats(file: Path, rows: Iterable[_Row]) -> tuple[list[_Row], list[dict[str, str]]]:
+def without_repeats(file: Path, rows: Iterable[Row]) -> tuple[list[Row], list[dict[str, str]]]:
     """The first row of every file, and notes on rows that say the same again; what they say must be the same."""
-    first: dict[str, _Row] = {}
+    first: dict[str, Row] = {}
     notes = []
     for row in rows:
         before = first.setdefault(row.source, row)
         if before is row:
             continue
-        for column, old, new in _differences(before, row):
+        # The first difference refuses the table: this loop never comes to a second turn.
+        for column, old, new in differences(before, row):
             raise ValueError(
                 f"{file}, line {row.line}, column {column!r}: {row.source!r} is named twice, with {old!r} in line "
                 f"{before.line} and {new!r} here: give every media file one row"
@@ -136,7 +143,7 @@ def _without_repeats(file: Path, rows: Iterable[_Row]) -> tuple[list[_Row], list
     return list(first.values()), notes
 
 
-def _differences(one: _Row, other: _Row) -> Iterator[tuple[str, str, str]]:
+def differences(one: Row, other: Row) -> Iterator[tuple[str, str, str]]:
     """Column and both values where two rows differ."""
     for name in one.cells:
         if one.cells[name] != other.cells[name]:
@@ -145,12 +152,14 @@ def _differences(one: _Row, other: _Row) -> Iterator[tuple[str, str, str]]:
         yield "split", one.split or "", other.split or ""
 
 
-class _Finder:
-    """Finds media below a folder as a table may call them."""
+class Finder:
+    """Finds media below the folder `root` as a table may call them; `present` are the paths relative to it."""
 
     def __init__(self, root: Path, present: Iterable[str]) -> None:
+        # Absolute paths in a table may name the folder itself or what a link leads to.
         self.roots = [root.absolute().as_posix(), root.resolve().as_posix()]
         self.present = set(present)
+        # Files by their last part, and by their path with composed accents.
         self.ends: dict[str, list[str]] = {}
         self.composed: dict[str, list[str]] = {}
         for name in self.present:
@@ -167,11 +176,13 @@ class _Finder:
         # macOS writes é as e and an accent, most others as one character: the same name to a reader
         same = self.composed.get(unicodedata.normalize("NFC", name), [])
         ends = [hit for hit in self.ends.get(name.rsplit("/", 1)[-1], []) if hit.endswith(f"/{name}")]
+        # Two files that fit are as good as none: the path stays as it is and is reported as not found.
         hits = same or ends
         return hits[0] if len(hits) == 1 else name
 
     def _inside(self, name: str) -> str | None:
         """The path relative to the folder, without `.` and `..`; None where it leads out."""
+        # An absolute path is cut down to the folder before it is judged; a drive letter (`C:/`) never fits.
         if name.startswith("/"):
             name = posixpath.normpath(name)
             root = next((root for root in self.roots if name.startswith(f"{root}/")), None)
@@ -189,6 +200,7 @@ def rows_without_media(
     """
     targets, others = set(sources), set(names)
     absent = sorted(targets - {*media})
+    # Where no name at all is found, the table most likely lies in the wrong folder.
     if len(absent) == len(targets):
         raise ValueError(f"{file} names {len(targets)} media and none of them is there: put them beside it")
     return [
@@ -199,7 +211,8 @@ def rows_without_media(
     ]
 
 
-def _table_file(src: Path) -> Path:
+def table_file(src: Path) -> Path:
+    """The table `src` itself, or the one csv file in the folder `src`; ValueError where it holds none or several."""
     if src.is_file():
         return src
     files = sorted(src.glob("*.csv")) if src.is_dir() else []

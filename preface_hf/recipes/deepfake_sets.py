@@ -23,6 +23,7 @@ from preface_hf.recipes.base import (
 from preface_hf.recipes.reading import find
 
 
+# Each has 1000 videos, against which the copy is counted; `original` are the videos that were changed.
 FFPP_METHODS = ("original", "Deepfakes", "Face2Face", "FaceSwap", "FaceShifter", "NeuralTextures")
 
 
@@ -43,21 +44,24 @@ def faceforensics(src: Path, media: str = "auto") -> Listing:
         hit = re.search(form, name)
         if not hit:
             return None
+        # `071_054` is the video 071 with the face of 054; names of DeepFakeDetection have no such numbers.
         target, _, source = hit[3].partition("_") if re.fullmatch(r"\d{3}(_\d{3})?", hit[3]) else ("", "", "")
         labels: dict[str, Label] = {"label": "real" if "original_sequences/" in name else "fake"}
         labels |= {"method": "original" if hit[1] == "youtube" else hit[1], "compression": hit[2]}
         return Item(name, None, labels | {"target_id": target or None, "source_id": source or None})
 
+    # Masks of the changed pixels are videos too, but show no face.
     videos = [name for name in names if name.endswith(".mp4") and "/masks/" not in name]
     items, rows = parse_names(videos, parse, "<method>/<compression>/videos/<id>.mp4")
     if not items:
         raise layout_error(src, "faceforensics", "original_sequences/youtube/c23/videos/<id>.mp4")
-    splits = _ffpp_splits(src, names)
+    splits = ffpp_splits(src, names)
     if splits:
         for item in items:
             item.split = splits.get(str(item.labels["target_id"]))
     else:
         rows.append(note("train.json, val.json, test.json are not there: the split is drawn by pair, not the owners'"))
+        # Pairs are swapped both ways (071_054 and 054_071): the lower number stands for both people.
         partner = {i.labels["source_id"]: i.labels["target_id"] for i in items} | {
             i.labels["target_id"]: i.labels["source_id"] for i in items if i.labels["source_id"]
         }
@@ -69,7 +73,8 @@ def faceforensics(src: Path, media: str = "auto") -> Listing:
     return Listing(items, strings("label", "method", "compression", "target_id", "source_id"), rows)
 
 
-def _ffpp_splits(src: Path, names: list[str]) -> dict[str, str]:
+def ffpp_splits(src: Path, names: list[str]) -> dict[str, str]:
+    """The owners' split of each person, by the three digits of their video; empty unless all lists are there."""
     files = {
         "train": find(names, "train.json"),
         "validation": find(names, "val.json"),
@@ -78,6 +83,7 @@ def _ffpp_splits(src: Path, names: list[str]) -> dict[str, str]:
     if None in files.values():
         return {}
     pairs = {split: json.loads((src / str(file)).read_text(encoding="utf-8")) for split, file in files.items()}
+    # The lists hold pairs such as ["071", "054"]; both people of a pair are in the same split.
     return {str(person): split for split, rows in pairs.items() for pair in rows for person in pair}
 
 
@@ -91,6 +97,7 @@ def dfdc(src: Path, media: str = "auto") -> Listing:
     together.
     """
     names = gather(src, media, ("video",), "dfdc")
+    # Each part has a table of its own, whose names are relative to the part.
     tables = [name for name in names if name.rsplit("/", 1)[-1] == "metadata.json"]
     items = []
     for name in tables:
@@ -103,6 +110,7 @@ def dfdc(src: Path, media: str = "auto") -> Listing:
         raise layout_error(src, "dfdc", "dfdc_train_part_<n>/metadata.json")
     clips = [name for name in names if kind_of(name) == "video"]
     listing = join(clips, items, strings("label", "original"), "metadata.json")
+    # The public parts are all `train`: a set with no validation or test split would measure nothing.
     splits = {item.split for item in items}
     if splits <= {"train", None}:
         for item in listing.items:

@@ -24,24 +24,26 @@ def folder(src: Path, media: str = "auto") -> Listing:
     check_source(src)
     left_out: list[dict[str, str]] = []
     names = [src.name] if src.is_file() else sorted(walk(src, left_out))
-    chosen, rows = _choose(names, media)
+    chosen, rows = choose_media(names, media)
     rows += left_out
     if not chosen:
         kind = "video or image" if media in ("auto", "all") else media
+        # What was passed over may be the reason that nothing is left: the message names the first of it.
         first = "".join(f" ({row['source']}: {row['reason']})" for row in left_out[:1])
         raise ValueError(f"{src} holds no {kind}{first}: check the path")
-    items = [Item(name, labels={"label": _folder_label(name)}) for name in chosen]
+    items = [Item(name, labels={"label": folder_label(name)}) for name in chosen]
+    # A flat folder has no label at all, rather than a column of empty ones.
     columns = {"label": "string"} if any(item.labels["label"] for item in items) else {}
     places: dict[str, str] = {}
     if src.is_dir() and (src / METADATA).is_file():
-        table, more = _add_table(src / METADATA, names, items)
+        table, more = add_table(src / METADATA, names, items)
         columns, places, rows = columns | table.columns, table.places, rows + more
     for item in items:
         item.labels = {name: item.labels.get(name) for name in columns}
     return Listing(items, columns, rows, places=places)
 
 
-def _add_table(file: Path, names: list[str], items: list[Item]) -> tuple[LabelTable, list[dict[str, str]]]:
+def add_table(file: Path, names: list[str], items: list[Item]) -> tuple[LabelTable, list[dict[str, str]]]:
     """Labels and splits of the table into `items`; returns the table, and rows of the report."""
     media = [name for name in names if kind_of(name) != "other"]
     table = read_label_table(file, media)
@@ -62,15 +64,15 @@ def _add_table(file: Path, names: list[str], items: list[Item]) -> tuple[LabelTa
     return table, rows
 
 
-def _choose(names: list[str], media: str) -> tuple[list[str], list[dict[str, str]]]:
+def choose_media(names: list[str], media: str) -> tuple[list[str], list[dict[str, str]]]:
     """The media to prepare, and report rows for the rest."""
-    kinds = {name: _kind(name) for name in names}
+    kinds = {name: file_kind(name) for name in names}
     if media == "auto":
         prepared_kinds = {"video"} if "video" in kinds.values() else {"image"}
     else:
         prepared_kinds = {"video", "image"} if media == "all" else {media}
     chosen = [name for name in names if kinds[name] in prepared_kinds]
-    rows = [aside(name, "ignored", _not_media(name)) for name in names if kinds[name] == "other"]
+    rows = [aside(name, "ignored", not_media(name)) for name in names if kinds[name] == "other"]
     others = [name for name in names if kinds[name] in {"video", "image"} - prepared_kinds]
     if others:
         kind = kinds[others[0]]
@@ -79,13 +81,14 @@ def _choose(names: list[str], media: str) -> tuple[list[str], list[dict[str, str
     return chosen, rows
 
 
-def _kind(name: str) -> str:
+def file_kind(name: str) -> str:
     """As `kind_of`, but `known` for files that are read beside the media."""
     kind = kind_of(name)
     return "known" if kind == "other" and (Path(name).suffix.lower() in SIDECARS or name == METADATA) else kind
 
 
-def _not_media(name: str) -> str:
+def not_media(name: str) -> str:
+    """Why a file that is no medium is ignored, in words for the report."""
     file = Path(name)
     if file.stem.lower() == "metadata":
         return f"a table of labels is read where it is called {METADATA} and lies in the folder that is prepared"
@@ -94,5 +97,6 @@ def _not_media(name: str) -> str:
     )
 
 
-def _folder_label(name: str) -> str | None:
+def folder_label(name: str) -> str | None:
+    """The first sub-folder of a path, or None where the file lies in the folder itself."""
     return name.split("/")[0] if "/" in name else None

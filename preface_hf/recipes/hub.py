@@ -35,6 +35,7 @@ def hub(src: Path, media: str = "auto") -> Listing:
         raise ValueError(
             f"datasets cannot open {src} ({reason}): pass a name on the Hub or a local data set"
         ) from error
+    # All splits of a data set have the same columns, so the first one tells them.
     features = next(iter(data.values())).features
     kinds = {"video": Video, "image": Image}
     wanted = [media] if media in kinds else list(kinds)
@@ -42,10 +43,12 @@ def hub(src: Path, media: str = "auto") -> Listing:
     if column is None:
         raise ValueError(f"{src} has no column of {' or '.join(wanted)}s, only {', '.join(features)}: choose another")
     is_video = isinstance(features[column], Video)
+    # Not decoded: the bytes are written out as they are, and frames are read once, by `prepare`.
     data = data.cast_column(column, (Video if is_video else Image)(decode=False))
-    names, columns = _label_columns({name: f for name, f in features.items() if name != column})
+    names, columns = label_columns({name: f for name, f in features.items() if name != column})
+    # `datasets` changes the fingerprint with the rows: a new version of the set gets a new folder.
     folder = cache_folder("hub", [str(src), *(f"{split} {rows._fingerprint}" for split, rows in data.items())])
-    pairs = _pairs(data, column, names, ".mp4" if is_video else ".jpg", src)
+    pairs = media_pairs(data, column, names, ".mp4" if is_video else ".jpg", src)
     items, rows = write_media(folder, pairs, sum(len(part) for part in data.values()))
     unused = sorted(set(features) - set(names) - {column})
     if unused:
@@ -53,14 +56,14 @@ def hub(src: Path, media: str = "auto") -> Listing:
     return Listing(items, columns, rows, str(folder))
 
 
-def _label_columns(features: dict[str, Any]) -> tuple[dict[str, tuple[str, Any]], dict[str, str]]:
+def label_columns(features: dict[str, Any]) -> tuple[dict[str, tuple[str, Any]], dict[str, str]]:
     """New name and class names of each column taken, and the types by new name."""
     from datasets import ClassLabel, Value
 
     names: dict[str, tuple[str, Any]] = {}
     columns = {}
     for name, feature in features.items():
-        kind = _kind(feature.dtype) if isinstance(feature, Value) else None
+        kind = label_type(feature.dtype) if isinstance(feature, Value) else None
         if isinstance(feature, ClassLabel):
             kind = "string"
         if kind is not None:
@@ -70,7 +73,8 @@ def _label_columns(features: dict[str, Any]) -> tuple[dict[str, tuple[str, Any]]
     return names, columns
 
 
-def _kind(dtype: str) -> str | None:
+def label_type(dtype: str) -> str | None:
+    """The type of a label column for a dtype of `datasets`; None for dates, lists and the like."""
     if dtype in ("string", "large_string"):
         return "string"
     if dtype.startswith(("int", "uint", "bool")):
@@ -78,24 +82,28 @@ def _kind(dtype: str) -> str | None:
     return "float64" if dtype.startswith("float") else None
 
 
-def _pairs(
+def media_pairs(
     data: Any, column: str, names: dict[str, tuple[str, Any]], suffix: str, src: Path
 ) -> Iterator[tuple[Item, Callable[[], bytes]]]:
+    """An item for each row of each split, and what gives the bytes of its medium; names are numbered."""
     for split, rows in data.items():
         for number, row in enumerate(rows):
             medium = row[column] or {"path": None, "bytes": None}
+            # `zip://a.mp4::hf://...` is a file in an archive: what stands before `::` is its name.
             ending = Path((medium["path"] or "").split("::")[0]).suffix or suffix
-            labels = {new: _label(row[name], to_text) for name, (new, to_text) in names.items()}
-            yield Item(f"{split}/{number:07d}{ending}", split, labels), partial(_content, medium, src)
+            labels = {new: label_of(row[name], to_text) for name, (new, to_text) in names.items()}
+            yield Item(f"{split}/{number:07d}{ending}", split, labels), partial(medium_bytes, medium, src)
 
 
-def _label(value: Any, to_text: Any) -> Label:
+def label_of(value: Any, to_text: Any) -> Label:
+    """A cell as a label: a class by its name, a bool as 0 or 1; None where it is empty."""
+    # -1 is how `datasets` marks a row without a class.
     if value is None or (to_text and value < 0):
         return None
     return to_text(value) if to_text else int(value) if isinstance(value, bool) else value
 
 
-def _content(medium: dict[str, Any], src: Path) -> bytes:
+def medium_bytes(medium: dict[str, Any], src: Path) -> bytes:
     """The bytes of a row's medium: its own, or those of a file of the data set `src`.
 
     Whoever wrote the data set wrote the path: a file of this machine or an address on the net must not come in by it,
@@ -113,12 +121,12 @@ def _content(medium: dict[str, Any], src: Path) -> bytes:
             return file.read()
     # `resolve` follows links, so that one out of the folder is seen
     place = (src / path).resolve() if src.is_dir() else Path(path).resolve()
-    if "://" in path or not any(place.is_relative_to(folder.resolve()) for folder in _folders(src)):
+    if "://" in path or not any(place.is_relative_to(folder.resolve()) for folder in allowed_folders(src)):
         raise ValueError(f"its path {shown(path)!r} lies outside the data set and is not opened")
     return place.read_bytes()
 
 
-def _folders(src: Path) -> list[Path]:
+def allowed_folders(src: Path) -> list[Path]:
     """Where files of the data set may lie: its folder, or what was downloaded of it; and what was unpacked."""
     from datasets import config
     from huggingface_hub.constants import HF_HUB_CACHE
@@ -131,6 +139,7 @@ def _folders(src: Path) -> list[Path]:
 
 def is_on_the_hub(path: str, src: Path) -> bool:
     """Whether a path is of a data set on the Hub, as `datasets` writes it: `zip://a.mp4::hf://datasets/org/name@...`."""
+    # The last part names the repository, those before it archives inside it.
     *archives, place = path.split("::")
     return (
         not src.is_dir()

@@ -46,6 +46,7 @@ def three_hundred_w(src: Path, media: str = "auto") -> Listing:
         if not hit:
             return None
         train = hit[1] == "afw" or hit[1].endswith("trainset")
+        # 01_Indoor and 02_Outdoor are the challenge's own images, which papers count apart.
         split = "private" if hit[1][0] == "0" else "train" if train else "test"
         return Item(name, split, {"subset": hit[1]})
 
@@ -82,6 +83,7 @@ def wflw(src: Path, media: str = "auto") -> Listing:
         for words in read_lines(src / file) if file else []:
             if len(words) != 207:
                 raise ValueError(f"{file} has a line of {len(words)} words, not 207: download the annotations again")
+            # A line: 98 points (196 numbers), rectangle (4), attributes (6), image (1); 207 words.
             left, top, right, bottom = (float(word) for word in words[196:200])
             labels: dict[str, Label] = dict(zip(WFLW_ATTRIBUTES, (int(word) for word in words[200:206]), strict=True))
             item = Item(ends.get(words[206], words[206]), split, labels)

@@ -42,7 +42,7 @@ def open_csv(file: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         ValueError: with line and column, where the text cannot be read, a name stands twice, the header is all there
             is, or a row has more cells than the header. The rows raise it as they are read.
     """
-    rows = _rows(file, _separator(file))
+    rows = csv_rows(file, separator_of(file))
     header = next(rows, None)
     if header is None:
         raise ValueError(f"{file}, line 1, column 1: the table is empty: write a header and a row for each file")
@@ -53,7 +53,7 @@ def open_csv(file: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
                 f"{file}, line {line}, column {number + 1}: {name!r} is already column {names.index(name) + 1}: "
                 f"rename one of them"
             )
-    return names, _even(file, names, rows)
+    return names, even_rows(file, names, rows)
 
 
 def read_csv(file: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -62,7 +62,7 @@ def read_csv(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     return names, [dict(zip(names, cells, strict=True)) for _, cells in rows]
 
 
-def _even(file: Path, names: list[str], rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+def even_rows(file: Path, names: list[str], rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
     """Rows as long as the header: what is missing at the end is empty, what is too much must be."""
     count = 0
     for line, cells in rows:
@@ -78,16 +78,17 @@ def _even(file: Path, names: list[str], rows: Iterator[tuple[int, list[str]]]) -
         raise ValueError(f"{file}, line 1, column 1: the table has a header and no row: write a row for each file")
 
 
-def _encoding(file: Path) -> str:
+def encoding_of(file: Path) -> str:
+    """The encoding that the mark at the start of a file tells; UTF-8, with or without its mark, where it has none."""
     with file.open("rb") as data:
         start = data.read(4)
     return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8-sig")
 
 
-def _separator(file: Path) -> str:
+def separator_of(file: Path) -> str:
     """The separator that cuts the header into most cells; a comma where none does."""
     # what is not text is refused later, with its place, for which the separator must be known
-    with file.open(newline="", encoding=_encoding(file), errors="replace") as text:
+    with file.open(newline="", encoding=encoding_of(file), errors="replace") as text:
         for line in text:
             if declared := _DECLARED.fullmatch(line.strip("\r\n")):
                 return declared[1]
@@ -96,20 +97,22 @@ def _separator(file: Path) -> str:
     return ","
 
 
-def _rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Line and stripped cells of each row that is not blank."""
-    with file.open(newline="", encoding=_encoding(file)) as text:
+    with file.open(newline="", encoding=encoding_of(file)) as text:
+        # A quoted cell may hold line breaks: a row begins after the last line of the row before.
         reader = csv.reader(text, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
         line = 1
         try:
             for cells in reader:
-                _check_cells(file, line, cells)
+                check_cells(file, line, cells)
                 cells = [cell.strip() for cell in cells]
+                # Excel's line `sep=;` is no header; split at its own mark it reads `sep=` and an empty cell.
                 if any(cells) and not (line == 1 and cells[0] in ("sep=", f"sep={separator}")):
                     yield line, cells
                 line = reader.line_num + 1
         except UnicodeDecodeError as error:
-            raise _not_text(file, separator, error) from error
+            raise not_text(file, separator, error) from error
         except csv.Error as error:
             raise ValueError(
                 f"{file}, line {line}, column 1 or after: the row cannot be read ({error}): close every quote, and "
@@ -117,20 +120,21 @@ def _rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
             ) from error
 
 
-def _check_cells(file: Path, line: int, cells: list[str]) -> None:
+def check_cells(file: Path, line: int, cells: list[str]) -> None:
     """A zero character means that the file is no text, or UTF-16 that does not say so."""
     for number, cell in enumerate(cells, start=1):
         if "\0" in cell:
             raise ValueError(f"{file}, line {line}, column {number}: a zero character: save the table as UTF-8")
 
 
-def _not_text(file: Path, separator: str, error: UnicodeDecodeError) -> ValueError:
+def not_text(file: Path, separator: str, error: UnicodeDecodeError) -> ValueError:
     """The error for a byte that is no text, with its place: a reader of pieces only knows the place in the piece."""
-    data, encoding = file.read_bytes(), _encoding(file)
+    data, encoding = file.read_bytes(), encoding_of(file)
     try:
         data.decode(encoding)
     except UnicodeDecodeError as whole:
         error = whole
+    # Where the text before the bad byte ends in a line break, the byte begins the next line.
     before = data[: error.start].decode(encoding, errors="ignore").splitlines(keepends=True) or [""]
     line = len(before) + before[-1].endswith(("\n", "\r"))
     cells = "" if before[-1].endswith(("\n", "\r")) else before[-1]
@@ -163,9 +167,9 @@ def by_stem(names: list[str]) -> dict[str, list[str]]:
 def column_type(values: list[str]) -> str:
     """int64 or float64 where every value that is not empty reads so (007 is no number), else string."""
     filled = [value for value in values if value]
-    if filled and all(_is_int(value) for value in filled):
+    if filled and all(is_int(value) for value in filled):
         return "int64"
-    return "float64" if filled and all(_is_int(value) or _is_float(value) for value in filled) else "string"
+    return "float64" if filled and all(is_int(value) or is_float(value) for value in filled) else "string"
 
 
 def parse(value: str, kind: str) -> Label:
@@ -185,14 +189,16 @@ def h5py_of(recipe: str) -> Any:
         ) from error
 
 
-def _is_int(value: str) -> bool:
+def is_int(value: str) -> bool:
+    """Whether a text is an int64 that reads back as it stands: neither 007 nor +7."""
     try:
         return str(int(value)) == value and abs(int(value)) < 2**63
     except ValueError:
         return False
 
 
-def _is_float(value: str) -> bool:
+def is_float(value: str) -> bool:
+    """Whether a text is a finite number, written neither like 007 nor with Python's underscores."""
     try:
         return math.isfinite(float(value)) and "_" not in value and not (value[0] == "0" and value[1:].isdigit())
     except ValueError:

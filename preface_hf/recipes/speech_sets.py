@@ -20,10 +20,12 @@ from preface_hf.recipes.base import (
 from preface_hf.recipes.reading import read_lines
 
 
+# Names of the splits, and of the lists that state them; then the clips that the owners count.
 LRS2_LISTS = {"pretrain": "pretrain", "train": "train", "validation": "val", "test": "test"}
 LRS2_COUNTS = {"pretrain": 96318, "train": 45839, "validation": 1082, "test": 1243}
 # Speakers that LipNet holds out as unseen.
 GRID_TEST = ("s1", "s2", "s20", "s22")
+# The word that each of the six letters of a GRID name stands for: verb, color, preposition, letter, digit, adverb.
 _WORDS = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
     {"b": "blue", "g": "green", "r": "red", "w": "white"},
@@ -49,6 +51,7 @@ def lrs2(src: Path, media: str = "auto") -> Listing:
     prefix = "mvlrs_v1/" if (src / "mvlrs_v1").is_dir() else ""
     lists = {split: src / f"{prefix}{name}.txt" for split, name in LRS2_LISTS.items()}
     lists = {split: file for split, file in lists.items() if file.is_file()}
+    # Only these two folders hold clips; a copy may have other videos beside them.
     clips = {name for name in names if re.search(r"(^|/)(main|pretrain)/[^/]+/[^/]+\.mp4$", name)}
     if not lists or not clips:
         raise layout_error(src, "lrs2", "train.txt, val.txt, test.txt, pretrain.txt and main/<program>/<clip>.mp4")
@@ -60,13 +63,15 @@ def lrs2(src: Path, media: str = "auto") -> Listing:
     columns = strings("transcript") | {"confidence": "int64"}
     listing = join(clips, items, columns, "the lists")
     for item in listing.items:
-        _read_transcript(src, item)
+        read_transcript(src, item)
     listing.aside += expect(counts, {f"clips in {split}": count for split, count in LRS2_COUNTS.items()})
     return listing
 
 
-def _read_transcript(src: Path, item: Item) -> None:
+def read_transcript(src: Path, item: Item) -> None:
+    """Put transcript and confidence from the text beside a clip into the labels of `item`."""
     file = (src / item.source).with_suffix(".txt")
+    # The first two lines are `Text:` and `Conf:`; word times follow in the pretrain part.
     for line in file.read_text(encoding="utf-8").splitlines()[:2] if file.is_file() else []:
         name, _, value = line.partition(":")
         if name == "Text":
@@ -84,13 +89,14 @@ def grid(src: Path, media: str = "auto") -> Listing:
     others `train`; a clip without a speaker's folder has none.
     """
     names = gather(src, media, ("video",), "grid")
-    aligned = {(_speaker(src, n), Path(n).stem): n for n in names if n.endswith(".align")}
+    aligned = {(speaker_of(src, n), Path(n).stem): n for n in names if n.endswith(".align")}
 
     def parse(name: str) -> Item | None:
-        speaker, text = _speaker(src, name), _decode(Path(name).stem)
+        speaker, text = speaker_of(src, name), decode_sentence(Path(name).stem)
         if text is None:
             return None
         if file := aligned.get((speaker, Path(name).stem)):
+            # A line: start, end, word; times in 1/25000 of a second, sil and sp are pauses.
             text = " ".join(words[2] for words in read_lines(src / file) if words[2] not in ("sil", "sp"))
         split = None if speaker is None else "test" if speaker in GRID_TEST else "train"
         return Item(name, split, {"speaker": speaker, "transcript": text})
@@ -99,7 +105,7 @@ def grid(src: Path, media: str = "auto") -> Listing:
     items, rows = parse_names([name for name in names if kind_of(name) == "video"], parse, form)
     if not items:
         raise layout_error(src, "grid", "clips like s1/bbaf2n.mpg")
-    clips = {(_speaker(src, item.source), Path(item.source).stem) for item in items}
+    clips = {(speaker_of(src, item.source), Path(item.source).stem) for item in items}
     if lost := len(set(aligned) - clips):
         rows.append(note(f"{lost} .align files have no clip"))
     if len(clips) < len(items):
@@ -109,7 +115,7 @@ def grid(src: Path, media: str = "auto") -> Listing:
     return Listing(items, strings("speaker", "transcript"), rows)
 
 
-def _speaker(src: Path, name: str) -> str | None:
+def speaker_of(src: Path, name: str) -> str | None:
     """The innermost folder that ends in s and a number, from the clip up to the source itself."""
     for part in reversed([src.resolve().name, *name.split("/")[:-1]]):
         if hit := re.search(r"(?:^|[_-])(s\d{1,2})(?:\.mpg.*)?$", part):
@@ -117,7 +123,7 @@ def _speaker(src: Path, name: str) -> str | None:
     return None
 
 
-def _decode(stem: str) -> str | None:
+def decode_sentence(stem: str) -> str | None:
     """`bbaf2n` as `bin blue at f two now`; None for any other name."""
     if len(stem) != 6 or any(letter not in words for letter, words in zip(stem, _WORDS, strict=True)):
         return None

@@ -14,6 +14,7 @@ from preface_hf.recipes.base import (
     Item,
     Label,
     Listing,
+    column_name,
     expect,
     gather,
     join,
@@ -47,6 +48,7 @@ def youtube_faces(src: Path, media: str = "auto") -> Listing:
     pairs: list[tuple[Item, Callable[[], bytes]]] = []
     root = None
     for (person, video), numbered in sorted(frames.items()):
+        # By number, since names sort 10 before 2.
         files = [name for _, name in sorted(numbered)]
         labels: dict[str, Label] = {"identity": person, "video_number": video}
         if media == "image":
@@ -72,7 +74,7 @@ def voxceleb2(src: Path, media: str = "auto") -> Listing:
     test is `test`; speakers do not overlap.
     """
     names = [name for name in gather(src, media, ("video",), "voxceleb2") if name.endswith(".mp4")]
-    meta = _vox_meta(src)
+    meta = vox_meta(src)
 
     def parse(name: str) -> Item | None:
         hit = re.search(r"(?:^|/)(?:(dev|test)/)?(?:mp4/)?(id\d{5})/([^/]+)/\d+\.mp4$", f"{src.resolve().name}/{name}")
@@ -92,10 +94,12 @@ def voxceleb2(src: Path, media: str = "auto") -> Listing:
     return Listing(items, strings("identity", "youtube_id", "gender"), rows)
 
 
-def _vox_meta(src: Path) -> dict[str, dict[str, str]]:
+def vox_meta(src: Path) -> dict[str, dict[str, str]]:
+    """The rows of `vox2_meta.csv` by speaker; empty where it lies neither in `src` nor above it."""
     file = next((f for f in (src / "vox2_meta.csv", src.parent / "vox2_meta.csv") if f.is_file()), None)
     if file is None:
         return {}
+    # The owners' cells end in spaces.
     rows = [{key: value.strip() for key, value in row.items()} for row in read_csv(file)[1]]
     return {row["VoxCeleb2 ID"]: row for row in rows if "VoxCeleb2 ID" in row}
 
@@ -114,16 +118,16 @@ def celebv_hq(src: Path, media: str = "auto") -> Listing:
     if file is None:
         raise layout_error(src, "celebv-hq", "celebvhq_info.json", "take it from the owners' repository")
     info = json.loads((src / file).read_text(encoding="utf-8"))
-    titles = [[_title(n) for n in info["meta_info"][f"{kind}_mapping"]] for kind in ("appearance", "action")]
+    titles = [[column_name(n) for n in info["meta_info"][f"{kind}_mapping"]] for kind in ("appearance", "action")]
     columns = dict.fromkeys([*titles[0], *titles[1]], "int64") | strings("emotion", "youtube_id")
     places = by_stem([name for name in names if name.endswith(".mp4")])
-    splits = _listed_splits((src / file).parent)
+    splits = listed_splits((src / file).parent)
     items, rows = [], []
     for clip, data in info["clips"].items():
         values = data["attributes"]
         labels = dict(zip(titles[0], values["appearance"], strict=False))
         labels |= dict(zip(titles[1], values["action"], strict=False))
-        labels |= {"emotion": _emotion(values["emotion"]), "youtube_id": data["ytb_id"]}
+        labels |= {"emotion": main_emotion(values["emotion"]), "youtube_id": data["ytb_id"]}
         items.append(Item(places.get(clip, [f"{clip}.mp4"])[0], splits.get(clip), labels))
     whole = sum(len(files) for stem, files in places.items() if stem not in info["clips"])
     if whole:
@@ -136,11 +140,8 @@ def celebv_hq(src: Path, media: str = "auto") -> Listing:
     return listing
 
 
-def _title(name: str) -> str:
-    return re.sub(r"\W+", "_", name.strip().lower())
-
-
-def _emotion(data: dict[str, Any]) -> str | None:
+def main_emotion(data: dict[str, Any]) -> str | None:
+    """The emotion of a clip, or the longest where several follow each other; None where there is none."""
     if not data.get("sep_flag"):
         return data.get("labels")
     # emotions that follow each other: the one that is seen longest, all its parts together
@@ -150,7 +151,8 @@ def _emotion(data: dict[str, Any]) -> str | None:
     return max(seconds, key=lambda name: seconds[name], default=None)
 
 
-def _listed_splits(folder: Path) -> dict[str, str]:
+def listed_splits(folder: Path) -> dict[str, str]:
+    """The split of each clip that the lists in `folder` name."""
     files = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
     lists = {split: folder / name for split, name in files.items() if (folder / name).is_file()}
     return {words[0].removesuffix(".mp4"): split for split, file in lists.items() for words in read_lines(file)}
@@ -175,7 +177,7 @@ def cmu_mosei(src: Path, media: str = "auto") -> Listing:
     file = find(names, "CMU_MOSEI_Labels.csd")
     if file is None:
         raise layout_error(src, "cmu-mosei", "CMU_MOSEI_Labels.csd", "download it with the CMU-MultimodalSDK")
-    labels, texts, folds = _read_csd(src / file), _transcripts(src, names), _folds(src, names)
+    labels, texts, folds = read_csd(src / file), read_transcripts(src, names), read_folds(src, names)
     items, clips, rows = [], by_stem([name for name in names if name.endswith(".mp4")]), []
     # labels and transcripts number clips each in its own way: what they share is start and end, in seconds
     for (video, clip), (start, end, text) in texts.items():
@@ -191,6 +193,7 @@ def cmu_mosei(src: Path, media: str = "auto") -> Listing:
     sources = {item.source for item in items}
     listing = join({*segmented, *(sources & set(names))}, items, columns, "the transcripts")
     for item in listing.items:
+        # A clip without a transcript still belongs to its video, which its name tells.
         if item.labels["youtube_id"] is None:
             item.labels["youtube_id"] = Path(item.source).stem.rpartition("_")[0]
             item.split = folds.get(str(item.labels["youtube_id"]))
@@ -201,9 +204,10 @@ def cmu_mosei(src: Path, media: str = "auto") -> Listing:
     return listing
 
 
-def _read_csd(file: Path) -> dict[str, list[tuple[float, float, list[float]]]]:
+def read_csd(file: Path) -> dict[str, list[tuple[float, float, list[float]]]]:
     """Start, end and the seven numbers of every labeled interval, by video."""
     with h5py_of("cmu-mosei").File(file, "r") as store:
+        # The first group of the file is the sequence, whatever it is called.
         root = next(iter(store.values()))
         if "data" not in root:
             raise ValueError(f"{file} is no computational sequence (no group data): download it again")
@@ -216,18 +220,20 @@ def _read_csd(file: Path) -> dict[str, list[tuple[float, float, list[float]]]]:
         }
 
 
-def _transcripts(src: Path, names: list[str]) -> dict[tuple[str, str], tuple[float, float, str]]:
+def read_transcripts(src: Path, names: list[str]) -> dict[tuple[str, str], tuple[float, float, str]]:
+    """Start and end in seconds and the text of each clip, by video and number of the clip."""
     table = {}
     for name in names:
         if "Transcript/Segmented/" in name and name.endswith(".txt"):
             for line in (src / name).read_text(encoding="utf-8", errors="replace").splitlines():
+                # The text comes last and may hold underscores itself.
                 parts = line.split("___", 4)
                 if len(parts) == 5:
                     table[parts[0], parts[1]] = (float(parts[2]), float(parts[3]), parts[4].strip())
     return table
 
 
-def _folds(src: Path, names: list[str]) -> dict[str, str]:
+def read_folds(src: Path, names: list[str]) -> dict[str, str]:
     """Split of each video, from the lists in the owners' Python file, which is read and not run."""
     file = find(names, "cmu_mosei_std_folds.py")
     if file is None:

@@ -34,6 +34,7 @@ def write_media(
         [],
         [note(f"the media were written to {folder.name} in the cache: delete it when the set is prepared")],
     )
+    # `content` is called only for files that are not there: a second run reads none of them.
     for item, content in rows_shown(pairs, "writing media", total):
         file = folder / item.source
         try:
@@ -50,10 +51,11 @@ def write_media(
 
 def frames_to_video(files: list[Path], fps: float) -> bytes:
     """Image files of one size, in order, as an mp4; an odd last row or column is cut off."""
-    return encode_video(_even(files), fps)
+    return encode_video(even_frames(files), fps)
 
 
-def _even(files: list[Path]) -> Iterator[np.ndarray]:
+def even_frames(files: list[Path]) -> Iterator[np.ndarray]:
+    """The pictures as uint8 `(height, width, 3)`, RGB, with even sides."""
     # H.264 as it is written here halves the color planes, which needs even sides
     for file in files:
         with Image.open(file) as picture:

@@ -10,6 +10,7 @@ import numpy as np
 
 Color = tuple[int, int, int]
 
+# Palettes, RGB from 0 to 255. A name that stands twice in a list below is twice as likely.
 _SKINS = [(255, 224, 200), (244, 205, 172), (229, 184, 143), (205, 152, 108)]
 _SKINS += [(172, 118, 78), (132, 86, 56), (92, 58, 40)]
 _HAIRS = [(28, 22, 22), (62, 40, 28), (104, 68, 40), (196, 156, 92)]
@@ -59,6 +60,8 @@ class Appearance:
 
 def appearance(identity: int) -> Appearance:
     """The appearance of a person, always the same."""
+    # The second number keeps streams of one identity apart: 1 shape, 2 appearance, 3 marks and hair, 5 voice.
+    # The order of draws is part of who somebody is: a new trait is drawn last, or every person changes.
     rng = np.random.default_rng([identity, 2])
     skin, hair, iris, lips, clothes = (palette[rng.integers(len(palette))] for palette in _PALETTES)
     style, beard, marks = (names[rng.integers(len(names))] for names in (_STYLES, _BEARDS, _MARKS))
@@ -76,7 +79,9 @@ class Person:
 
     def __init__(self, identity: int, rest: np.ndarray) -> None:
         own = np.random.default_rng([identity, 3])
+        # 0.74 is the x of point 16, the jaw's upper end, in the mean face.
         self.look, self.rest, self.wide = appearance(identity), rest, float(rest[16, 0] / 0.74)
+        # Freckles lie on the cheek: x and y are drawn, z is flat.
         self.freckles = own.uniform([0.14, -0.06, 0], [0.46, 0.24, 0], (9, 3)) * [1, 1, 0] + [0, 0, 0.55]
         self.strands = own.uniform(-0.05, 0.05, 13)
         self.skin = mix(self.look.skin, dark(self.look.skin, 0.3), float(own.uniform(0, 0.3)))

@@ -12,13 +12,16 @@ from preface_hf.synthetic.camera import Camera
 from preface_hf.synthetic.parsing import shrink
 
 
+# The unit circle as 32 points `(32, 2)`.
 CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 33)[:-1]), np.sin(np.linspace(0, 2 * np.pi, 33)[:-1])], axis=1)
 
 
 @lru_cache(maxsize=32)
-def _basis(count: int, steps: int) -> np.ndarray:
+def curve_basis(count: int, steps: int) -> np.ndarray:
     """Matrix `((count - 1) * steps + 1, count)` of an open Catmull-Rom curve through its points."""
+    # The curve is linear in its points, so the matrix is the curve through the unit vectors.
     eye = np.eye(count)
+    # A point beyond each end, mirrored at it, lets the curve reach its first and last point.
     padded = np.vstack([2 * eye[0] - eye[1], eye, 2 * eye[-1] - eye[-2]])
     t = (np.arange(steps) / steps)[:, None]
     rows = [
@@ -30,7 +33,7 @@ def _basis(count: int, steps: int) -> np.ndarray:
 
 def curve(points: np.ndarray, steps: int = 4) -> np.ndarray:
     """A smooth open curve `((n - 1) * steps + 1, d)` through points `(n, d)`."""
-    return _basis(len(points), steps) @ points
+    return curve_basis(len(points), steps) @ points
 
 
 def between(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
@@ -46,16 +49,17 @@ def both_sides(points: np.ndarray) -> np.ndarray:
 def hull(points: np.ndarray) -> np.ndarray:
     """The convex hull of points `(n, 2)`, in order (monotone chain)."""
     ordered = sorted(points.tolist())
-    return np.array(_half_hull(ordered) + _half_hull(ordered[::-1]))
+    return np.array(half_hull(ordered) + half_hull(ordered[::-1]))
 
 
-def _half_hull(ordered: list[list[float]]) -> list[list[float]]:
+def half_hull(ordered: list[list[float]]) -> list[list[float]]:
     """The hull's lower side, without its end, of points in order of x; its upper side of points in reverse order."""
     chain: list[list[float]] = []
     for point in ordered:
         x, y = point
         while len(chain) > 1:
             (ax, ay), (bx, by) = chain[-2], chain[-1]
+            # Cross product: above 0 where the way from a over b to the point turns, so that b is a corner.
             if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
                 break
             chain.pop()
@@ -75,6 +79,7 @@ class Brush:
         self.labels = Image.new("L", background.size) if labeled else None
         self._color, self._cover = ImageDraw.Draw(self.canvas), ImageDraw.Draw(self.mask)
         self._label = ImageDraw.Draw(self.labels) if self.labels else None
+        # Pixel centers are at whole numbers: center i of the picture is at 2 i + 0.5 on a canvas twice as large.
         self.camera = Camera(2 * camera.matrix, 2 * camera.offset + 0.5)
         self.scale = float(np.sqrt((self.camera.matrix**2).sum() / 2))
 
@@ -105,6 +110,7 @@ class Brush:
 
     def ball(self, center: np.ndarray, radii: np.ndarray) -> np.ndarray:
         """Outline `(32, 2)` in canvas pixels of an ellipsoid in face units."""
+        # An ellipsoid is seen as an ellipse: the unit circle times a root of across @ across.T.
         across = self.camera.matrix * radii
         (a, b), (_, c) = (across @ across.T).tolist()
         high = b / a**0.5  # the lower row of the Cholesky factor

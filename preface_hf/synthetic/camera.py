@@ -28,6 +28,7 @@ class Camera:
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Matrix `(3, 3)` that turns points of the face, angles in degrees, signs as in `SyntheticClip`."""
+    # Sines and cosines; the head turns first, then nods, then tilts.
     (sy, sp, sr), (cy, cp, cr) = np.sin(np.radians([yaw, pitch, roll])), np.cos(np.radians([yaw, pitch, roll]))
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
@@ -50,6 +51,7 @@ def draw_cameras(
     # A head that is thrown back or held aslant takes more room: it is filmed from further away.
     matrices *= min(1.0, ((1 - 2 * MARGIN) * size - 1) / float((high - low).max()))
     low, high = extent(points, matrices, offsets)
+    # Offsets between `lowest` and `highest` keep face and hair in the picture.
     lowest, highest = MARGIN * size - low, (1 - MARGIN) * (size - 1) - high
     place = size * (np.array([0.5, 0.46]) + rng.uniform(-0.08, 0.08, 2))
     offsets += np.minimum(np.maximum(place, lowest), highest)

@@ -52,6 +52,7 @@ class Shot:
     @classmethod
     def take(cls, rng: np.random.Generator, identity: int, performance: Performance, size: int) -> Shot:
         """Film a person in a performance; rng decides place, background, light and noise."""
+        # The order matters: `draw_cameras` and `Painter` draw from one generator, place before background.
         rest = identity_shape(identity)
         points = performance.points(rest)
         cameras = draw_cameras(rng, performance.times, performance.pose, points, size)
@@ -109,6 +110,7 @@ def rehearse(
         raise ValueError(f"identity {identity} and seed {seed} must be integers from 0")
     if num_frames <= 0 or size <= 0 or fps <= 0:
         raise ValueError(f"num_frames {num_frames}, size {size} and fps {fps} must be above 0")
+    # Another seed, person or expression is another stream; the performance is drawn before all else.
     rng = np.random.default_rng([seed, identity, EXPRESSIONS.index(expression)])
     return rng, Performance.draw(rng, np.arange(num_frames) / fps, expression)
 
@@ -125,6 +127,7 @@ def finish(
 ) -> SyntheticClip:
     """A clip: a shot's truth, and the frames and maps that were made of it. who: identity, expression, seed."""
     identity, expression, seed = who
+    # A stream of its own: a clip with sound has the same frames as one without.
     rng = np.random.default_rng([seed, identity, EXPRESSIONS.index(expression), 4])
     audio = speak(rng, identity, performance.speech, len(frames) / fps) if sound else None
     return SyntheticClip(

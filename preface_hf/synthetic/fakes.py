@@ -34,12 +34,13 @@ def warp_places(places: np.ndarray, sources: np.ndarray, pixels: np.ndarray) -> 
     # the spline is solved in units of the landmarks' box, so that its stiffness means the same at every size
     middle, scale = places.mean(axis=0), float(np.ptp(places, axis=0).max())
     knots = (places - middle) / scale
-    weights = _solve(knots, sources)
+    weights = solve_spline(knots, sources)
     low, step = pixels.min(axis=0), np.ptp(pixels, axis=0).clip(1) / _CELLS
+    # The spline at (_CELLS + 1)² points of a grid over the pixels; `sample` reads it in between.
     cells = np.arange(_CELLS + 1)
     grid = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
     points = (low + grid * step - middle) / scale
-    values = np.concatenate([_bending(points, knots), np.ones((len(points), 1)), points], axis=1) @ weights
+    values = np.concatenate([bending(points, knots), np.ones((len(points), 1)), points], axis=1) @ weights
     return sample(values.reshape(_CELLS + 1, _CELLS + 1, 2), (pixels - low) / step)
 
 
@@ -49,26 +50,30 @@ def sample(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
     places = places.clip(0, [width - 1, height - 1])
     corner = places.astype(int).clip(0, [max(width - 2, 0), max(height - 2, 0)])
+    # Share of the right and of the lower neighbor, `(n, 1)` each.
+    # In a picture one pixel wide a pixel is its own neighbor.
     fx, fy = (places - corner).astype(np.float32).T[..., None]
     (x, y), right, below = corner.T, int(width > 1), int(height > 1)
     top = picture[y, x] * (1 - fx) + picture[y, x + right] * fx
     return top * (1 - fy) + (picture[y + below, x] * (1 - fx) + picture[y + below, x + right] * fx) * fy
 
 
-def _solve(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+def solve_spline(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Weights `(n + 3, 2)` of the stiff thin-plate spline through values `(n, 2)` at knots `(n, 2)`."""
+    # The system of a thin plate: bending by the knots, then a constant and a plane, which do not bend.
     count = len(knots)
     system, targets = np.zeros((count + 3, count + 3)), np.zeros((count + 3, 2))
-    system[:count, :count] = _bending(knots, knots) + _STIFFNESS * np.eye(count)
+    system[:count, :count] = bending(knots, knots) + _STIFFNESS * np.eye(count)
     system[:count, count], system[:count, count + 1 :] = 1, knots
     system[count:, :count] = system[:count, count:].T
     targets[:count] = values
     return np.linalg.solve(system, targets)
 
 
-def _bending(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
+def bending(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """The kernel r² log r² of a thin plate, `(n, k)`, between points `(n, 2)` and knots `(k, 2)`."""
     x, y = (points[:, None, axis] - knots[:, axis] for axis in (0, 1))
-    squares = x * x + y * y  # (points, knots); r² log r², the kernel of a thin plate
+    squares = x * x + y * y  # (n, k): r²; the small number keeps log finite at a knot
     return squares * np.log(squares + 1e-12)
 
 
@@ -113,6 +118,7 @@ def draw_fake(
         raise ValueError(f"donor {donor} must be an integer from 0 and not the identity {identity} itself")
     rng, performance = rehearse(identity, expression, seed, num_frames, size, fps)
     shot = Shot.take(rng, identity, performance, size)
+    # The donor's stream ends in 6 and the donor: it draws nothing from the target's.
     own = np.random.default_rng([seed, identity, EXPRESSIONS.index(expression), 6, donor])
     blend = blend or Blend.draw(own)
     # the same performance, so that both faces speak and turn alike, before the donor's own camera and light
@@ -127,21 +133,22 @@ def blended(shot: Shot, other: Shot, blend: Blend, parsing: bool) -> tuple[np.nd
     size = frames.shape[1]
     masks = face_masks(shot.landmarks, size, blend)
     inside = masks > 0.004  # less changes a pixel by one step at most
+    # argwhere gives row and column; the warp takes x and y
     pairs = zip(shot.landmarks, other.landmarks, inside, strict=True)
     places = [warp_places(mine, theirs, np.argwhere(where)[:, ::-1]) for mine, theirs, where in pairs]
     pixels = [sample(face, place) for face, place in zip(faces, places, strict=True)]
     if blend.matched:
-        pixels = _match_colors(pixels, [frame[where] for frame, where in zip(frames, inside, strict=True)])
+        pixels = match_colors(pixels, [frame[where] for frame, where in zip(frames, inside, strict=True)])
     for frame, where, mask, new in zip(frames, inside, masks, pixels, strict=True):
         share = mask[where][:, None]
         frame[where] = (frame[where] * (1 - share) + new * share + 0.5).clip(0, 255).astype(np.uint8)
     if maps is not None and face_maps is not None:
         for labels, face_labels, where, mask, place in zip(maps, face_maps, inside, masks, places, strict=True):
-            _put_labels(labels, face_labels, where, mask, place)
+            put_labels(labels, face_labels, where, mask, place)
     return frames, maps
 
 
-def _put_labels(
+def put_labels(
     labels: np.ndarray, face_labels: np.ndarray, where: np.ndarray, mask: np.ndarray, place: np.ndarray
 ) -> None:
     """The donor's labels, from `place` `(n, 2)`, into the pixels `where` of a map that show more donor than target."""
@@ -165,12 +172,13 @@ def face_masks(landmarks: np.ndarray, size: int, blend: Blend) -> np.ndarray:
     return np.stack(masks) * (blend.strength / 255)
 
 
-def _match_colors(pixels: list[np.ndarray], target: list[np.ndarray]) -> list[np.ndarray]:
+def match_colors(pixels: list[np.ndarray], target: list[np.ndarray]) -> list[np.ndarray]:
     """Pixels `(n, 3)` of each frame, each channel on a curve that takes the clip's mean to the target's, or near.
 
-    A power where the target is brighter, then a gain, both of the whole clip: black stays, nothing flickers, and
-    neither goes so far that eyes glow or noise shows.
+    Both curves are of the whole clip, so nothing flickers.
     """
+    # A power where the target is brighter, then a gain: both keep black black. Their limits keep eyes from glowing
+    # and noise from showing.
     mine, theirs = (np.concatenate(frames).mean(axis=0).clip(4, 251) / 255 for frames in (pixels, target))
     gamma = (np.log(theirs) / np.log(mine)).clip(0.45, 1).astype(np.float32)
     toned = [255 * (frame / 255) ** gamma for frame in pixels]

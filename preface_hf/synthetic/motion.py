@@ -9,6 +9,7 @@ import numpy as np
 from preface_hf.synthetic.shape import MOVES, full_expression
 
 
+# Points of the upper lids, and below each of them its partner on the lower lid.
 _UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]
 
 
@@ -82,7 +83,7 @@ class Performance:
     def draw(cls, rng: np.random.Generator, times: np.ndarray, expression: str) -> Performance:
         """A performance with an expression."""
         emotion, speech = expression_motion(rng, times, expression), Speech.draw(rng)
-        return cls(times, emotion, speech, blinks(rng, times), *_head_and_gaze(rng, times))
+        return cls(times, emotion, speech, blinks(rng, times), *head_and_gaze(rng, times))
 
     def points(self, rest: np.ndarray) -> np.ndarray:
         """The face `rest` `(68, 3)` acting: `(frames, 68, 3)` in face units, before the head turns."""
@@ -92,12 +93,14 @@ class Performance:
 def expression_motion(rng: np.random.Generator, times: np.ndarray, expression: str) -> np.ndarray:
     """What an expression that comes and goes adds to the points, `(frames, 68, 3)` in face units."""
     apex, width = rng.uniform(times[0], times[-1] + 1e-6), rng.uniform(0.4, 1.2)
+    # A bell over time, `width` seconds wide; away from its apex 0.6 of the expression stays.
     intensity = 0.6 + 0.4 * np.exp(-(((times - apex) / width) ** 2))
     return intensity[:, None, None] * full_expression(expression)
 
 
 def blinks(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
     """How far the eyes are shut, `(frames,)` from 0 to 1: a blink every 1.5 to 4.5 seconds."""
+    # Enough starts for the whole clip, as they lie at least 1.5 seconds apart.
     starts = rng.uniform(0, 3) + np.cumsum(rng.uniform(1.5, 4.5, 2 + int(times[-1]))) - 1.5
     return np.exp(-(((times[:, None] - starts) / 0.07) ** 2)).max(axis=1)
 
@@ -108,9 +111,12 @@ def close_eyes(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
     return points
 
 
-def _head_and_gaze(rng: np.random.Generator, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def head_and_gaze(rng: np.random.Generator, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pose `(frames, 3)` in degrees and gaze `(frames, 2)` in face units."""
+    # Up to 25 degrees of yaw and 12 of pitch and roll for the whole clip; motion adds a few.
     base = rng.uniform(-1, 1, 3) * [25, 12, 12]
     moving = np.stack([Wander.draw(rng, 0.1, 0.8)(times) for _ in range(3)], axis=1) * [5, 3, 2]
     glance = np.stack([Wander.draw(rng, 0.2, 1)(times) for _ in range(2)], axis=1) * [0.02, 0.008]
     pose = base + moving
+    # Eyes turn part of the way back toward the camera when the head turns away.
     return pose, glance + pose[:, :2] * [-0.0015, 0.001]

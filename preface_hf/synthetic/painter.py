@@ -19,10 +19,12 @@ class Painter:
 
     def __init__(self, identity: int, rest: np.ndarray, rng: np.random.Generator, size: int) -> None:
         self.person, self.rng, self.size = Person(identity, rest), rng, size
-        self.background = _background(rng, size)
-        self.light = _unit(rng.normal(size=3) * [1, 0.7, 0] + [0, -0.35, 0.9])
+        # Drawn once a clip, in this order: the generator's later draws depend on it.
+        self.background = draw_background(rng, size)
+        self.light = unit(rng.normal(size=3) * [1, 0.7, 0] + [0, -0.35, 0.9])
         self.contrast, self.blur = rng.uniform(0.25, 0.65), rng.uniform(0.0, 0.7)
         self.cast = (rng.uniform(0.82, 1.12) * rng.uniform(0.96, 1.04, 3)).astype(np.float32)
+        # Larger than a frame: each frame cuts its own window out, which is cheaper than new noise.
         self.noise = (rng.normal(size=(size + 32, size + 32, 3)) * rng.uniform(1, 7)).astype(np.float32)
 
     def paint(self, points: np.ndarray, camera: Camera, gaze: np.ndarray) -> np.ndarray:
@@ -37,6 +39,7 @@ class Painter:
         return self._develop(brush), brush.parsing()
 
     def _draw(self, points: np.ndarray, camera: Camera, gaze: np.ndarray, labeled: bool) -> Brush:
+        # From back to front: what is drawn later covers what is there.
         brush, person = Brush(self.background, camera, labeled), self.person
         head.draw_behind(brush, person, points)
         head.draw_head(brush, person, points)
@@ -63,6 +66,7 @@ class Painter:
         """How bright each pixel is beside its own color, float32 `(size, size)`: a lit ball where the person is."""
         cover = np.asarray(brush.mask.reduce(2), dtype=np.float32) / 255
         center, radius = brush.camera(np.array([0, 0, 0.1])) / 2, brush.scale / 2 * 1.25
+        # A ball about the head: `facing` is the z of its surface, x and y are in radii from its center.
         x, y = ((np.arange(self.size, dtype=np.float32) - middle) / radius for middle in center)
         x, y = x[None].clip(-1, 1), y[:, None].clip(-1, 1)
         facing = np.sqrt((1 - x * x - y * y).clip(0))
@@ -70,25 +74,27 @@ class Painter:
         return (1 + cover * (self.contrast * (lit - 0.75))).astype(np.float32)
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def unit(vector: np.ndarray) -> np.ndarray:
+    """The vector at length 1, float32."""
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def _muted(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def muted_colors(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Random colors, uint8 `(*shape, 3)`, half way to gray."""
     return (0.5 * rng.uniform(10, 245, (*shape, 1)) + 0.5 * rng.uniform(10, 245, (*shape, 3))).astype(np.uint8)
 
 
-def _background(rng: np.random.Generator, size: int) -> Image.Image:
+def draw_background(rng: np.random.Generator, size: int) -> Image.Image:
     """A canvas of twice the size: a gradient, some shapes, a coarse texture, out of focus."""
-    corners = _muted(rng, (2, 2))
+    # Four colors, one for each corner, blended in between.
+    corners = muted_colors(rng, (2, 2))
     canvas = Image.fromarray(corners).resize((2 * size, 2 * size), Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(canvas)
     for _ in range(rng.integers(0, 9)):
         (x, y), (wide, high) = rng.uniform(-0.2, 1, 2) * 2 * size, rng.uniform(0.1, 0.9, 2) * size
         shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
-        shape((x, y, x + wide, y + high), fill=tuple(_muted(rng, ()).tolist()))
+        shape((x, y, x + wide, y + high), fill=tuple(muted_colors(rng, ()).tolist()))
     cells = int(rng.integers(4, 24))
-    grain = Image.fromarray(_muted(rng, (cells, cells)))
+    grain = Image.fromarray(muted_colors(rng, (cells, cells)))
     canvas = Image.blend(canvas, grain.resize(canvas.size, Image.Resampling.BICUBIC), float(rng.uniform(0, 0.35)))
     return canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 5)) * size / 64))

@@ -22,10 +22,12 @@ def shrink(labels: np.ndarray) -> np.ndarray:
     So the parts win where a pixel is half skin, and a mirrored map shrinks to the mirror image.
     """
     a, b, c, d = labels[::2, ::2], labels[::2, 1::2], labels[1::2, ::2], labels[1::2, 1::2]
-    (a, b), (c, d) = _sorted(a, b), _sorted(c, d)
-    (a, c), (b, d) = _sorted(a, c), _sorted(b, d)
-    b, c = _sorted(b, c)
-    return np.where((d == c) | ((c != b) & (b != a)), d, b)  # a <= b <= c <= d; if not d, then b is frequent
+    # a sorting network of five steps puts the four labels of each square in order: a <= b <= c <= d
+    (a, b), (c, d) = ordered_pair(a, b), ordered_pair(c, d)
+    (a, c), (b, d) = ordered_pair(a, c), ordered_pair(b, d)
+    b, c = ordered_pair(b, c)
+    # d where it stands twice or where no other does; else b, which is then part of the frequent label.
+    return np.where((d == c) | ((c != b) & (b != a)), d, b)
 
 
 def flip_parsing(parsing: np.ndarray) -> np.ndarray:
@@ -33,5 +35,6 @@ def flip_parsing(parsing: np.ndarray) -> np.ndarray:
     return _MIRRORED[parsing[..., ::-1]]
 
 
-def _sorted(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ordered_pair(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the higher of two arrays, element by element."""
     return np.minimum(one, other), np.maximum(one, other)

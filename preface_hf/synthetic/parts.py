@@ -24,7 +24,7 @@ def draw_beard(brush: Brush, person: Person, points: np.ndarray) -> None:
     above = points[31:36] * [1.4, 0.3, 1] + lip[1:6] * [0, 0.7, 0]
     if person.look.beard in ("beard", "stubble"):
         top = np.concatenate([points[2:3], sides[:1], above, sides[1:], points[14:15]])
-        _draw_full_beard(brush, person, points, top)
+        draw_full_beard(brush, person, points, top)
     if person.look.beard == "moustache":
         outline = curve(np.concatenate([sides[:1], above, sides[1:], lip[::-1], sides[:1]]))
         brush.fill(outline, person.look.hair, label=SKIN)
@@ -34,7 +34,8 @@ def draw_beard(brush: Brush, person: Person, points: np.ndarray) -> None:
         brush.fill(curve(np.concatenate([top, chin[::-1], top[:1]])), person.look.hair, label=SKIN)
 
 
-def _draw_full_beard(brush: Brush, person: Person, points: np.ndarray, top: np.ndarray) -> None:
+def draw_full_beard(brush: Brush, person: Person, points: np.ndarray, top: np.ndarray) -> None:
+    """A beard or stubble between the line `top` `(n, 3)` and the jaw, up to the cheekbones."""
     hair = person.look.hair
     color = hair if person.look.beard == "beard" else mix(person.skin, hair, 0.25)
     brush.fill(between(curve(top), curve(points[2:15], 2)), color, label=SKIN)
@@ -45,6 +46,7 @@ def _draw_full_beard(brush: Brush, person: Person, points: np.ndarray, top: np.n
 def draw_nose(brush: Brush, person: Person, points: np.ndarray, light_from_right: bool) -> None:
     """The nose with its shade; light_from_right: the light comes from the right of the picture."""
     skin, away = person.skin, points[31 if light_from_right else 35]
+    # The side of the nose that is turned away from the light.
     shade = np.array([points[27], points[30], points[33], away, (points[27] + away) / 2])
     brush.fill(shade, dark(skin, 0.13))
     wings = (points[31:36] + [0, -0.035, 0])[[0, -1]] * [0.85, 1, 1]
@@ -55,10 +57,10 @@ def draw_nose(brush: Brush, person: Person, points: np.ndarray, light_from_right
     brush.line(curve(points[31:36]), dark(skin, 0.4), 0.022)
     brush.dots(points[[32, 34]] + [0, -0.012, 0], 0.026, dark(skin, 0.65), 0.7)
     if brush.labels is not None:
-        brush.mark(_nose_outline(brush, points, wings), NOSE)
+        brush.mark(nose_outline(brush, points, wings), NOSE)
 
 
-def _nose_outline(brush: Brush, points: np.ndarray, wings: np.ndarray) -> np.ndarray:
+def nose_outline(brush: Brush, points: np.ndarray, wings: np.ndarray) -> np.ndarray:
     """The convex hull `(n, 2)` in canvas pixels of all that is drawn of a nose."""
     balls = [(wings[0], 0.06), (wings[1], 0.06), ((points[30] + points[33]) / 2, 0.085), (points[30], 0.045)]
     round_parts = [brush.camera(center) + CIRCLE[::3] * radius * brush.scale for center, radius in balls]
@@ -74,6 +76,7 @@ def draw_mouth(brush: Brush, person: Person, points: np.ndarray) -> None:
     brush.fill(between(lower, curve(points[[48, 59, 58, 57, 56, 55, 54]])), lips, label=MOUTH)
     brush.line(curve(points[[58, 57, 56]] + [0, -0.045, 0]), light(lips, 0.25), 0.02)
     brush.fill(between(upper, lower), (62, 18, 22), label=MOUTH)
+    # Teeth hang from the upper lip and the tongue lies on the lower one; both need room to be seen.
     gap = lower[:, 1] - upper[:, 1]
     tongue, teeth = lower.copy(), upper.copy()
     tongue[:, 1] -= (0.45 * gap - 0.02).clip(0)
@@ -90,18 +93,20 @@ def draw_eyes(brush: Brush, person: Person, points: np.ndarray, gaze: np.ndarray
         brush.line(above + [0, -0.035, 0], dark(person.skin, 0.25), 0.02)
         brush.line(below + [0, 0.03, 0], dark(person.skin, 0.12), 0.016)
         brush.fill(between(above, below), (244, 242, 238), label=label)
-        _draw_iris(brush, person, above, below, (above[0] + above[-1]) / 2 + [gaze[0], gaze[1] - 0.01, 0.03])
+        draw_iris(brush, person, above, below, (above[0] + above[-1]) / 2 + [gaze[0], gaze[1] - 0.01, 0.03])
         brush.line(above, dark(person.skin, 0.85), 0.028)
 
 
-def _draw_iris(brush: Brush, person: Person, above: np.ndarray, below: np.ndarray, center: np.ndarray) -> None:
+def draw_iris(brush: Brush, person: Person, above: np.ndarray, below: np.ndarray, center: np.ndarray) -> None:
     """Iris, pupil and their glint, cut off by the lids."""
+    # Points beyond a lid are moved onto it, so that lids cover the iris.
     discs = center + _DISCS
     lids = [np.interp(discs[..., 0], lid[:, 0], lid[:, 1]) for lid in (above, below)]
     discs[..., 1] = np.minimum(np.maximum(discs[..., 1], lids[0]), lids[1])
     iris = person.look.iris
     for disc, color in zip(discs, (dark(iris, 0.35), iris, (14, 12, 12)), strict=True):
         brush.fill(disc, color)
+    # A glint only in an eye that is open enough to show it.
     if below[7, 1] - above[7, 1] > 0.06:
         brush.dots(center[None] + [0.024, -0.024, 0], 0.016, (250, 250, 250))
 

@@ -43,7 +43,8 @@ _TRAITS: dict[str, Offsets] = {
 }
 
 
-def _mean_face() -> np.ndarray:
+def mean_face() -> np.ndarray:
+    """The mean face of the table above, `(68, 3)` in face units."""
     # each row is a point of the right side; its mirror image is written first, so that the midline stays as given
     table = np.array(_HALF_FACE.split(), dtype=float).reshape(-1, 4)
     indices, points = table[:, 0].astype(int), np.zeros((68, 3))
@@ -61,14 +62,16 @@ def field(offsets: Offsets) -> np.ndarray:
     return whole
 
 
-MEAN_FACE = _mean_face()
+MEAN_FACE = mean_face()
 _TRAIT_FIELDS = np.stack(
+    # first a wider and a longer face as a whole
     [MEAN_FACE * [0.055, 0, 0], MEAN_FACE * [0, 0.045, 0], *(field(offsets) for offsets in _TRAITS.values())]
 )
 
 
 def identity_shape(identity: int) -> np.ndarray:
     """The face of a person at rest, `(68, 3)` in face units, mouth closed, looking at the camera."""
+    # Traits are cut off at 1.8 deviations, beyond which faces stop looking like faces.
     weights = np.random.default_rng([identity, 1]).normal(size=len(_TRAIT_FIELDS)).clip(-1.8, 1.8)
     return MEAN_FACE + np.tensordot(weights, _TRAIT_FIELDS, 1)
 
@@ -116,6 +119,7 @@ EXPRESSION_MOVES: dict[str, dict[str, float]] = {
 EXPRESSIONS = tuple(EXPRESSION_MOVES)
 
 MOVES = {name: field(offsets) for name, offsets in _MOVES.items()}
+# A smirk is one-sided: its mirror image is taken away again.
 MOVES["smirk"][MEAN_FACE[:, 0] > 0] = 0
 
 

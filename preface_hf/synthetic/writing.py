@@ -31,6 +31,7 @@ def add_sound(video: bytes, audio: np.ndarray, sample_rate: int) -> bytes:
         pictures = container.add_stream_from_template(source.streams.video[0])
         stream = container.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=64_000)
         for packet in source.demux(source.streams.video[0]):
+            # The last packet is empty: it only says that the stream has ended.
             if packet.size:
                 packet.stream = pictures
                 container.mux(packet)
@@ -40,6 +41,7 @@ def add_sound(video: bytes, audio: np.ndarray, sample_rate: int) -> bytes:
     return out.getvalue()
 
 
+# Columns of metadata.csv; the second list only where a clip is a fake.
 _COLUMNS = ["file_name", "split", "identity", "expression"]
 _COLUMNS += ["mean_mouth_opening", "mean_yaw", "mean_pitch", "mean_roll"]
 _FAKE_COLUMNS = ["fake", "donor"]
@@ -91,9 +93,10 @@ def write_synthetic(out: Path, clips: Iterable[ClipSpec | tuple], workers: int =
     outs = [out] * len(specs)
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
-            rows = list(pool.map(_write_clip, outs, specs))
+            rows = list(pool.map(write_clip, outs, specs))
     else:
-        rows = list(map(_write_clip, outs, specs))
+        rows = list(map(write_clip, outs, specs))
+    # Rows always tell of fakes; a table of real clips leaves these columns out (extrasaction).
     columns = _COLUMNS + (_FAKE_COLUMNS if any(spec.donor is not None for spec in specs) else [])
     with (out / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
@@ -107,7 +110,8 @@ def read_parsing(file: Path) -> np.ndarray:
         return arrays["parsing"]
 
 
-def _write_clip(out: Path, spec: ClipSpec) -> dict[str, str]:
+def write_clip(out: Path, spec: ClipSpec) -> dict[str, str]:
+    """Write the files of one clip into the folder `out`; returns its row of metadata.csv."""
     clip = spec.draw()
     video = encode_video(clip.frames, clip.fps)
     if clip.audio is not None and clip.sample_rate is not None:
@@ -116,10 +120,11 @@ def _write_clip(out: Path, spec: ClipSpec) -> dict[str, str]:
     np.save(out / f"{spec.name}.npy", clip.landmarks)
     if clip.parsing is not None:
         np.savez_compressed(out / f"{spec.name}.parsing.npz", parsing=clip.parsing)
-    return _labels(spec, clip)
+    return metadata_row(spec, clip)
 
 
-def _labels(spec: ClipSpec, clip: SyntheticClip) -> dict[str, str]:
+def metadata_row(spec: ClipSpec, clip: SyntheticClip) -> dict[str, str]:
+    """A clip's row of metadata.csv as text; numbers are means over its frames."""
     means = [clip.mouth_opening.mean(), *clip.pose.mean(axis=0)]
     labels = [f"{spec.name}.mp4", spec.split, f"id_{spec.identity:04d}", spec.expression]
     donor = "" if spec.donor is None else f"id_{spec.donor:04d}"

@@ -246,7 +246,7 @@ def test_an_encoder_that_fails_is_an_error_of_one_sentence(failure, prepared, tm
 def test_a_killed_run_leaves_no_out_and_the_next_starts_again(pool, tmp_path, monkeypatch):
     pixels = pixel_features(pool, tmp_path / "pool.parquet")
     with monkeypatch.context() as patch:
-        patch.setattr("preface_hf.curation.writing._readme", lambda *_: 1 / 0)
+        patch.setattr("preface_hf.curation.writing.curated_readme", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             curate(pool, tmp_path / "out", features=pixels)
     assert [file.name for file in tmp_path.iterdir()] == ["pool.parquet"]
