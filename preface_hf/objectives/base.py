@@ -70,7 +70,7 @@ class Objective(Protocol):
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         """What the run's optimizer may touch."""
 
-    def published(self, publish: str) -> PrefAceForPreTraining | None:
+    def published_model(self, publish: str) -> PrefAceForPreTraining | None:
         """The model that a run with this setting `publish` ends with, whole on every process; `None`: the student."""
 
     def warning(self, logs: dict[str, float]) -> str | None:

@@ -163,7 +163,7 @@ class TeacherObjective:
         """The weights of the student."""
         return [weight for weight in self.student.parameters() if weight.requires_grad]
 
-    def published(self, publish: str) -> PrefAceForPreTraining | None:
+    def published_model(self, publish: str) -> PrefAceForPreTraining | None:
         """The teacher, where it is asked for."""
         return self.teacher.model if publish == "teacher" else None
 

@@ -48,7 +48,7 @@ def draw_curves(rows: list[dict[str, float]], terms: Terms) -> dict[str, list[Cu
     Raises `ImportError` without matplotlib.
     """
     notes, curves = {**NOTES, **terms.notes}, {}
-    for group, pictures in grouped(rows, terms).items():
+    for group, pictures in group_pictures(rows, terms).items():
         curves[group] = [
             draw_curve(rows, names, notes.get(names[0], ""), terms.levels.get(names[0])) for names in pictures
         ]
@@ -64,7 +64,7 @@ def draw_curve(
     return Curve(names, last, note, draw(series, level))
 
 
-def grouped(rows: list[dict[str, float]], terms: Terms) -> dict[str, list[tuple[str, ...]]]:
+def group_pictures(rows: list[dict[str, float]], terms: Terms) -> dict[str, list[tuple[str, ...]]]:
     """What the rows hold: pictures by group, each the names that it shows."""
     logged = {name: None for row in rows for name in row if name not in ("step", "epoch")}  # in order
     groups: dict[str, list[tuple[str, ...]]] = {LOSSES: []}
@@ -90,10 +90,12 @@ def figure_of(series: dict[str, list[tuple[float, float]]], level: tuple[str, fl
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    # Not by pyplot: that keeps figures for the whole process and may look for a screen.
     figure = Figure(figsize=(3.3, 2.0), dpi=170, layout="constrained")  # which makes room for labels of any length
     axes = figure.add_subplot()
     for color, (name, points) in zip(COLORS, series.items(), strict=False):
         style: dict[str, Any] = {"linestyle": "--"} if name.endswith("chance") else {}
+        # A line through a single point cannot be seen: short runs get dots.
         style["marker"] = "." if len(points) < 20 else None
         axes.plot(*zip(*points, strict=True), color=color, linewidth=1.2, label=name, **style)
     if level:

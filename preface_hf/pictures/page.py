@@ -11,6 +11,8 @@ from typing import Any
 from PIL import Image
 
 
+# No script, font or picture from elsewhere: the page opens offline and can be sent as one file.
+# Curves are drawn dark on transparent; on a dark page `img.curve` is inverted and keeps its hues.
 STYLE = """
 :root { color-scheme: light dark; --text: #1d2126; --faint: #5d6670; --line: #d9dde2; --card: #f6f7f9; --page: #ffffff;
   --warn: #8a4b00; --warn-card: #fff4e0; }
@@ -98,6 +100,7 @@ def png(picture: bytes, description: str, style: str = "") -> str:
 
 def photo(picture: Image.Image, description: str, height: int) -> str:
     """A photograph inside the page, `height` pixels high, as a jpeg of at most twice as many."""
+    # Twice the height shown, for screens that have two pixels for one; never enlarged.
     scale = min(1.0, 2 * height / picture.height)
     small = picture.resize((max(1, round(picture.width * scale)), round(picture.height * scale)))
     jpeg = io.BytesIO()

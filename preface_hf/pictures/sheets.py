@@ -22,11 +22,11 @@ TRACKS_PER_LINE, LEGEND_HEIGHT, CAPTION_HEIGHT = 2, 24, 16
 def contact_sheet(folder: str | Path, tracks: int = SHEET_TRACKS, frames: int = SHEET_FRAMES) -> Image.Image:
     """A picture of tracks spread evenly over a prepared set, each with frames spread evenly over its time."""
     files = sorted((Path(folder) / "data").glob("*.parquet"))
-    shown = _spread_rows(files, tracks)
+    shown = spread_rows(files, tracks)
     lines = -(-len(shown) // TRACKS_PER_LINE)
     size = (TRACKS_PER_LINE * frames * TILE, LEGEND_HEIGHT + lines * (TILE + CAPTION_HEIGHT))
     sheet = Image.new("RGB", size, "white")
-    _draw_legend(sheet)
+    draw_legend(sheet)
     # Two tracks stand side by side on a line; above each is its caption.
     for number, row in enumerate(shown):
         left = (number % TRACKS_PER_LINE) * frames * TILE
@@ -41,6 +41,7 @@ def contact_sheet(folder: str | Path, tracks: int = SHEET_TRACKS, frames: int = 
 def track_tiles(row: dict[str, Any], frames: int) -> list[Image.Image]:
     """Some frames of one row of a prepared set, `TILE` pixels wide, with landmarks and part boxes drawn in."""
     landmarks = np.asarray(row["landmarks"], np.float32)
+    # First and last frame included; a track of fewer frames is shown whole.
     indices = np.linspace(0, len(landmarks) - 1, min(frames, len(landmarks))).round().astype(int)
     pictures = open_video(row["video"]["bytes"]).frames(indices)
     boxes = {part: part_boxes(landmarks, part)[indices] for part in PARTS}
@@ -75,7 +76,8 @@ def tube_strips(views: Views, frames: int = 8) -> list[tuple[str, Image.Image]]:
     return strips
 
 
-def _draw_legend(sheet: Image.Image) -> None:
+def draw_legend(sheet: Image.Image) -> None:
+    """Name the color of each part along the top of the sheet."""
     draw = ImageDraw.Draw(sheet)
     left = 4
     for part, color in PART_COLORS.items():
@@ -84,8 +86,9 @@ def _draw_legend(sheet: Image.Image) -> None:
         left += 110
 
 
-def _spread_rows(files: list[Path], count: int) -> list[dict[str, Any]]:
+def spread_rows(files: list[Path], count: int) -> list[dict[str, Any]]:
     """`count` rows spread evenly over the files' rows (all where there are fewer)."""
+    # Two passes: a row holds its video, so only the rows that are shown stay in memory.
     total = sum(1 for file in files for _ in read_rows(file))
     wanted = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
     rows = (row for file in files for row in read_rows(file))

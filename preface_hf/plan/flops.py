@@ -49,6 +49,7 @@ def training_flops(model: PrefAceConfig, tokens: int) -> int:
 def recomputed_flops(model: PrefAceConfig, tokens: int) -> int:
     """What gradient checkpointing computes again for one tube: the layers, without the last product of each, whose
     result no gradient needs."""
+    # `last`: the MLP's second product, (tokens, inner) by (inner, width), of all layers.
     last = 2 * model.num_hidden_layers * tokens * model.hidden_size * model.intermediate_size
     return layers_flops(model, tokens) - last
 

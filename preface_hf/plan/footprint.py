@@ -59,6 +59,7 @@ def encoder_bytes(arguments: PretrainArguments, parts: Parts) -> int:
 
 def pixel_bytes(arguments: PretrainArguments, parts: Parts) -> int:
     """The batch in uint8 and float32, and under mixed precision what the embedding keeps of it."""
+    # Bytes of a value: 1 in uint8, 4 in float32, and 2 for the embedding's copy in 16 bits.
     tubes = costs_of(arguments, parts, instances=1).student.values()
     pixels = 3 * parts.views.num_frames * sum(each.count * each.size**2 for each in tubes)
     return arguments.batch_size * pixels * (5 if arguments.mixed_precision == "no" else 7)
@@ -75,6 +76,7 @@ def memory(arguments: PretrainArguments, parts: Parts, instances: int, processes
     costs = costs_of(arguments, parts, instances)
     weights = sum(count_parameters(parts.model).values())
     kept = [encoder_bytes(arguments, parts), head_bytes(arguments, parts, instances), pixel_bytes(arguments, parts)]
+    # Autocast makes a 16-bit copy of every weight and keeps it until the backward pass has ended.
     kept.append(2 * weights if arguments.mixed_precision != "no" else 0)
     return {
         "weights (float32)": 4 * weights,
@@ -95,6 +97,7 @@ def checkpoint_bytes(arguments: PretrainArguments, parts: Parts, instances: int)
 
 def disk(arguments: PretrainArguments, parts: Parts, instances: int) -> dict[str, int]:
     """Bytes in the run's folder: checkpoints that are kept, one more while it is written, and `final`."""
+    # Rounded up: the last step is saved too. While one is written, those before it are still there.
     one, saved = checkpoint_bytes(arguments, parts, instances), -(-arguments.max_steps // arguments.save_steps)
     kept = min(arguments.keep_checkpoints or saved, saved)
     return {

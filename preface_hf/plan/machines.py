@@ -52,6 +52,7 @@ def misfit(name: str, value: object) -> str | None:
     """What the field `name` of a machine must be, if `value` is not."""
     if name == "computes_on_cores":
         return None if isinstance(value, bool) else "true or false"
+    # To Python a bool is an int; `cores: true` is a slip all the same.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "a number (YAML takes 1.0e12, not 1e12)"
     if name in ("accelerators", "cores") and not isinstance(value, int):

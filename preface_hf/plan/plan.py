@@ -74,7 +74,7 @@ def plan(arguments: PretrainArguments, machine: Machine, instances: int) -> Plan
     gathered = clips * costs.gathered_bytes
     flops = {part: float(clips * count) for part, count in clip_flops(arguments, parts, instances).items()}
     bytes_held = memory(arguments, parts, instances, machine.accelerators)
-    speed = achieved(arguments, machine)
+    speed = training_speed(arguments, machine)
     return Plan(
         instances=instances,
         global_batch=clips,
@@ -84,9 +84,10 @@ def plan(arguments: PretrainArguments, machine: Machine, instances: int) -> Plan
         memory=bytes_held,
         disk=disk(arguments, parts, instances),
         gathered=gathered,
+        # Each as if alone; `Plan.step_seconds` says how they overlap. Gathering: what the other accelerators send.
         seconds={
             "computing": sum(flops.values()) / machine.accelerators / speed,
-            "loading": clips / loaded_per_second(arguments, parts, machine),
+            "loading": clips / loading_speed(arguments, parts, machine),
             "exchanging": exchange_seconds(bytes_held["weights (float32)"], machine),
             "gathering": gathered * (1 - 1 / machine.accelerators) / (1e9 * machine.exchange_gb_per_second),
         },
@@ -111,11 +112,11 @@ def loading_processes(arguments: PretrainArguments, machine: Machine) -> int:
     return min(max(arguments.num_workers, 1) * machine.accelerators, machine.cores)
 
 
-def achieved(arguments: PretrainArguments, machine: Machine) -> float:
-    """FLOP/s of an accelerator: its peak at the run's precision times the achieved share; loading processes take their
-    cores from a machine that computes on them."""
+def training_speed(arguments: PretrainArguments, machine: Machine) -> float:
+    """FLOP/s that training gets out of an accelerator: its peak at the run's precision times the machine's share."""
     peak = machine.peak(arguments.mixed_precision)
     if machine.computes_on_cores:
+        # Loading processes take their cores from computing; one is always left for it.
         taken = min(arguments.num_workers, machine.cores - 1)
         peak *= (machine.cores - taken) / machine.cores
     return peak * machine.share
@@ -133,7 +134,7 @@ def load_work(views: TubeConfig) -> float:
     return CLIP + DECODED * decoded + TUBE * (views.num_global + views.num_small) + CUT * cut
 
 
-def loaded_per_second(arguments: PretrainArguments, parts: Parts, machine: Machine) -> float:
+def loading_speed(arguments: PretrainArguments, parts: Parts, machine: Machine) -> float:
     """Clips a second that all loading processes decode and cut."""
     relative = load_work(ViewConfig()) / load_work(parts.views)
     return machine.clips_per_core_second * relative * loading_processes(arguments, machine)
@@ -150,7 +151,8 @@ def start_seconds(arguments: PretrainArguments, parts: Parts, machine: Machine, 
     model, views = parts.model, parts.views
     tokens = tube_tokens(model, views.num_frames, views.global_size)
     encoded = math.ceil(instances / machine.accelerators) * forward_flops(model, tokens)
+    # Un-augmented clips need one global tube and no small ones, so a core loads more of them in a second.
     plain = TubeConfig(num_frames=views.num_frames, global_size=views.global_size, num_global=1, num_local=0)
     decoded = machine.clips_per_core_second * load_work(ViewConfig()) / load_work(plain)
     loading = instances / (decoded * loading_processes(arguments, machine))
-    return max(encoded / achieved(arguments, machine), loading)
+    return max(encoded / training_speed(arguments, machine), loading)

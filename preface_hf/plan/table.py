@@ -10,7 +10,7 @@ from rich.table import Table
 from preface_hf.data.opening import open_mixture
 from preface_hf.plan.footprint import KEPT
 from preface_hf.plan.machines import Machine, load_machine
-from preface_hf.plan.plan import Plan, achieved, loaded_per_second, loading_processes, plan
+from preface_hf.plan.plan import Plan, loading_processes, loading_speed, plan, training_speed
 from preface_hf.training.arguments import Parts, PretrainArguments
 
 
@@ -23,6 +23,7 @@ def show_plan(arguments: PretrainArguments, machine: str, instances: int | None)
     Raises `ValueError` where neither says how many, and for settings and machines that do not fit.
     """
     chosen = load_machine(machine)
+    # With a number given no set is opened: a plan can come before the data.
     if instances is None:
         if not arguments.data:
             raise ValueError("the plan needs a number of instances: add --instances N, or --data with a prepared set.")
@@ -34,7 +35,7 @@ def show_plan(arguments: PretrainArguments, machine: str, instances: int | None)
     table.add_column("how much", justify="right")
     table.add_column("known how")
     for section in (
-        sizes(cost), work(cost, arguments, chosen), held(cost, chosen), time(cost, arguments, parts, chosen),
+        sizes(cost), work(cost, arguments, chosen), storage(cost, chosen), time(cost, arguments, parts, chosen),
     ):  # fmt: skip
         for row in section:
             table.add_row(*row)
@@ -59,10 +60,10 @@ def work(cost: Plan, arguments: PretrainArguments, machine: Machine) -> Iterator
     for name, count in cost.flops.items():
         yield f"  {name}", f"{flops(count)} ({100 * count / total:.1f} %)", "computed"
     known = f"assumed: {machine.share:.0%} of {flops(machine.peak(arguments.mixed_precision))}/s"
-    yield "FLOP/s of an accelerator", flops(achieved(arguments, machine)), known
+    yield "FLOP/s of an accelerator", flops(training_speed(arguments, machine)), known
 
 
-def held(cost: Plan, machine: Machine) -> Iterator[Row]:
+def storage(cost: Plan, machine: Machine) -> Iterator[Row]:
     """Memory of an accelerator and disk."""
     total, room = sum(cost.memory.values()), machine.memory_gib * 2**30
     fits = "computed; no room for more" if total > room else f"computed; of {size(room)}"
@@ -77,7 +78,7 @@ def time(cost: Plan, arguments: PretrainArguments, parts: Parts, machine: Machin
     """Seconds of a step by what takes them, hours and dollars."""
     known = {
         "computing": "computed from the assumed share",
-        "loading": f"assumed: {loaded_per_second(arguments, parts, machine):.0f} clips/s, "
+        "loading": f"assumed: {loading_speed(arguments, parts, machine):.0f} clips/s, "
         f"{loading_processes(arguments, machine)} processes",
         "exchanging": f"assumed: {machine.exchange_gb_per_second:g} GB/s",
         "gathering": f"{size(cost.gathered)} on each",

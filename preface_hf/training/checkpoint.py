@@ -12,7 +12,7 @@ import yaml
 
 from preface_hf.files import discard, put_in_place, start_building, unfinished, writing_tensors
 from preface_hf.training.arguments import with_new_names
-from preface_hf.training.sharding import gathered
+from preface_hf.training.sharding import gather_model
 
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def save_checkpoint(
     accelerator.wait_for_everyone()
     with writing_tensors(target):
         accelerator.save_state(str(building))
-        model = gathered(accelerator, model)
+        model = gather_model(accelerator, model)
         if accelerator.is_main_process:
             save_published(building, model, processor)
             for name, other in (published or {}).items():

@@ -33,7 +33,7 @@ from preface_hf.training.log import Metrics, mean_logs, progress_bar
 from preface_hf.training.optimizer import begin_moments, build_optimizer, set_schedules
 from preface_hf.training.probing import is_best, open_probe
 from preface_hf.training.report import try_report
-from preface_hf.training.sharding import gathered
+from preface_hf.training.sharding import gather_model
 
 
 # What asks a run to stop: Ctrl-C; SLURM, before a job's time is up; torchrun, when another process has ended.
@@ -237,9 +237,9 @@ class Pretraining:
     def save(self, probed: dict[str, float], best: bool) -> None:
         """Write a checkpoint; the best one holds what was probed, where that is not the student."""
         arguments, folder = self.arguments, self.folder / "checkpoints"
-        other = self.objective.published(str(arguments.publish)) if best else None
+        other = self.objective.published_model(str(arguments.publish)) if best else None
         save_checkpoint(
-            self.accelerator, folder, self.step, self.unwrapped(), self.processor, arguments.keep_checkpoints,
+            self.accelerator, folder, self.step, self.unwrap_student(), self.processor, arguments.keep_checkpoints,
             arguments.keep_best, probed.get("probe_knn"),
             {str(arguments.publish): other} if other else None,
         )  # fmt: skip
@@ -255,7 +255,7 @@ class Pretraining:
 
     def run_probe(self) -> dict[str, float]:
         """What the probe says of the model to be published, on the main process; the others wait."""
-        model, logs = self.published(), {}
+        model, logs = self.published_model(), {}
         if self.probe and self.accelerator.is_main_process:
             logs = self.probe.logs(model, self.processor)
         self.accelerator.wait_for_everyone()
@@ -268,18 +268,18 @@ class Pretraining:
             self.warned = True
             print(f"step {self.step}: {sentence}", flush=True)
 
-    def unwrapped(self) -> PrefAceForPreTraining:
+    def unwrap_student(self) -> PrefAceForPreTraining:
         """The student without what Accelerate put around it."""
         return self.accelerator.unwrap_model(self.objective.student, keep_torch_compile=False)
 
-    def published(self) -> PrefAceForPreTraining:
+    def published_model(self) -> PrefAceForPreTraining:
         """The model that `final/` will hold, whole on the main process; every process must ask for it."""
-        other = self.objective.published(str(self.arguments.publish))
-        return gathered(self.accelerator, self.unwrapped()) if other is None else other
+        other = self.objective.published_model(str(self.arguments.publish))
+        return gather_model(self.accelerator, self.unwrap_student()) if other is None else other
 
     def publish(self) -> Path:
         """Write `final/` and the report; returns the folder `final`."""
-        final, model = self.folder / "final", self.published()
+        final, model = self.folder / "final", self.published_model()
         if self.accelerator.is_main_process:
             with building(final) as folder, writing_tensors(final):
                 save_published(folder, model, self.processor)

@@ -34,7 +34,7 @@ def refuse(name: str, value: object, needed: object, reason: str) -> None:
     raise ValueError(f"{name}={value} in Accelerate's config: set it to {str(needed).lower()} ({reason}).")
 
 
-def gathered(accelerator: Accelerator, model: PrefAceForPreTraining) -> PrefAceForPreTraining:
+def gather_model(accelerator: Accelerator, model: PrefAceForPreTraining) -> PrefAceForPreTraining:
     """`model` or, where it is sharded, a whole one in the memory of the main process (an empty one on the others).
 
     Every process must call it. Saved as it is, a sharded model would take files of torch for its own code.
