@@ -55,6 +55,8 @@ class Objective(Protocol):
         """Before the first step, on un-augmented clips of the instances from `started` on: ids `(b,)` and uint8
         `(b, T, 3, S, S)`. Every process has as many."""
 
+    # In an optimizer step: one call for each accumulated batch, `before_step`, the optimizer, then `after_step` or
+    # `skip_step`.
     def __call__(self, batch: Batch, step: int) -> ObjectiveOutput:
         """The loss of a batch at optimizer step `step`, with the terms that are logged."""
 
@@ -76,6 +78,7 @@ class Objective(Protocol):
     def warning(self, logs: dict[str, float]) -> str | None:
         """One sentence if what is logged shows that nothing is learned any more."""
 
+    # Accelerate writes the state to `OBJECTIVE_FILE` of a checkpoint; files lie beside it.
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs beside the student to continue exactly."""
 
@@ -136,6 +139,7 @@ def saved_state(checkpoint: str | Path) -> dict[str, Any] | None:
     file = Path(checkpoint) / OBJECTIVE_FILE
     if not file.is_file():
         return None
+    # Mapped, so that who needs the cache alone does not read the teacher's weights from disk.
     return with_new_names(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
 
 

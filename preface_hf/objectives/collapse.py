@@ -46,6 +46,7 @@ def effective_rank(features: torch.Tensor) -> torch.Tensor:
     """RankMe (Garrido et al. 2023): exp of the entropy of the singular values of `(rows, width)`, 1 to the smaller of
     the two."""
     tall = features.cpu().double()  # squared singular values would lose too much in float32
+    # The smaller of the two Gram matrices: its eigenvalues are the squares of the singular values.
     tall = tall if tall.shape[0] >= tall.shape[1] else tall.T
     values = torch.linalg.eigvalsh(tall.T @ tall).clamp(min=0).sqrt()
     shares = values / values.sum().clamp(min=1e-12)
@@ -55,10 +56,12 @@ def effective_rank(features: torch.Tensor) -> torch.Tensor:
 def warning(logs: Mapping[str, float | torch.Tensor], num_prototypes: int) -> str | None:
     """One sentence if the logged `loss_distill` is within 1 % of ln K, what an output that is the same for every clip
     gives; `None` otherwise. A run may start there: say it once the warm-up is over."""
+    # A student that gives the same flat output for every clip has a cross-entropy of ln K, whatever its targets.
     top = math.log(num_prototypes)
     loss, entropy = (float(logs.get(name, math.nan)) for name in ("loss_distill", "teacher_entropy"))
     if not math.isclose(loss, top, rel_tol=0, abs_tol=0.01 * top):
         return None
+    # The loss alone does not tell whose fault it is; the entropy of the targets does (0.95: chosen).
     if entropy > 0.95 * top:
         cure = "the teacher's targets are flat: lower objective.teacher_temperature or set objective.targets: sinkhorn"
     else:

@@ -87,8 +87,9 @@ def self_distillation_costs(
 
 
 def clip_bytes(model: PrefAceConfig, large: int, tubes: int, mixed: bool) -> int:
-    """What the heads keep of a clip: four inner widths of each of two projectors for every tube, in the networks'
-    precision; log-probabilities of all tubes and targets of the `large` ones in float32."""
+    """Bytes that heads and losses keep of a clip of so many tubes, `large` of them global, for the backward pass."""
+    # Each of two projectors keeps four inner widths of a tube, in the networks' precision. Always in float32:
+    # log-probabilities of all tubes and targets of the `large` ones.
     precision = 2 if mixed else 4
     return tubes * 8 * model.projector_hidden_size * precision + 4 * model.num_prototypes * (tubes + large)
 

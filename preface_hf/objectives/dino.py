@@ -72,6 +72,7 @@ class DinoObjective(TeacherObjective):
         clips = len(batch.instance_ids)
         targets, rows = self.teach(large, clips, step)
         logits, facefeat, pooled = self.student_views(large, small, clips)
+        # Until the step is made: with gradient accumulation there is one entry a batch.
         self.pending.append({"ids": batch.instance_ids, "student": pooled.detach(), **rows})
         with torch.autocast(large.device.type, enabled=False):  # einsum would leave float32
             distill = distillation_loss(logits, targets, self.config.student_temperature)  # (V,)
@@ -115,9 +116,11 @@ class DinoObjective(TeacherObjective):
     @torch.no_grad()
     def teach(self, large: torch.Tensor, clips: int, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Targets `(G, B, K)` of the student, and what `after_step` needs of the teacher, by name."""
+        # The teacher sees global tubes only (DINO's multi-crop); the student follows it from all views.
         output = self.teacher(large)
         logits = output.prototype_logits.float().unflatten(0, (clips, -1)).transpose(0, 1)  # (G, B, K)
         rows = self.remember(output, logits, clips)
+        # DINO saw collapses above 0.06, unless a run starts below it and rises in its first epochs.
         temperature = linear(
             step,
             round(self.config.teacher_temperature_warmup * self.max_steps),
@@ -130,6 +133,7 @@ class DinoObjective(TeacherObjective):
 
     def remember(self, output: Any, logits: torch.Tensor, clips: int) -> dict[str, torch.Tensor]:
         """What `after_step` needs of the teacher's output (a `PrefAceForPreTrainingOutput`) on global tubes."""
+        # The center needs the mean logits only: K numbers of a process are gathered, not G * B * K.
         return {"logits": logits.mean(dim=(0, 1))[None], "teacher": output.pooler_output.float()}  # (1, K), (B*G, D)
 
     def student_views(
@@ -137,6 +141,7 @@ class DinoObjective(TeacherObjective):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The student on every view: prototype logits `(V, B, K)` and cache features `(V, B, d)`, globals first; and
         its pooled features of the global tubes `(B*G, D)`."""
+        # One forward pass for each size of tube; some settings have no small tubes.
         outputs = [self.student(rows) for rows in (large, small) if len(rows)]
         split = [
             [values.unflatten(0, (clips, -1)).transpose(0, 1) for values in (out.prototype_logits, out.facefeat)]
@@ -161,6 +166,8 @@ class DinoObjective(TeacherObjective):
 
     def weigh_families(self, distill: torch.Tensor, num_global: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """L_distill from its views `(V,)`: mean over pairs, each weighted by its family; and each family's mean."""
+        # A term of `distill` is a mean over pairs: times their number, all pairs count alike. A small view has G
+        # pairs, a global one G - 1, as it is not compared with itself.
         weights = self.family_weights(distill, num_global) * num_global  # pairs with teacher views
         weights[:num_global] *= (num_global - 1) / num_global
         loss = (distill * weights).sum() / weights.sum().clamp(min=1e-12)

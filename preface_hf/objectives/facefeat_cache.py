@@ -23,12 +23,7 @@ class FaceFeatCache(nn.Module):
 
     It costs `2 * num_instances * size` bytes (bfloat16), on an accelerator, in the host's memory, or in a file. With
     more than `num_negatives` entries a step compares with `num_negatives` of them drawn at random, so its cost does
-    not grow with the number of instances. Vectors are computed where they are asked for or come from, so the place of
-    the entries does not change a bit of them.
-
-    Every process has entries of its own, wherever they lie, and all update them alike: none waits for another. So 8
-    processes of a host with 10⁸ instances of width 256 need 8 * 51 GB of memory or disk there; and a step reads at
-    most `num_negatives` and twice the global batch's rows of them.
+    not grow with the number of instances. Every process has entries of its own.
 
     Args:
         num_instances: entries; ids run from 0 to `num_instances - 1`.
@@ -55,6 +50,9 @@ class FaceFeatCache(nn.Module):
         if num_instances < 1:
             raise ValueError(f"a FaceFeat Cache of {num_instances} instances is empty: prepare at least one video.")
         self.momentum, self.num_negatives = momentum, num_negatives
+        # Every process has entries of its own, wherever they lie, and all update them alike: none waits for another.
+        # So 8 processes of a host with 10⁸ instances of width 256 need 8 * 51 GB there. A step reads at most
+        # `num_negatives` and twice the global batch's rows of them.
         shape = (num_instances, size)
         self.mapped = MappedRows(folder, shape, dtype) if folder is not None else None
         entries = self.mapped.tensor if self.mapped else torch.zeros(shape, dtype=dtype)
@@ -82,6 +80,7 @@ class FaceFeatCache(nn.Module):
 
     def write(self, instance_ids: torch.Tensor, vectors: torch.Tensor) -> None:
         """Set the entries of ids `(n,)`, each once, to `vectors` `(n, size)`, normalized."""
+        # Computed where the vectors come from: so the place of the entries does not change a bit of them.
         stored = normalize(vectors, dim=-1).to(self.entries.dtype)
         self.entries[instance_ids.to(self.entries.device)] = stored.to(self.entries.device)
 
@@ -110,6 +109,7 @@ class FaceFeatCache(nn.Module):
         device = device or self.entries.device
         if len(self) <= self.num_negatives:
             return torch.arange(len(self), device=device), self.entries.to(device, copy=True)
+        # Of many instances few come twice in a draw, and one that does only weighs twice.
         drawn = np.random.default_rng([seed, step]).integers(len(self), size=self.num_negatives)
         ids = torch.from_numpy(drawn)
         return ids.to(device), self.read(ids, device)
@@ -124,6 +124,7 @@ class FaceFeatCache(nn.Module):
         """
         self.check(instance_ids)
         features = normalize(features.float(), dim=-1)
+        # Within a round no instance comes twice, so its rows can be read and written together.
         for rows in rounds(instance_ids):
             ids, new = instance_ids[rows], features[rows]
             old = self.read(ids, new.device).float()
@@ -151,6 +152,7 @@ def nearest_entries(
     if k < 1:
         raise ValueError(f"k={k} neighbors cannot be found: ask for 1 or more.")
     queries = normalize(vectors.float(), dim=-1)
+    # The best so far (n, at most k), of blocks that went before: memory grows with the block, not with N.
     best = queries.new_empty(len(queries), 0)
     ids = torch.empty(len(queries), 0, dtype=torch.long, device=queries.device)
     for start in range(0, len(entries), block):
@@ -167,6 +169,8 @@ def nearest_entries(
 def rounds(instance_ids: torch.Tensor) -> list[torch.Tensor]:
     """The rows of `instance_ids` `(batch,)` in rounds whose rows do not wait on one another: of every instance its
     first row, then of those that have one its second, … (indices int64, rising)."""
+    # Ids 7, 3, 7 give the rounds [0, 1] and [2]. Sorted stably, rows of one instance stand together in their order; a
+    # row's place less that of its instance's first is the number of its round.
     in_order, rows = instance_ids.sort(stable=True)
     earlier = torch.empty_like(rows)  # how often its instance occurs above a row
     earlier[rows] = torch.arange(len(rows), device=rows.device) - torch.searchsorted(in_order, in_order)

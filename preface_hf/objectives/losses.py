@@ -25,7 +25,7 @@ def sinkhorn_distribution(
     """exp(logits / temperature), scaled by Sinkhorn and Knopp's steps until every prototype is used about as much.
 
     Not stated by PrefAce, an alternative to centering (SwAV, DINOv2): all teacher views are scaled together, as in
-    DINOv2. Each step divides by the sum over all views and clips, then by the sum over prototypes, here as logarithms.
+    DINOv2.
 
     Args:
         logits: `(global views, batch, num_prototypes)`.
@@ -36,8 +36,10 @@ def sinkhorn_distribution(
     Returns:
         Distributions over the last axis, float32, without gradient.
     """
+    # As logarithms: at a temperature of 0.04 exp(logits / t) overflows float32 from logits of 3.6 on.
     scaled = logits.detach().float() / temperature  # (G, B, K)
     for _ in range(iterations):
+        # First over all views and clips of all processes, then over prototypes.
         used = scaled.flatten(0, 1).logsumexp(dim=0, keepdim=True)  # (1, K)
         scaled = scaled - gather(used).logsumexp(dim=0)
         scaled = scaled.log_softmax(dim=-1)
@@ -52,9 +54,7 @@ def entropy(distribution: torch.Tensor) -> torch.Tensor:
 def distillation_loss(student_logits: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
     """L_distill: cross-entropy of every student view against every teacher view that is another view.
 
-    PrefAce: "multi-scale landmark-guided self-distillation"; the form is not stated, chosen (DINO, eq. 3):
-
-        for g in teacher views: for v in student views: if v != g: loss[v] += H(targets[g], softmax(student[v] / t))
+    PrefAce: "multi-scale landmark-guided self-distillation"; the form is not stated, chosen (DINO, eq. 3).
 
     Args:
         student_logits: `(views, batch, num_prototypes)`; the first `len(targets)` are the student's global views.
@@ -65,8 +65,10 @@ def distillation_loss(student_logits: torch.Tensor, targets: torch.Tensor, tempe
         `(views,)`: for every student view the mean over its teacher views and the batch. A global view has no pair
         if there is only one; it gives 0.
     """
+    # for g in teacher views: for v in student views: if v != g: loss[v] += H(targets[g], softmax(student[v] / t))
     log_probabilities = log_softmax(student_logits.float() / temperature, dim=-1)  # (V, B, K)
     cross_entropy = -torch.einsum("gbk,vbk->gv", targets, log_probabilities) / targets.shape[1]  # (G, V)
+    # 1 where a teacher's and a student's view make a pair; the same view seen by both is none.
     pairs = torch.ones_like(cross_entropy)
     pairs[:, : len(targets)].fill_diagonal_(0)
     return (cross_entropy * pairs).sum(dim=0) / pairs.sum(dim=0).clamp(min=1)
@@ -101,6 +103,7 @@ def instance_loss(
     pull = torch.einsum("vbd,bd->vb", features, positives.float())  # (V, B)
     push = torch.einsum("vbd,nd->vbn", features, negatives.float())  # (V, B, N)
     push = push.masked_fill_(instance_ids[:, None] == negative_ids, float("-inf"))  # its own entry is no negative
+    # -log(p / (p + n)) as log(p + n) - log p, so that exp of a similarity over 0.07 is never formed.
     return (torch.logaddexp(pull, push.logsumexp(dim=-1)) - pull).mean(dim=1)
 
 
@@ -120,6 +123,7 @@ def koleo_loss(features: torch.Tensor) -> torch.Tensor:
         return features.new_zeros(len(features))
     features = normalize(features.float(), dim=-1)
     similarity = (features @ features.mT).detach()  # (V, B, B)
+    # A cosine is -1 or more: at -2 no clip is its own nearest. The search has no gradient, the distance has.
     similarity.diagonal(dim1=1, dim2=2).fill_(-2)
     nearest = similarity.argmax(dim=-1)[..., None].expand_as(features)  # (V, B, d)
     return -((features - features.gather(1, nearest)).norm(dim=-1) + 1e-8).log().mean(dim=1)

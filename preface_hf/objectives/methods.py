@@ -57,6 +57,7 @@ METHODS = {
         objective=PrefAceObjective,
         costs=preface_costs,
         terms=self_distillation_terms,
+        # L_ID alone reaches the projector of the cache: without it that projector has no gradient.
         all_weights_train=lambda config: bool(config.instance_weight),
         neighbors=cache_neighbors,
     ),

@@ -30,6 +30,7 @@ def plain_features(
     rows: list[tuple[torch.Tensor, torch.Tensor]] = []
     for ids, tubes in clips:
         rows.append((ids.to(device), encode(tubes.to(device))))
+        # Processes have as many rows each, so all reach this in the same iteration, and gather together.
         if sum(len(ids) for ids, _ in rows) * processes >= ROWS_AT_ONCE:
             yield join(rows, gather)
             rows = []
@@ -40,5 +41,6 @@ def plain_features(
 def join(rows: list[tuple[torch.Tensor, torch.Tensor]], gather: Gather) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and features of all processes, each id once: processes may repeat rows."""
     ids, features = (gather(torch.cat(parts).contiguous()) for parts in zip(*rows, strict=True))
+    # Of an id that comes twice the later row is taken; both are features of the same clip.
     last_rows = list({instance: row for row, instance in enumerate(ids.tolist())}.values())
     return ids[last_rows], features[last_rows]

@@ -96,12 +96,15 @@ class PrefAceObjective(DinoObjective):
 
     def remember(self, output: Any, logits: torch.Tensor, clips: int) -> dict[str, torch.Tensor]:
         """The cache is updated by the mean over a clip's global tubes."""
+        # The teacher sees a clip in G tubes, the cache has one entry for it.
         facefeat = output.facefeat.float().unflatten(0, (clips, -1)).mean(dim=1)  # (B, d)
         return {**super().remember(output, logits, clips), "facefeat": facefeat}
 
     def move(self, rows: dict[str, torch.Tensor], pace: float) -> None:
         """The cache, by features that are centered as they were in the step; then its center and the rest."""
         if self.config.instance_weight:
+            # Centered: else the entries seen this epoch drift away together from those not yet seen, and the student
+            # learns the age of an entry instead of the person (measured: the loss falls, probes do not rise).
             self.cache.update(rows["ids"], rows["facefeat"] - self.facefeat_center)
         self.facefeat_center.lerp_(rows["facefeat"].mean(dim=0), pace)
         super().move(rows, pace)
@@ -110,8 +113,10 @@ class PrefAceObjective(DinoObjective):
         """Fill the FaceFeat Cache by the teacher (PrefAce), centered by the mean of the first clips."""
         teacher = self.teacher.model
         facefeat = teacher.facefeat_projector(teacher.standardize(features)).float()  # (n, d)
+        # The first rows set the center for all, so that every entry is centered alike.
         if first:
             self.facefeat_center.copy_(facefeat.mean(dim=0))
+        # Without L_ID no entry is ever read, so the other clips need not be decoded.
         if not self.config.instance_weight:
             return False
         self.cache.fill(ids, facefeat - self.facefeat_center)
@@ -155,6 +160,7 @@ class PrefAceObjective(DinoObjective):
             entries = saved_entries(Path(checkpoint), state.pop("cache"), len(self.facefeat_center))  # (n, d)
             new = len(self.cache) - len(entries)
             if new >= 0:
+                # Without "cache" this takes teacher and centers: the old cache may have fewer entries than this one.
                 self.load_state_dict(state)
                 self.cache.take(entries)
                 self.started = len(entries)
@@ -186,6 +192,7 @@ def preface_costs(
     model: PrefAceConfig, views: ViewConfig, config: PrefAceObjectiveConfig, mixed: bool, instances: int
 ) -> Costs:
     """What a step costs: the self-distillation, and the cache's bfloat16 entries, the same on every process."""
+    # A view is compared with all entries of a small set, else with as many as are drawn.
     entries = min(instances, config.cache_negatives)
     costs = self_distillation_costs(model, views, mixed, identity=bool(config.instance_weight), entries=entries)
     cache = 2 * instances * model.facefeat_size

@@ -19,15 +19,13 @@ from preface_hf.objectives.schedules import cosine
 
 
 class Teacher(nn.Module):
-    """Exponential moving average of a student of the same architecture (PrefAce: "dual encoder").
-
-    It is whole on every process, also where FSDP2 shards the student: it costs 4 bytes a weight there (1.3 GB for
-    vit-l with its heads), and as many are gathered after every step, weight by weight. So it is the same bits on all,
-    its heads can be called one by one, and a checkpoint holds it as it is.
-    """
+    """Exponential moving average of a student of the same architecture (PrefAce: "dual encoder"), whole on every
+    process."""
 
     def __init__(self, student: PrefAceForPreTraining):
         super().__init__()
+        # Whole on every process, also where FSDP2 shards the student: 4 bytes a weight (1.3 GB for vit-l with heads).
+        # So it is the same bits on all, its heads can be called one by one, and a checkpoint holds it as it is.
         self.model: PrefAceForPreTraining = deepcopy(student).requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Teacher:
@@ -42,6 +40,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def follow(self, student: nn.Module, momentum: float) -> None:
         """weights <- momentum * weights + (1 - momentum) * student's, parameter by parameter."""
+        # One weight at a time is gathered from its shards, so there is never a second whole student in memory.
         for ours, theirs in zip(self.model.parameters(), student.parameters(), strict=True):
             ours.lerp_(whole(theirs.detach()), 1 - momentum)
 
@@ -101,6 +100,7 @@ class TeacherObjective:
 
     def pixel_values(self, tubes: torch.Tensor, colors: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 tubes `(V, T, 3, S, S)` as the model's input, after the photometric change `(V, 3, 4)`."""
+        # Colors change values in [0, 1]; normalization comes after, as in the processor.
         values = tubes.float() / 255
         if colors is not None:
             values = photometric(values, colors)
@@ -108,6 +108,7 @@ class TeacherObjective:
 
     def before_step(self, epoch: float) -> None:
         """The prototypes rest at first."""
+        # Without a gradient AdamW leaves a weight alone, its decay included. DINO does it here too, after clipping.
         if epoch < self.rest_epochs:
             self.heads.prototypes.weight.grad = None
 
@@ -116,6 +117,7 @@ class TeacherObjective:
         """Teacher, center and statistics move on, alike on every process."""
         momentum = cosine(step, self.max_steps, self.config.teacher_momentum, 1.0)
         self.teacher.follow(self.student, momentum)
+        # One gather for each name, over all accumulated batches of the step and all processes.
         rows = {
             name: self.gather(torch.cat([part[name] for part in self.pending]).contiguous())
             for name in self.pending[0]
@@ -140,6 +142,8 @@ class TeacherObjective:
     def start(self, clips: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
         """On clips un-augmented (ids `(b,)`, uint8 `(b, T, 3, S, S)`): unless they are there already, set the
         statistics that the heads are standardized by, from the first 16,384 clips; then [`pass_through`]."""
+        # The heads standardize what they get. Without it the features of an untrained model are so alike that short
+        # runs end below the random encoder (measured). Pace 1 sets the statistics, later steps move them.
         first = not self.started
         for ids, features in plain_features(clips, self.encode, self.gather, self.device):
             if first:
