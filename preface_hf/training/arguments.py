@@ -73,6 +73,7 @@ class PretrainArguments:
         if self.mixed_precision is None:  # `accelerate launch` hands its config file's over in the environment
             self.mixed_precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         self.check_choices({"method": METHODS, "size": PRESETS, "mixed_precision": ("no", "bf16", "fp16")})
+        # The method is known now: it says whose weights a run of it can end with.
         if self.publish is None:
             self.publish = METHODS[self.method].publish[0]
         self.check_choices({"publish": METHODS[self.method].publish})
@@ -139,7 +140,8 @@ def with_sections(arguments: PretrainArguments, parts: Parts) -> dict[str, Any]:
 
 
 def view_defaults(model: PrefAceConfig) -> dict[str, int]:
-    """Frames and global size are the model's, small tubes 3/7 of it (96 of 224)."""
+    """Frames and global size are the model's, small tubes 3/7 of it."""
+    # DINO's small crops have 96 of 224 pixels; rounded to whole patches for other sizes.
     small = round(model.image_size * 3 / 7 / model.patch_size) * model.patch_size
     return {"num_frames": model.num_frames, "global_size": model.image_size, "local_size": small}
 
@@ -155,6 +157,7 @@ def check_views(views: TubeConfig, model: PrefAceConfig) -> None:
             )
 
 
+# The model's own fields, not what transformers adds. `pretrained_grid` belongs to the weights and is no setting.
 MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type", "pretrained_grid"}
 
 
@@ -165,6 +168,7 @@ def with_new_names(values: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values.get(section), dict):
             renamed[section] = {names.get(key, key): value for key, value in values[section].items()}
             for key, words in OLD_VALUES.get(section, {}).items():
+                # YAML may hold a list here, which no dict takes as a key: only words are looked up.
                 value = renamed[section].get(key)
                 renamed[section] |= {key: words[value]} if isinstance(value, str) and value in words else {}
     return renamed
@@ -197,6 +201,7 @@ def fits(value: object, hint: Any) -> bool:
     """Whether a value from YAML may be given to a field that is annotated by `hint`."""
     options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     types = {get_origin(option) or option for option in options}
+    # By type, as a bool is an int to Python. A whole number may stand for a float, and YAML writes tuples as lists.
     if type(value) is int:
         return int in types or float in types
     if isinstance(value, list):
@@ -210,6 +215,7 @@ def parse_data(flags: list[str]) -> str | dict[str, float]:
         return flags[0]
     data: dict[str, float] = {}
     for flag in flags:
+        # From the right: a path may hold `=` itself.
         path, equals, weight = flag.rpartition("=")
         if not equals:
             path, weight = flag, "1"
@@ -225,6 +231,7 @@ def parse_data(flags: list[str]) -> str | dict[str, float]:
 def config_path(file: str | Path) -> Path:
     """`file` as it is, or the packaged config that it names (`vit-b`); `ValueError` if it is neither."""
     packaged = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
+    # A file of that name in the working folder goes before the packaged config.
     if str(file) in packaged and not Path(file).is_file():
         return packaged[str(file)]
     if not Path(file).exists():

@@ -30,6 +30,7 @@ def build_accelerator(arguments: PretrainArguments, parts: Parts) -> Accelerator
             raise ValueError(f"report_to: {name} is not installed: pip install {name}, or leave it out.")
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     unused = not parts.method.all_weights_train(parts.objective)  # DDP waits for the gradient of every weight
+    # Running statistics move alike on every process after each step: DDP need not send them (`broadcast_buffers`).
     accelerator = Accelerator(
         mixed_precision=arguments.mixed_precision,
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
@@ -55,6 +56,7 @@ def build_model(arguments: PretrainArguments, parts: Parts, init_from: str | Non
     if init_from:
         try:
             source = PrefAceConfig.from_pretrained(init_from)
+            # Asked first: transformers only warns of layers that are missing or left over.
             check_alike(source, config, parts.method.heads)
             config = deepcopy(config)
             config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
@@ -82,6 +84,7 @@ def set_attention(model: PrefAceForPreTraining, name: str) -> None:
 
 def check_alike(source: PrefAceConfig, config: PrefAceConfig, head_fields: tuple[str, ...]) -> None:
     """`ValueError` listing the fields in which weights of `source` do not fit a model of `config`."""
+    # An encoder alone fits whatever the heads: they start anew.
     heads = head_fields if source.architectures == ["PrefAceForPreTraining"] else ()
     pairs = [(name, getattr(source, name), getattr(config, name)) for name in (*ENCODER, *heads)]
     differences = [f"{name}: {theirs} -> {ours}" for name, theirs, ours in pairs if theirs != ours]
@@ -118,6 +121,7 @@ def build_objective(
     accelerator: Accelerator,
 ) -> Objective:
     """The objective of the arguments for `num_instances` rows, on pixels normalized as by `processor`."""
+    # Mean 0 and deviation 1 leave values in [0, 1] as they are.
     plain = ([0.0] * 3, [1.0] * 3)
     objective = parts.method.objective(
         model,

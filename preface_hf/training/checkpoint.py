@@ -67,6 +67,7 @@ def save_checkpoint(
     Then all but the last `keep` checkpoints, and with `keep_best` that of the highest `probe_knn`, are deleted. Raises
     `OSError` where the disk is full.
     """
+    # Written beside and moved into place when it is whole: a kill leaves nothing that `--resume` would take.
     target = folder / checkpoint_name(step)
     building = unfinished(target)
     if accelerator.is_main_process:
@@ -75,6 +76,7 @@ def save_checkpoint(
         start_building(building)
     accelerator.wait_for_everyone()
     with writing_tensors(target):
+        # Every process calls both: each saves generators of its own, and gives its shards.
         accelerator.save_state(str(building))
         model = gather_model(accelerator, model)
         if accelerator.is_main_process:
@@ -91,6 +93,7 @@ def save_checkpoint(
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         put_in_place(building, target)
+        # Older ones go only now, when the new one is in place: there is always a whole one.
         best = best_checkpoint(folder) if keep_best else None
         for old in list_checkpoints(folder)[: -keep if keep else 0]:
             if old != best:
@@ -125,6 +128,7 @@ def probe_of(checkpoint: Path) -> float | None:
 def load_checkpoint(accelerator: Accelerator, checkpoint: Path) -> int:
     """Restore a run from `checkpoint`; returns the number of optimizer steps that it has behind it."""
     state = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
+    # Generators and the rows of a batch are those of a process: with another number neither would continue.
     if state["processes"] != accelerator.num_processes:
         raise ValueError(
             f"{checkpoint} was written by {state['processes']} processes and cannot be resumed by "
@@ -163,6 +167,7 @@ def claim_folder(folder: Path, resolved: dict[str, Any], resume: bool) -> None:
 def compare(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
     """Settings that differ, as `name: before -> now`."""
     differences = []
+    # `FREE` names settings of the top level; those within a section always count.
     for key in sorted({*before, *now} - (FREE if not prefix else set())):
         old, new = before.get(key), now.get(key)
         if not prefix and key == "data":
@@ -176,4 +181,6 @@ def compare(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> li
 
 def named_sets(data: str | dict[str, float] | None) -> str:
     """Several sets with their weights, in the order that numbers their rows; nothing for a single set."""
+    # A single set may have moved since: its path is not compared. Of several, path and order say whose rows come
+    # first.
     return " ".join(f"{path}={float(weight)}" for path, weight in data.items()) if isinstance(data, dict) else ""

@@ -49,6 +49,7 @@ class Faces:
         draw = next(rows_in_order(self.data.counts, np.array([instance])))
         file, number = self.reader.groups[draw.group]
         name = str(instance)
+        # The reader gives the columns of training; `source` is none of them, and read by itself.
         with open_parquet(file) as opened:
             if "source" in opened.schema_arrow.names:
                 source = opened.read_row_group(number, columns=["source"])["source"][draw.row].as_py()
@@ -85,6 +86,7 @@ def nearest(data: Mixture, neighbors: Neighbors) -> list[list[Face]]:
             f"was trained on."
         )
     instances, faces = spread(INSTANCES, data.num_rows), Faces(data)
+    # One more than is shown, as an instance is mostly its own nearest.
     found = neighbors.nearest(instances, NEIGHBORS + 1)  # of ids and similarities (n, NEIGHBORS + 1)
     rows = []
     for instance, ids, similarities in zip(instances, *(values.tolist() for values in found), strict=True):

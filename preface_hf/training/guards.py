@@ -28,6 +28,7 @@ def check_finite(accelerator: Accelerator, output: ObjectiveOutput, batch: Batch
         found = {"step": step, "losses": losses.tolist(), "instance_ids": ids.tolist()}
         found["terms"] = [dict(zip(output.logs, row, strict=True)) for row in terms.tolist()]
         file.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    # All processes come here, as all have all losses: one that ended alone would leave the others waiting.
     bad = ~losses.isfinite()
     raise FloatingPointError(
         f"the loss is {float(losses[bad][0])} at step {step} on instances {ids[bad].flatten().tolist()} ({file} tells "

@@ -17,6 +17,7 @@ class Metrics:
 
     def __init__(self, path: Path, step: int):
         self.path = path
+        # A run that is resumed at `step` makes the later rows again: they would stand there twice.
         kept = [row for row in read_metrics(path) if row["step"] <= step]
         path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
@@ -28,12 +29,14 @@ class Metrics:
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a `metrics.jsonl` that are whole; none where it is missing."""
+    # The last line of a run that was killed may be cut: it has no closing brace.
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def mean_logs(accelerator: Accelerator, logged: list[dict[str, torch.Tensor]]) -> dict[str, float]:
     """The means of scalars by name over the accumulated batches and all processes."""
+    # One tensor (names,), so one reduction for all of them.
     means = torch.stack([torch.stack([row[name] for row in logged]).mean().float() for name in logged[0]])
     return dict(zip(logged[0], accelerator.reduce(means, "mean").tolist(), strict=True))
 

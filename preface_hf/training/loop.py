@@ -55,6 +55,7 @@ class Pretraining:
         self.arguments, self.folder = arguments, Path(arguments.output_dir)
         self.parts = arguments.parts()
         resolved = with_sections(arguments, self.parts)
+        # What can be refused is refused here, before the output folder is claimed or a file is written.
         data, self.probe = open_mixture(arguments.data), open_probe(arguments)
         self.accelerator = build_accelerator(arguments, self.parts)
         set_seed(arguments.seed)
@@ -72,10 +73,12 @@ class Pretraining:
         )
         optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        # After `prepare`: under FSDP2 the weights are shards now, and their moments have to be.
         begin_moments(self.optimizer.optimizer)
         self.accelerator.register_for_checkpointing(self.objective)
 
         self.data, self.step = data, 0
+        # Clips of one forward pass of all processes, which are loaded together; below, those of an optimizer step.
         self.global_batch = arguments.batch_size * self.accelerator.num_processes
         if sentence := window_warning(self.global_batch, arguments.shuffle_window, data.num_rows):
             self.accelerator.print(sentence)
@@ -101,6 +104,7 @@ class Pretraining:
 
     def run_steps(self) -> None:
         """Make the steps that are left."""
+        # A signal sets a flag only, so that the step in progress ends and a checkpoint never holds half of one.
         previous = {number: signal.signal(number, self.stop) for number in STOP_SIGNALS}
         try:
             batches = self.batches()
@@ -136,6 +140,7 @@ class Pretraining:
     def batches(self) -> Iterator[Batch]:
         """Batches of this process from the present step on, on its device."""
         arguments, accelerator = self.arguments, self.accelerator
+        # `start` counts batches, of which an optimizer step takes `gradient_accumulation_steps`.
         stream = self.parts.method.stream(
             self.data,
             self.parts.views,
@@ -165,10 +170,13 @@ class Pretraining:
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""
         started, logged = time.perf_counter(), []
+        # Functions of the step: nothing of a scheduler has to be saved or restored.
         schedule = set_schedules(self.optimizer, self.arguments, self.step, self.global_batch)
         self.objective.watching = self.is_logged(self.step + 1)
         for _ in range(self.arguments.gradient_accumulation_steps):
             batch = self.next_batch(batches)
+            # Until the last batch of a step Accelerate lets gradients add up on each process, and its optimizer's
+            # `step` and `zero_grad` do nothing.
             with self.accelerator.accumulate(self.objective.student):
                 with self.accelerator.autocast():
                     output = self.objective(batch, self.step)
@@ -215,6 +223,7 @@ class Pretraining:
         probed = self.run_probe() if self.is_probed(self.step) else {}
         if self.metrics and self.is_logged(self.step):
             self.log(self.metrics, {**logs, **probed})
+        # A signal may reach one process only: all ask each other, and stop after the same step.
         stopping, best = not self.all_processes(not self.stopping), self.is_best(probed)
         if self.step % self.arguments.save_steps == 0 or last or stopping or best:
             self.save(probed, best)
@@ -255,6 +264,7 @@ class Pretraining:
 
     def run_probe(self) -> dict[str, float]:
         """What the probe says of the model to be published, on the main process; the others wait."""
+        # To gather a sharded model takes every process; to probe it the main one is enough.
         model, logs = self.published_model(), {}
         if self.probe and self.accelerator.is_main_process:
             logs = self.probe.logs(model, self.processor)

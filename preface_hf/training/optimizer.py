@@ -15,6 +15,7 @@ def build_optimizer(
     model: PrefAceForPreTraining, learning_rate: float, layer_decay: float = 1.0
 ) -> torch.optim.Optimizer:
     """AdamW; biases and norms do not decay. A group's `factor` is what its learning rate is multiplied by."""
+    # By (decays, factor). A weight of one axis is a bias or a norm's, and does not decay (DINO).
     groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         factor = layer_decay ** layers_above(name, model.config.num_hidden_layers)
@@ -26,8 +27,10 @@ def build_optimizer(
 
 
 def begin_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Give every weight its moments, zero, before the first step. AdamW gives them at a weight's first gradient, so
-    those that rest at first would have none, and FSDP2's checkpoints of that time could not be loaded."""
+    """Give every weight its moments, zero, before the first step."""
+    # AdamW makes moments at a weight's first gradient. Weights that rest at first would have none, and FSDP2's
+    # checkpoints of that time could not be loaded. A step at rate 0 makes them and changes no weight: decay is
+    # multiplied by the rate too.
     rates = [group["lr"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["lr"] = 0.0
@@ -37,6 +40,7 @@ def begin_moments(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
+    # The count behind Adam's bias correction: the step just made was none.
     for moments in optimizer.state.values():
         moments["step"].zero_()
 
@@ -45,6 +49,7 @@ def set_schedules(
     optimizer: torch.optim.Optimizer, arguments: PretrainArguments, step: int, global_batch: int
 ) -> dict[str, float]:
     """Set learning rate and weight decay of the coming step; returns them for the log."""
+    # DINO's linear rule: the peak is given for a global batch of 256. The final rate is not scaled.
     total, scale = arguments.max_steps, global_batch / 256
     warmup = min(arguments.warmup_steps, total)
     rate = warmup_cosine(step, warmup, total, arguments.learning_rate * scale, arguments.final_learning_rate)

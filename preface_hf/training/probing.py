@@ -38,8 +38,10 @@ class RunProbe:
     def logs(self, model: PrefAceForPreTraining, processor: PrefAceVideoProcessor) -> dict[str, float]:
         """`probe_knn`, the mean accuracy over folds that keep groups whole, and `probe_chance`, both in [0, 1], of a
         copy of `model`."""
+        # A copy: the run's own model keeps its mode and its gradients.
         encoder = Encoder(deepcopy(model.preface), processor, "")
         features = encode_rows(self.rows.clips(encoder.clip), encoder)
+        # The same folds at every step (seed 0), so that a curve shows the encoder and not the draw.
         scores = cross_validate(features, self.rows.labels, self.rows.groups, self.folds, seed=0, names=("kNN",))
         return {"probe_knn": scores["kNN"][0], "probe_chance": self.rows.chance}
 
@@ -47,6 +49,7 @@ class RunProbe:
 def is_best(accelerator: Accelerator, folder: Path, logs: dict[str, float]) -> bool:
     """Whether the probe in `logs` (empty on all but the main process) beats those of all checkpoints in `folder`; the
     answer is the same on every process."""
+    # Only the main process has the number, but all take part in saving a checkpoint.
     answer = torch.zeros(1, device=accelerator.device)
     if accelerator.is_main_process:
         best = best_checkpoint(folder)

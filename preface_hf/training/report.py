@@ -39,6 +39,7 @@ def write_report(run: str | Path, data: Data = None) -> Path:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.") from error
+    # `init_from` stands in `config.yaml` beside the settings, but is none.
     known = {name: value for name, value in with_new_names(settings).items() if name != "init_from"}
     arguments = build(PretrainArguments, known, str(folder / "config.yaml"))
     parts = arguments.parts()
@@ -93,6 +94,7 @@ def curve_sections(parts: Parts, rows: list[dict[str, float]]) -> Iterator[str]:
         yield section("Curves", paragraph("No step is logged yet."))
         return
     try:
+        # matplotlib is an extra: without it the rest of the page is written.
         groups = draw_curves(rows, parts.method.terms(parts.model))
     except ImportError:
         yield section(
@@ -119,6 +121,7 @@ def face_sections(arguments: PretrainArguments, parts: Parts, folder: Path, data
         if parts.method.neighbors:
             yield neighbor_section(mixture, parts, latest_checkpoint(folder / "checkpoints"))
     except ValueError as error:
+        # A set that was named must fit; the run's own may have been moved since, which ends no report.
         if data:
             raise
         yield section("Faces", paragraph(f"None are shown: {error} `preface-hf report RUN --data SET` names the set."))

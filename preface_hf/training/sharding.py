@@ -12,8 +12,7 @@ from preface_hf.modeling import PrefAceForPreTraining
 def set_up_sharding(accelerator: Accelerator) -> None:
     """Refuse settings of Accelerate that a run cannot work with, and have gradients added up in float32.
 
-    By Accelerate's policy FSDP2 would add them up, and return features and logits, in the lower precision, which DDP
-    does not. Raises `ValueError` for the first setting that does not fit.
+    Raises `ValueError` for the first setting that does not fit.
     """
     plugin = accelerator.state.fsdp_plugin
     if plugin.fsdp_version != 2:
@@ -24,6 +23,8 @@ def set_up_sharding(accelerator: Accelerator) -> None:
         refuse("fsdp_activation_checkpointing", True, False, "gradient_checkpointing of the run's settings does it")
     if isinstance(plugin.cpu_offload, CPUOffloadPolicy):
         refuse("fsdp_offload_params", True, False, "the teacher follows the weights on the accelerator")
+    # By Accelerate's policy FSDP2 would add gradients up, and return features and logits, in the lower precision,
+    # which DDP does not.
     if plugin.mixed_precision_policy is not None:
         lower = plugin.mixed_precision_policy.param_dtype
         plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=lower, reduce_dtype=torch.float32)
@@ -37,10 +38,12 @@ def refuse(name: str, value: object, needed: object, reason: str) -> None:
 def gather_model(accelerator: Accelerator, model: PrefAceForPreTraining) -> PrefAceForPreTraining:
     """`model` or, where it is sharded, a whole one in the memory of the main process (an empty one on the others).
 
-    Every process must call it. Saved as it is, a sharded model would take files of torch for its own code.
+    Every process must call it.
     """
     if not accelerator.is_fsdp2:
         return model
+    # A sharded model is of a class of torch's: saved as it is, it would take files of torch for its own code. The
+    # plain one is made on meta, and takes the gathered weights as they are.
     weights = accelerator.get_state_dict(model)
     with torch.device("meta"):
         whole = PrefAceForPreTraining(model.config)
