@@ -27,6 +27,15 @@ def check_path(path: str | Path) -> None:
         raise ValueError(f"the path {shown(path)} is not Unicode text (UTF-8): rename the file or its folder")
 
 
+def is_missing(name: str | Path) -> bool:
+    """Whether `name` is a path, not the `org/name` of a Hub repository, and nothing lies there.
+
+    The Hub is not asked for what is clearly a path: without a network that takes more than a minute.
+    """
+    path = Path(name)
+    return not path.exists() and (path.is_absolute() or len(path.parts) != 2 or path.parent.is_dir())
+
+
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
     """Say what could not be written, and what to do, where the disk is full."""

@@ -15,7 +15,7 @@ from datasets import get_dataset_split_names, load_dataset_builder
 
 from preface_hf.data.order import BLOCK, shares_of
 from preface_hf.data.row_groups import COLUMNS, GroupReader, count_rows
-from preface_hf.files import check_path
+from preface_hf.files import check_path, is_missing
 
 
 @dataclass
@@ -74,6 +74,8 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
     each from a disk; two requests each from the Hub, eight files at a time, so minutes for a terabyte.
     """
     check_path(path)
+    if is_missing(path):
+        raise not_prepared(path, FileNotFoundError("there is no such folder"), f"split {split!r} of ")
     try:
         # The builder finds the files behind a folder or a name on the Hub; no row is read yet.
         builder = load_dataset_builder(str(path))
@@ -99,6 +101,8 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
 def open_splits(path: str | Path) -> dict[str, PreparedSet]:
     """Open every split of a prepared set, `train` first; raises `ValueError` if `path` holds none."""
     check_path(path)
+    if is_missing(path):
+        raise not_prepared(path, FileNotFoundError("there is no such folder"))
     try:
         names = get_dataset_split_names(str(path))
     except Exception as error:  # as above

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from preface_hf.files import is_missing
 from preface_hf.modeling import PrefAceModel, PrefAceVideoProcessor
 
 
@@ -37,8 +38,7 @@ class Encoder:
 
 def load_encoder(path: str | Path) -> Encoder:
     """Open a checkpoint folder or Hub name; raises `ValueError` if it holds no PrefAce model."""
-    # The Hub is not asked for what is clearly a path: offline that takes more than a minute.
-    if not Path(path).exists() and Path(path).parent.is_dir() and len(Path(path).parts) > 1:
+    if is_missing(path):
         raise ValueError(
             f"cannot open {str(path)!r} as a model (there is no such folder): give the `final` folder of a run."
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from datasets import IterableDataset, load_dataset
 
-from preface_hf.files import check_path
+from preface_hf.files import check_path, is_missing
 from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import windows
 
@@ -68,6 +68,8 @@ def labeled_rows(data: str | Path, label: str, *, split: str | None = None, grou
 def open_split(data: str | Path, split: str | None, columns: tuple[str, ...]) -> IterableDataset:
     """A split of a prepared set, `test` if it has one unless told; `ValueError` where it or one of `columns` lacks."""
     check_path(data)
+    if is_missing(data):
+        raise ValueError(f"cannot open {str(data)!r} as a prepared set: there is no such folder")
     try:
         sets = load_dataset(str(data), streaming=True)
     except Exception as error:

@@ -3,6 +3,8 @@
 import pytest
 
 from preface_hf.data.opening import open_mixture, open_prepared, open_splits
+from preface_hf.features.encoders import load_encoder
+from preface_hf.features.labeled import open_split
 from tests.data.rows import write_rows
 
 
@@ -48,3 +50,11 @@ def test_weights_that_do_not_fit_are_named(weights, message):
 def test_a_missing_set_among_several_is_named(prepared, tmp_path):
     with pytest.raises(ValueError, match="cannot open split 'train' of .*nowhere"):
         open_mixture({str(prepared): 1, str(tmp_path / "nowhere"): 1})
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./nowhere", "/no/where", "a/b/c"])
+def test_a_path_where_nothing_lies_is_not_asked_of_the_hub(name, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a network was asked"))
+    for door in (open_prepared, open_splits, open_mixture, load_encoder, lambda path: open_split(path, None, ())):
+        with pytest.raises(ValueError, match=rf"cannot open .*'{name}' .*there is no such folder"):
+            door(name)

@@ -20,6 +20,7 @@ from tests.video.bad_files import write_bad_files
 
 pytest.importorskip("cv2")
 ROOT = Path(__file__).parents[2]
+SLOW = pytest.mark.slow  # the same at other moments
 GOOD = ("good0.mp4", "good1.mp4")
 
 
@@ -73,7 +74,7 @@ def ten(tmp_path_factory) -> Path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
-@pytest.mark.parametrize("room", [0.001, 0.1, 0.9])
+@pytest.mark.parametrize("room", [pytest.param(0.001, marks=SLOW), 0.1, pytest.param(0.9, marks=SLOW)])
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on(ten: Path, tmp_path: Path, room: float):
     """No file may grow beyond a part of the final shard: the listing, the rows of a task or the shard itself fails."""
     import resource

@@ -95,7 +95,9 @@ def stop_after(monkeypatch):
     return arm
 
 
-@pytest.mark.parametrize(("died", "place"), [(4, "accelerator"), (6, "accelerator"), (5, "disk")])
+@pytest.mark.parametrize(
+    ("died", "place"), [(4, "accelerator"), pytest.param(6, "accelerator", marks=pytest.mark.slow), (5, "disk")]
+)
 def test_resumed_equals_uninterrupted(tiny_settings, tmp_path, stop_after, died, place):
     objective = {"cache_device": place}
     settings = {**tiny_settings, "max_steps": 8, "save_steps": 3, "num_workers": 1, "objective": objective}
