@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?=
 WEIGHTS ?=
 
-.PHONY: help setup demo test test-slow lint format gpu equivalence clean
+.PHONY: help setup demo test test-slow lint format gpu equivalence fuzz clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -46,6 +46,9 @@ gpu: $(VENV)/.dev  ## the checks that need a CUDA device; SETS=folder adds the l
 equivalence: $(VENV)/.dev  ## converted weights beside marlin-pytorch and VideoMAE, on the clips in FACES/marlin_clips
 	$(BIN)/pip install -q --no-deps --target $(VENV)/marlin marlin-pytorch==0.3.4 einops ffmpeg-python future
 	PYTHONPATH=. $(BIN)/python benchmarks/equivalence.py $(FACES)/marlin_clips $(VENV)/marlin
+
+fuzz: $(VENV)/.dev  ## damaged videos, checkpoints, sets and settings for MINUTES=60 at most; KIND=videos, SEED=0, LOG=file
+	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0) --kind $(or $(KIND),all) --log $(or $(LOG),fuzz.jsonl)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
