@@ -9,10 +9,11 @@ from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata, make_batched_videos
 
 from .video_inputs_preface import find_sources, frames_at_rate, read_video
-from .video_pixels_preface import center_crop, channel_axis, resize
+from .video_pixels_preface import FLAGS, center_crop, channel_axis, check_settings, resize
 
 
 logger = logging.get_logger(__name__)
+SETTINGS = ("size", "crop_size", "image_mean", "image_std", "rescale_factor", "num_frames", "sampling_rate")
 
 
 class PrefAceVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]
@@ -55,6 +56,11 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
     image_std = [0.229, 0.224, 0.225]
     num_frames = 16
     sampling_rate = 2
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        # A file of settings that was damaged, or written by hand, is refused when it is opened.
+        check_settings({name: getattr(self, name, None) for name in (*FLAGS, *SETTINGS)})
 
     def sample_frames(
         self,
@@ -130,6 +136,7 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
         return_tensors=None,
         **kwargs,
     ) -> BatchFeature:
+        check_settings({"size": size, "crop_size": crop_size, "image_mean": image_mean, "image_std": image_std})
         # One by one: the videos of a batch may differ in size until they are cropped.
         clips = []
         for number, video in enumerate(videos):

@@ -1,5 +1,6 @@
 """From paths, arrays and tensors to clips, without torchvision."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -196,3 +197,40 @@ def test_a_real_clip_by_path(shared):
     output = model(**clip)
     assert output.last_hidden_state.shape == (1, 4 * 8 * 8, 128) and output.pooler_output.shape == (1, 128)
     assert torch.isfinite(output.last_hidden_state).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_mean", 1e300), ("image_mean", [0.4, 0.4]), ("image_mean", [0.4, float("nan"), 0.4]),
+        ("image_std", [1.0, 0.0, 1.0]), ("size", {"shortest_edge": 0.5}), ("size", {"height": 0, "width": 32}),
+        ("crop_size", {"height": -1, "width": 32}), ("crop_size", {"height": float("-inf"), "width": 32}),
+        ("do_rescale", []), ("do_normalize", "no"), ("do_resize", {"a": 1}), ("rescale_factor", float("nan")),
+        ("rescale_factor", -1), ("num_frames", 0), ("num_frames", "16"), ("sampling_rate", 0.5),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be(processor, tmp_path, name, value):
+    """Refused where they are given, where a checkpoint holds them, and in a call."""
+    processor.save_pretrained(tmp_path)
+    file = tmp_path / "video_preprocessor_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), name: value}), encoding="utf-8")
+    for make in (
+        lambda: PrefAceVideoProcessor(**{name: value}),
+        lambda: PrefAceVideoProcessor.from_pretrained(tmp_path),
+    ):
+        with pytest.raises(ValueError, match=f"^{name}=.*of the video processor is not .*video_preprocessor_config"):
+            make()
+    # Of a call transformers itself refuses values of another type.
+    if value in ([1.0, 0.0, 1.0], {"height": 0, "width": 32}, {"height": -1, "width": 32}):
+        with pytest.raises((ValueError, TypeError), match=name):
+            processor(torch.zeros(4, 3, 40, 40), **{name: value})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"size": 48}, {"size": {"height": 32, "width": 40}}, {"crop_size": None, "do_center_crop": False},
+     {"image_mean": (0, 0, 0)}, {"do_normalize": 0}, {"rescale_factor": 1}],
+)  # fmt: skip
+def test_settings_that_are_sound(settings):
+    clip = PrefAceVideoProcessor(**settings)(torch.zeros(40, 3, 60, 60), return_tensors="pt")["pixel_values_videos"]
+    assert clip.isfinite().all() and clip.shape[:3] == (1, 16, 3)
