@@ -13,6 +13,7 @@ import numpy as np
 from datasets import IterableDataset as Stream
 from datasets import get_dataset_split_names, load_dataset_builder
 
+from preface_hf.data.confined import check_card, check_files
 from preface_hf.data.order import BLOCK, shares_of
 from preface_hf.data.row_groups import COLUMNS, GroupReader, count_rows
 from preface_hf.files import check_path, is_missing
@@ -76,11 +77,14 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
     check_path(path)
     if is_missing(path):
         raise not_prepared(path, FileNotFoundError("there is no such folder"), f"split {split!r} of ")
+    check_card(path)
     try:
         # The builder finds the files behind a folder or a name on the Hub; no row is read yet.
         builder = load_dataset_builder(str(path))
-        rows = builder.as_streaming_dataset(split=split)
+        # Media are never decoded by `datasets`: it would open what a row or a card names, at any place.
+        rows = builder.as_streaming_dataset(split=split).decode(False)
         files = list(builder.config.data_files[split])
+        check_files(path, files)
         # The time goes into waiting for the Hub, so threads are enough.
         with ThreadPoolExecutor(8) as pool:
             counts = list(pool.map(count_rows, files))
@@ -103,6 +107,7 @@ def open_splits(path: str | Path) -> dict[str, PreparedSet]:
     check_path(path)
     if is_missing(path):
         raise not_prepared(path, FileNotFoundError("there is no such folder"))
+    check_card(path)
     try:
         names = get_dataset_split_names(str(path))
     except Exception as error:  # as above

@@ -8,8 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from datasets import IterableDataset, load_dataset
+from datasets import IterableDataset, get_dataset_split_names
 
+from preface_hf.data.confined import check_card
+from preface_hf.data.opening import open_prepared
 from preface_hf.files import check_path, is_missing
 from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import windows
@@ -70,19 +72,20 @@ def open_split(data: str | Path, split: str | None, columns: tuple[str, ...]) ->
     check_path(data)
     if is_missing(data):
         raise ValueError(f"cannot open {str(data)!r} as a prepared set: there is no such folder")
+    check_card(data)
     try:
-        sets = load_dataset(str(data), streaming=True)
+        sets = get_dataset_split_names(str(data))
     except Exception as error:
-        raise ValueError(f"cannot open {str(data)!r} as a prepared set: {str(error).splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"cannot open {str(data)!r} as a prepared set: {reason}") from error
     split = split or ("test" if "test" in sets else "train")
     if split not in sets:
         raise ValueError(f"{str(data)!r} has no split {split!r}: choose one of {', '.join(sets)}.")
+    rows = open_prepared(data, split).rows
     for column in columns:
-        if column not in sets[split].column_names:
-            raise ValueError(
-                f"{str(data)!r} has no column {column!r}: choose one of {', '.join(sets[split].column_names)}."
-            )
-    return sets[split]
+        if column not in rows.column_names:
+            raise ValueError(f"{str(data)!r} has no column {column!r}: choose one of {', '.join(rows.column_names)}.")
+    return rows
 
 
 def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str, group: str, seed: int = 0) -> int:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from preface_hf.data.confined import check_card, check_files
 from preface_hf.files import check_path, shown
 from preface_hf.recipes.base import MEDIA, RESERVED, Item, Label, Listing, note
 from preface_hf.recipes.writing import cache_folder, write_media
@@ -21,14 +22,18 @@ def hub(src: Path, media: str = "auto") -> Listing:
     their names); others are named in the report; a name of the prepared set's own gets `original_` before it.
     Split: the data set's own.
     """
-    from datasets import Image, Video, load_dataset
+    from datasets import Image, Video, load_dataset, load_dataset_builder
 
     if media not in MEDIA:
         raise ValueError(f"unknown media {media!r}: choose one of {', '.join(MEDIA)}")
     check_path(src)
     if not src.exists() and src.is_relative_to(Path.cwd()):
         src = src.relative_to(Path.cwd())  # `prepare` makes all sources absolute, a name on the Hub too
+    check_card(src)
     try:
+        # What the card names is looked at before a file of it is read.
+        for files in (load_dataset_builder(str(src)).config.data_files or {}).values():
+            check_files(src, files)
         data = load_dataset(str(src))
     except Exception as error:  # whatever a builder raises, the user needs one sentence
         reason = " ".join(str(error).split())
@@ -48,7 +53,9 @@ def hub(src: Path, media: str = "auto") -> Listing:
     names, columns = label_columns({name: f for name, f in features.items() if name != column})
     # `datasets` changes the fingerprint with the rows: a new version of the set gets a new folder.
     folder = cache_folder("hub", [str(src), *(f"{split} {rows._fingerprint}" for split, rows in data.items())])
-    pairs = media_pairs(data, column, names, ".mp4" if is_video else ".jpg", src)
+    # Other columns of media are not read at all: `datasets` would open the paths in them.
+    taken = data.select_columns([column, *names])
+    pairs = media_pairs(taken, column, names, ".mp4" if is_video else ".jpg", src)
     items, rows = write_media(folder, pairs, sum(len(part) for part in data.values()))
     unused = sorted(set(features) - set(names) - {column})
     if unused:
@@ -133,7 +140,9 @@ def allowed_folders(src: Path) -> list[Path]:
 
     unpacked = Path(config.EXTRACTED_DATASETS_PATH)
     if src.is_dir():
-        return [src, unpacked]
+        # A copy that huggingface_hub made is a folder of links into the `blobs` beside it.
+        blobs = src.resolve().parent.parent / "blobs"
+        return [src, unpacked, *([blobs] if src.resolve().parent.name == "snapshots" else [])]
     return [Path(HF_HUB_CACHE) / f"datasets--{str(src).replace('/', '--')}", unpacked]
 
 

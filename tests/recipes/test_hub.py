@@ -1,4 +1,6 @@
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pyarrow as pa
@@ -6,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value, Video, load_dataset
 
+from preface_hf.data.opening import open_prepared, open_splits
+from preface_hf.features.labeled import open_split
 from preface_hf.prepare.run import prepare
-from preface_hf.recipes.hub import is_on_the_hub
+from preface_hf.recipes.hub import is_on_the_hub, medium_bytes
 from tests.media import as_bytes, given_clip, pattern
 from tests.recipes.trees import aside, labels, listing, notes, splits
 
@@ -139,7 +143,89 @@ def test_prepare_opens_a_set_by_its_name_on_the_hub(monkeypatch, tmp_path: Path)
         names.append(name)
         raise ConnectionError("no network")
 
-    monkeypatch.setattr("datasets.load_dataset", load)
+    monkeypatch.setattr("datasets.load_dataset_builder", load)
     with pytest.raises(ValueError, match=r"datasets cannot open org/name \(no network\)"):
         prepare("org/name", tmp_path / "out", recipe="hub", landmarker="given")
     assert names == ["org/name"]
+
+
+class Counter(BaseHTTPRequestHandler):
+    """A server that counts who asks it."""
+
+    asked: list[str] = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(as_bytes(pattern(1)[0], "png"))
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def address(monkeypatch):
+    """The address of a server that must not be asked."""
+    Counter.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counter) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+    assert not Counter.asked
+
+
+def test_hub_reads_no_other_column_of_media(tmp_path: Path, address):
+    """`datasets` opens the paths of every column of pictures that it decodes, the unused ones too."""
+    good = {"bytes": as_bytes(pattern(1)[0], "png"), "path": None}
+    rows = [
+        {"image": good, "thumb": {"bytes": None, "path": f"{address}/a.png"}, "deep": [{"path": f"{address}/b.png"}]}
+    ]
+    rows += [{"image": good, "thumb": {"bytes": None, "path": str(tmp_path / "none.png")}, "deep": []}]
+    features = Features({"image": Image(), "thumb": Image(), "deep": [Image()]})
+    schema = features.arrow_schema
+    (tmp_path / "set/data").mkdir(parents=True)
+    table = pa.Table.from_pylist(rows, schema=schema)
+    pq.write_table(table, tmp_path / "set/data/train-00000-of-00001.parquet")
+    found = listing("hub", tmp_path / "set")
+    assert len(found.items) == 2 and "columns deep, thumb" in notes(found)
+
+
+def test_a_text_that_is_a_path_is_no_video(tmp_path: Path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    (tmp_path / "set/train.jsonl").write_text(f'{{"video": "{tmp_path}/secret.mp4"}}\n')
+    with pytest.raises(ValueError, match="no column of video"):
+        listing("hub", tmp_path / "set")
+
+
+def test_paths_of_windows_and_of_homes_stay_inside(stills: Path, monkeypatch):
+    monkeypatch.setenv("HOME", str(stills.parent))
+    (stills.parent / "secret.png").write_bytes(b"secret")
+    for path in ("~/secret.png", "..\\secret.png", "C:\\secret.png", "\\\\host\\secret.png", "//secret.png"):
+        with pytest.raises((ValueError, OSError)):
+            medium_bytes({"bytes": None, "path": path}, stills)
+
+
+def test_a_folder_of_links_into_its_blobs_is_whole(tmp_path: Path):
+    """So huggingface_hub keeps what it fetches."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs/0a").write_bytes(as_bytes(pattern(1)[0], "png"))
+    (tmp_path / "snapshots/1b/train").mkdir(parents=True)
+    (tmp_path / "snapshots/1b/train/a.png").symlink_to("../../../blobs/0a")
+    assert len(listing("hub", tmp_path / "snapshots/1b").items) == 1
+
+
+@pytest.mark.parametrize("place", ["{folder}/secret/*.parquet", "../secret/*.parquet", "{address}/a.parquet"])
+def test_a_card_names_files_of_its_set_only(stills: Path, tmp_path: Path, address, place):
+    (tmp_path / "secret").mkdir()
+    (stills / "data/train-00000-of-00001.parquet").rename(tmp_path / "secret/a.parquet")
+    place = place.format(folder=tmp_path, address=address)
+    head = f"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {place!r}\n---\n"
+    (stills / "README.md").write_text(head)
+    doors = [lambda path: listing("hub", path), open_prepared, open_splits, lambda path: open_split(path, "train", ())]
+    for door in doors:
+        with pytest.raises(ValueError, match="lies outside the set|cannot open"):
+            door(stills)
