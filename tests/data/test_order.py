@@ -60,6 +60,13 @@ def test_a_window_of_one_unit_is_shuffled():
     assert first.min() > 4 and first.max() < 36
 
 
+def test_the_rows_of_a_group_are_permuted():
+    """What follows a row is not told by the row: the spread over the window alone would only turn their order."""
+    rows = np.array([draw.row for draw in order(12 * 100, counts=[np.array([12])])]).reshape(100, 12)
+    assert len(set((rows[:, 1] - rows[:, 0]) % 12)) == 11
+    assert (np.sort(rows) == np.arange(12)).all()
+
+
 @pytest.mark.parametrize(
     ("weights", "shares"),
     [

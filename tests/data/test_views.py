@@ -9,14 +9,17 @@ import torch
 from preface_hf.data.views import (
     ViewConfig,
     cut_tube,
+    draw_color,
+    local_boxes,
     make_views,
     mirror,
     photometric,
     plain_view,
+    resting_box,
     sample_indices,
     tube_indices,
 )
-from preface_hf.faces.landmarks import MIRRORED, PARTS, flip_landmarks, part_boxes
+from preface_hf.faces.landmarks import MIRRORED, PARTS, face_height, flip_landmarks, part_boxes, region_centers
 from preface_hf.synthetic import draw_clip
 
 
@@ -51,6 +54,50 @@ def test_flipping_keeps_the_other_parts(clip, part):
     of_mirrored = cut_tube(flipped, part_boxes(landmarks, part), 24)
     mirrored = cut_tube(clip.frames, part_boxes(clip.landmarks, part), 24).flip(-1)
     assert (of_mirrored.int() - mirrored.int()).abs().max() <= 1
+
+
+def test_a_flipped_tube_shows_its_part_mirrored(clip):
+    """Off the middle of the picture, where landmarks that were not flipped would lie beside the face."""
+    frames, landmarks = clip.frames[:, :, 12:], clip.landmarks - np.float32([12, 0])
+    plain, flipped = (
+        make_views(frames, landmarks, replace(CONFIG, num_local=0, flip_probability=share), np.random.default_rng(0))
+        for share in (0, 1)
+    )
+    others = {"left_eye": "right_eye", "right_eye": "left_eye"}
+    swapped = [PARTS.index(others.get(part, part)) for part in PARTS]
+    differences = flipped.small_tubes.int() - plain.small_tubes[swapped].flip(-1).int()
+    assert differences.abs().max() <= 1  # the resize rounds
+
+
+def test_the_scale_of_a_global_tube_is_a_share_of_the_area(clip):
+    rng = np.random.default_rng(0)
+    boxes = np.concatenate([resting_box(clip.frames, (0.4, 1.0), rng) for _ in range(2000)])
+    shares = ((boxes[:, 2] - boxes[:, 0]) / 96) ** 2
+    assert shares.min() == pytest.approx(0.4, abs=0.01) and shares.max() == pytest.approx(1, abs=0.01)
+    assert shares.mean() == pytest.approx(0.7, abs=0.02)  # all shares alike
+    assert boxes.min() >= -0.51 and boxes.max() <= 95.51
+
+
+def test_local_tubes_are_shifted_in_x_and_y_each_by_itself(clip):
+    rng = np.random.default_rng(0)
+    boxes = np.stack([local_boxes(clip.landmarks, "nose", CONFIG, rng)[0] for _ in range(400)])
+    height = face_height(clip.landmarks)
+    shifts = ((boxes[:, :2] + boxes[:, 2:]) / 2 - region_centers(clip.landmarks, "nose")[0]) / height
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.2
+    assert np.abs(shifts).max(axis=0) == pytest.approx([0.15, 0.15], abs=0.005)
+    sides = (boxes[:, 2] - boxes[:, 0]) / height
+    assert (sides.min(), sides.max()) == pytest.approx((0.4, 0.9), abs=0.01)
+
+
+def test_contrast_turns_about_mid_gray_and_brightness_is_a_factor():
+    config = ViewConfig(brightness=0.4, contrast=0.3, saturation=0, hue=0, gray_probability=0)
+    for seed in range(20):
+        drawn = np.random.default_rng(seed)
+        brightness, contrast = 1 + drawn.uniform(-0.4, 0.4), 1 + drawn.uniform(-0.3, 0.3)
+        color = torch.from_numpy(draw_color(config, np.random.default_rng(seed)))
+        for value in (0.3, 0.5, 0.6):
+            expected = torch.full((3,), brightness * (0.5 + contrast * (value - 0.5)))
+            torch.testing.assert_close(color[:, :3] @ torch.full((3,), value) + color[:, 3], expected)
 
 
 def test_the_left_eye_is_the_subjects():

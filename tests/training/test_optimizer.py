@@ -1,9 +1,11 @@
 """Which weights learn how fast, and which decay."""
 
 import pytest
+import torch
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining
-from preface_hf.training.optimizer import build_optimizer
+from preface_hf.training.arguments import PretrainArguments
+from preface_hf.training.optimizer import build_optimizer, set_schedules
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +31,21 @@ def test_without_layer_decay_there_are_two_groups(model):
     groups = build_optimizer(model, 1.0).param_groups
     assert [(group["factor"], group["decays"]) for group in groups] == [(1.0, True), (1.0, False)]
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_a_step_without_gradients_shrinks_matrices_only(model):
+    before = {name: weight.detach().clone().add_(1) for name, weight in model.named_parameters()}
+    model.load_state_dict(before, strict=False)
+    optimizer = build_optimizer(model, 1.0, layer_decay=0.5)
+    arguments = PretrainArguments(
+        learning_rate=0.2, warmup_steps=2, max_steps=10, weight_decay=0.4, final_weight_decay=0.8
+    )
+    logged = set_schedules(optimizer, arguments, step=0, global_batch=128)
+    assert logged == pytest.approx({"learning_rate": 0.05, "weight_decay": 0.4})  # half the peak of half the batch
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    factors = {id(weight): group["factor"] for group in optimizer.param_groups for weight in group["params"]}
+    for name, weight in model.named_parameters():
+        shrunk = 1 - 0.05 * factors[id(weight)] * 0.4 if weight.ndim > 1 else 1.0
+        torch.testing.assert_close(weight.detach(), before[name] * shrunk, msg=name)
