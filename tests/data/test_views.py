@@ -56,6 +56,14 @@ def test_flipping_keeps_the_other_parts(clip, part):
     assert (of_mirrored.int() - mirrored.int()).abs().max() <= 1
 
 
+def test_without_settings_tubes_are_those_of_the_paper_index():
+    plain = ViewConfig()
+    assert (plain.num_frames, plain.sampling_rate) == (16, 2)
+    assert (plain.num_global, plain.global_size, plain.global_scale) == (2, 224, (0.4, 1.0))
+    assert (plain.num_local, plain.local_size, plain.local_scale, plain.local_shift) == (6, 96, (0.4, 0.9), 0.15)
+    assert (plain.parts, plain.tracking, plain.flip_probability) == (PARTS, True, 0.5)
+
+
 def test_a_flipped_tube_shows_its_part_mirrored(clip):
     """Off the middle of the picture, where landmarks that were not flipped would lie beside the face."""
     frames, landmarks = clip.frames[:, :, 12:], clip.landmarks - np.float32([12, 0])

@@ -1,6 +1,7 @@
 """The FaceFeat Cache against a dictionary that is updated row by row."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -76,6 +77,19 @@ def test_a_file_is_saved_and_restored_and_leaves_nothing(tmp_path):
     assert torch.equal(saved_rows(tmp_path / "saved", 8, torch.bfloat16), before)
     with pytest.raises(ValueError, match="saved has 48000 bytes where 47984 are needed"):
         FaceFeatCache(2999, 8, folder=tmp_path).mapped.restore(tmp_path / "saved")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_system_is_told_that_rows_are_read_at_random(tmp_path):
+    cache = FaceFeatCache(3000, 8, folder=tmp_path)
+    place, flags = cache.entries.data_ptr(), None
+    with open("/proc/self/smaps", encoding="utf-8") as areas:
+        for line in areas:
+            if (first := line.split()[0]).count("-") == 1 and not first.endswith(":"):
+                begin, end = (int(number, 16) for number in first.split("-"))
+            elif first == "VmFlags:" and begin <= place < end:
+                flags = line.split()[1:]
+    assert flags is not None and "rr" in flags  # MADV_RANDOM
 
 
 def test_a_cut_off_copy_is_noticed(tmp_path):

@@ -55,7 +55,9 @@ def test_the_momentum_of_the_teacher_rises_to_1(started, batch, step, momentum):
     before = [weight.clone() for weight in started.teacher.model.parameters()]
     started(batch, step)
     started.after_step(step)
-    for old, ours, theirs in zip(before, started.teacher.model.parameters(), started.student.parameters(), strict=True):
+    for old, ours, theirs in zip(
+        before, started.teacher.model.parameters(), started.student.parameters(), strict=True
+    ):
         torch.testing.assert_close(ours, momentum * old + (1 - momentum) * theirs.detach())
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from preface_hf.training.arguments import PretrainArguments
-from preface_hf.training.build import build_model
+from preface_hf.training.build import build_accelerator, build_model
 
 
 MODEL = {"image_size": 32, "num_frames": 4, "num_hidden_layers": 2, "num_prototypes": 64}
@@ -32,3 +32,15 @@ def test_attention_that_is_not_there_is_one_sentence(name):
     with pytest.raises(ValueError, match=sentence) as caught:
         build_model(arguments, arguments.parts())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "objective"), [("preface", {}), ("preface", {"instance_weight": 0.0}), ("dino", {})]
+)
+def test_ddp_is_told_of_weights_without_gradients(noise_step, method, objective):
+    arguments = PretrainArguments(size="vit-t", method=method, model=MODEL, batch_size=3, objective=objective)
+    trained, batch = noise_step(arguments, 5)
+    trained(batch, 0).loss.backward()
+    unused = any(weight.grad is None for weight in trained.trainable_parameters())
+    assert unused == (objective != {} or method == "dino")
+    assert build_accelerator(arguments, arguments.parts()).ddp_handler.find_unused_parameters == unused
