@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?=
 WEIGHTS ?=
 
-.PHONY: help setup demo test test-slow lint format gpu equivalence fuzz clean
+.PHONY: help setup demo test test-slow lint format gpu equivalence fuzz mutants clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -49,6 +49,10 @@ equivalence: $(VENV)/.dev  ## converted weights beside marlin-pytorch and VideoM
 
 fuzz: $(VENV)/.dev  ## damaged videos, checkpoints, sets and settings for MINUTES=60 at most; KIND=videos, SEED=0, LOG=file
 	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0) --kind $(or $(KIND),all) --log $(or $(LOG),fuzz.jsonl)
+
+mutants: $(VENV)/.dev  ## small changes to the code that some test must notice, 44 of SEED (half an hour); goes on in OUT
+	$(BIN)/pip install -q -c constraints.txt cosmic-ray
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(or $(OUT),runs/mutants.jsonl) --seed $(or $(SEED),0)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
