@@ -3,6 +3,8 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .loading_preface import check_bounds, one_sentence
+
 
 # Every class that opens a PrefAce checkpoint. It is written into each one, so that every Auto class finds its door
 # whichever class saved the checkpoint.
@@ -109,12 +111,18 @@ class PrefAceConfig(PreTrainedConfig):
         """
         if name not in PRESETS:
             raise ValueError(f"unknown size {name!r}: choose one of {', '.join(PRESETS)}.")
-        return cls(**{**PRESETS[name], **fields})
+        with one_sentence("the model's settings cannot be"):
+            return cls(**{**PRESETS[name], **fields})
 
     @classmethod
     def from_dict(cls, config_dict, **kwargs):
         """As in transformers; the configuration of another architecture, and sizes in `kwargs` that do not divide, are
         refused with a `ValueError`."""
+        with one_sentence("the configuration of the checkpoint cannot be"):
+            return cls._from_dict(config_dict, **kwargs)
+
+    @classmethod
+    def _from_dict(cls, config_dict, **kwargs):
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
             raise ValueError(
@@ -131,6 +139,7 @@ class PrefAceConfig(PreTrainedConfig):
         return loaded
 
     def _check_sizes(self):
+        check_bounds(self)
         for whole, part in (
             ("image_size", "patch_size"),
             ("num_frames", "tubelet_size"),

@@ -23,6 +23,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_preface import AUTO_MAP, PrefAceConfig
+from .loading_preface import check_weights, one_sentence
 
 
 # What `from_pretrained` takes to find a file of a repository.
@@ -277,8 +278,12 @@ class PrefAcePreTrainedModel(PreTrainedModel):
         output_loading_info=False,
         **kwargs,
     ):
-        """As in transformers, but weights of another shape than the configuration asks for are a `ValueError`, and the
-        table of positions is the checkpoint's whatever `config` says."""
+        """As in transformers, but the table of positions is the checkpoint's whatever `config` says.
+
+        Raises `ValueError` for files that are no whole checkpoint, weights that are no numbers, weights of another
+        shape than the configuration asks for, and weights of the encoder that are missing (`output_loading_info=True`
+        lists these instead).
+        """
         grid = cls._pretrained_grid(pretrained_model_name_or_path, config, kwargs)
         if grid and isinstance(config, PreTrainedConfig):
             # The caller's own stays as it is.
@@ -287,14 +292,15 @@ class PrefAcePreTrainedModel(PreTrainedModel):
         elif grid:
             kwargs["pretrained_grid"] = grid
         # Weights of another shape are listed here and refused below, in a sentence that says what to do.
-        model, info = super().from_pretrained(
-            pretrained_model_name_or_path,
-            *args,
-            config=config,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **kwargs,
-        )
+        with one_sentence(f"{pretrained_model_name_or_path} is no whole checkpoint"):
+            model, info = super().from_pretrained(
+                pretrained_model_name_or_path,
+                *args,
+                config=config,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **kwargs,
+            )
         if info["mismatched_keys"] and not ignore_mismatched_sizes:
             name, *shapes = sorted(info["mismatched_keys"])[0]
             old, new = map(tuple, shapes)
@@ -302,6 +308,8 @@ class PrefAcePreTrainedModel(PreTrainedModel):
                 f"{name} has shape {old} in the checkpoint, but the configuration asks for {new}: "
                 f"give the sizes and num_labels it was saved with, or ignore_mismatched_sizes=True to start it anew."
             )
+        # Who asks for the list of what is missing sees it.
+        check_weights(model, [] if output_loading_info else info["missing_keys"])
         return (model, info) if output_loading_info else model
 
     @classmethod

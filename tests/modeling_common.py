@@ -150,7 +150,7 @@ class ModelTests:
         save_file({"nothing": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
         torch.use_deterministic_algorithms(True)
         try:
-            loaded = self.model_class.from_pretrained(tmp_path)
+            loaded, _ = self.model_class.from_pretrained(tmp_path, output_loading_info=True)
         finally:
             torch.use_deterministic_algorithms(False)
         assert all(value.isfinite().all() for value in loaded.state_dict().values())

@@ -154,7 +154,8 @@ def damage_tensors(file: Path, rng: np.random.Generator) -> tuple[str, bool]:
     if new is not None:
         tensors[name + "_old" if what == "renamed" else name] = new.contiguous()
     save_file(tensors, file, {"format": "pt"})
-    return f"{name} {what}", False
+    # Weights that are stored as whole numbers are weights all the same.
+    return f"{name} {what}", what == "whole numbers"
 
 
 def _damage_header(file: Path, rng: np.random.Generator) -> str:

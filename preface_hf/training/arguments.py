@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ OLD_KEYS = {
     "objective": {"centre_momentum": "center_momentum"},
 }
 OLD_VALUES = {"objective": {"targets": {"centring": "centering"}}}
+MAY_BE_INFINITE = ("max_grad_norm",)  # no gradient is clipped then
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -177,6 +179,8 @@ def with_new_names(values: dict[str, Any]) -> dict[str, Any]:
 def check_keys(values: dict[str, Any], known: list[str], where: str) -> None:
     """Raises `ValueError` for the first unknown key, with the nearest known one."""
     for key in values:
+        if not isinstance(key, str):
+            raise ValueError(f"the key {key!r} in {where} is no name: write lines of `key: value`.")
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
@@ -187,13 +191,16 @@ def build(cls: type, values: dict[str, Any], where: str) -> Any:
     """`cls(**values)` with unknown keys and wrong types refused."""
     check_keys(values, [f.name for f in dataclasses.fields(cls)], where)
     hints = get_type_hints(cls)
+    factories = {f.name: f.default_factory for f in dataclasses.fields(cls) if callable(f.default_factory)}
     for key, value in values.items():
-        default = getattr(cls, key, None)
+        default = factories[key]() if key in factories else getattr(cls, key, None)
         # A field without a default value is checked by the class itself.
         if default is not None and not fits(value, hints[key]):
             raise ValueError(
                 f"{where}.{key}={value!r} is a {type(value).__name__}, but {type(default).__name__} is needed."
             )
+        if isinstance(value, float) and (math.isnan(value) or math.isinf(value) and key not in MAY_BE_INFINITE):
+            raise ValueError(f"{where}.{key}={value!r} is no finite number: change it.")
     return cls(**values)
 
 
@@ -250,9 +257,11 @@ def load_arguments(file: str | Path | None, flags: dict[str, Any]) -> PretrainAr
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            values = yaml.safe_load(config_path(file).read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = yaml.safe_load(config_path(file).read_text(encoding="utf-8"))
+        # YAML's parser recurses, and a word that looks like a date may be none.
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise ValueError(f"cannot read the config {str(file)!r}: {' '.join(str(error).split())}.") from error
+        values = {} if values is None else values
         if not isinstance(values, dict):
             raise ValueError(f"the config {str(file)!r} is no mapping: write lines of `key: value`.")
     values = with_new_names(values)

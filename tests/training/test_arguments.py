@@ -37,7 +37,7 @@ def test_resolved_settings_load_again(tmp_path):
         ("objective: {wombat: 8}", "unknown key 'wombat' in objective: known keys"),
         ("batch_size: many", "batch_size='many' is a str, but int is needed"),
         ("max_steps: 0", "max_steps=0"),
-        ("report_to: tensorboard", "report_to='tensorboard' must be a list"),
+        ("report_to: tensorboard", "report_to='tensorboard' is a str, but list is needed"),
         ("report_to: [paper]", "report_to=.'paper'. must be a list of some of tensorboard, trackio"),
         ("layer_decay: 1.5", "layer_decay=1.5 must be above 0 and at most 1"),
         ("keep_checkpoints: 0", "keep_checkpoints=0 must be 1 or more, or null"),
@@ -90,3 +90,25 @@ def test_an_unquoted_no_is_a_precision(tmp_path):
     """YAML reads it as false."""
     (tmp_path / "run.yaml").write_text("mixed_precision: no\nsize: vit-t\n")
     assert load_arguments(tmp_path / "run.yaml", {}).mixed_precision == "no"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "0", "- a\n- b\n", "1: 2\n", "\ttab: 1\n", "[" * 5000, "{a: " * 3000, "seed: 2026-13-45\n",
+     "a: b: c\n", "\0",
+     "model: null\n", "views: 3\n", "objective: .inf\n", "model: [1]\n", "? [1]\n: 2\n", "model: {1: 2}\n",
+     "views: {brightness: .nan}\n", "learning_rate: .inf\n", "model: {num_prototypes: 0}\n",
+     "model: {hidden_size: many}\n",
+     "model: {num_hidden_layers: 1099511627776}\n"],
+)  # fmt: skip
+def test_a_file_of_settings_that_cannot_be(tmp_path, text):
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError) as refused:
+        load_arguments(tmp_path / "run.yaml", {}).parts()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "~\n", "# nothing\n", "max_grad_norm: .inf\n", "model: {}\n", "seed: 3\n"])
+def test_a_file_of_settings_that_is_sound(tmp_path, text):
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    load_arguments(tmp_path / "run.yaml", {}).parts()
