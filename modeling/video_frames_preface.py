@@ -17,6 +17,10 @@ except (ImportError, OSError):  # no wheel for this platform, or one whose libra
     decord = None  # type: ignore[assignment]
 
 
+# Damaged frames of these are refused by decord where PyAV refuses them; of others its older FFmpeg makes some up.
+DECORD_CODECS = ("h264", "hevc")
+
+
 class VideoFile:
     """A video file read by PyAV: `num_frames` frames, shown at `times`, at `fps` a second; `notes` are remarks.
 
@@ -112,14 +116,24 @@ class VideoFile:
         return picture
 
 
-def open_decord(file: VideoFile) -> Any:
-    """decord's reader of a file, for frames at random; `ValueError` where it would give others than PyAV."""
+def open_decord(file: VideoFile, asked: bool = False) -> Any:
+    """decord's reader of a file, for frames at random; `ValueError` where it would give others than PyAV.
+
+    Unless it is `asked` for, it is also left where damaged frames would come out otherwise than by PyAV.
+    """
     if decord is None:
         raise ValueError("decord is not installed")
     refuse_by_others(file.presentation, "decord")
     kind = file.presentation.format
     if not any(name in kind for name in ("mp4", "avi", "matroska")):
         raise ValueError("decord misses frames where the container has no index of them: use PyAV")
+    if not asked and ("avi" in kind or file.presentation.codec not in DECORD_CODECS):
+        raise ValueError(f"decord may show damaged {file.presentation.codec} without a word: use PyAV")
+    # It makes room for all frames that a header counts before it reads one: too many end the whole process.
+    if file.presentation.overstated:
+        raise ValueError("the header counts more frames than there are, which decord believes: use PyAV")
+    if "avi" not in kind and file.presentation.timeline.seekable is None:
+        raise ValueError("decord takes one frame for another where their times are equal: use PyAV")
     if "matroska" in kind and file.presentation.orientation.transposed | file.presentation.orientation.upside_down:
         raise ValueError("decord does not turn mkv upright: use PyAV")
     source = io.BytesIO(file.source) if isinstance(file.source, bytes) else str(file.source)

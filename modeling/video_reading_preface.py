@@ -24,13 +24,15 @@ from .video_timeline_preface import Stamp, Timeline, read_timeline
 class Presentation:
     """What a player would show of a file.
 
-    `streams` is the number of its video streams, covers included, `pixels` FFmpeg's name of their format; `coded` and
-    `square` are height and width as stored and with square pixels, before `orientation`; `hidden` is the number of
-    frames that an edit list hides.
+    `streams` is the number of its video streams, covers included, `codec` and `pixels` are FFmpeg's names of how frames
+    are packed and of their format; `coded` and `square` are height and width as stored and with square pixels, before
+    `orientation`; `hidden` is the number of frames that an edit list hides; `overstated` is set where the header counts
+    more frames than the file holds, or its duration needs more than the file has bytes.
     """
 
     format: str
     streams: int
+    codec: str
     pixels: str
     coded: tuple[int, int]
     square: tuple[int, int]
@@ -38,6 +40,7 @@ class Presentation:
     tone_map: ToneMap | None
     timeline: Timeline
     hidden: int
+    overstated: bool
     starts_inside: bool
     notes: list[str]
 
@@ -63,6 +66,7 @@ def read_presentation(source: str | Path | bytes, container: Any) -> Presentatio
     return Presentation(
         format=container.format.name,
         streams=len(container.streams.video),
+        codec=stream.codec_context.name,
         pixels=first.format.name if first is not None else "",
         coded=coded,
         square=square_size(*coded, stream.sample_aspect_ratio),
@@ -70,9 +74,16 @@ def read_presentation(source: str | Path | bytes, container: Any) -> Presentatio
         tone_map=read_tone_map(stream, first, notes),
         timeline=read_timeline(container, stream, packets.stamps),
         hidden=packets.hidden,
+        overstated=stream.frames > packets.stored or implied_frames(container, stream) > container.size,
         starts_inside=packets.starts_inside,
         notes=notes,
     )
+
+
+def implied_frames(container: Any, stream: Any) -> float:
+    """How many frames the stated duration of an open file takes at the fastest of its stated rates."""
+    seconds = max((stream.duration or 0) * float(stream.time_base or 0), (container.duration or 0) / 1_000_000)
+    return seconds * max(float(rate or 0) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate))
 
 
 @dataclass

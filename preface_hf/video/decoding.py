@@ -6,6 +6,7 @@ Frames are uint8 `(height, width, 3)`, RGB, turned upright (rotation metadata an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,8 +34,9 @@ def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Vi
     """Open a video or still image: a path, or the bytes of the file.
 
     The frames are those that a player shows: of the default stream, upright, with square pixels, without what an edit
-    list hides. `backend` None takes decord, and PyAV where decord is not installed, cannot open the file (AV1) or
-    would give other frames; `pyav` is best for one reading from start to end, `torchcodec` is never taken unasked.
+    list hides. `backend` None takes decord for H.264 and HEVC in mp4, mov and mkv, and PyAV for all else, also where
+    decord is not installed or would give other frames; `pyav` is best for one reading from start to end, `torchcodec`
+    is never taken unasked.
     A still image is a video of one frame at 1 frame a second, an animation (gif, apng, webp) has its own times.
     Raises `DecodingError` where no backend can open the file.
     """
@@ -48,7 +50,7 @@ def open_video(source: str | Path | bytes, backend: Backend | None = None) -> Vi
     if backend is not None:
         return first_that_opens(source, [readers[backend]])
     # decord refuses by an error what it would show otherwise than PyAV, which comes next.
-    return first_that_opens(source, [DecordVideo, PyAVVideo] if decord else [PyAVVideo])
+    return first_that_opens(source, [partial(DecordVideo, asked=False), PyAVVideo] if decord else [PyAVVideo])
 
 
 def first_that_opens(source: str | Path | bytes, readers: Sequence[Any]) -> Video:

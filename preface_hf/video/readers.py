@@ -51,11 +51,11 @@ class DecordVideo(FileVideo):
 
     # decord decodes ahead of whoever reads it, without a limit (1.3 GB on ten seconds of 1080p): a video read from
     # start to end would fill the memory.
-    def __init__(self, source: str | Path | bytes):
+    def __init__(self, source: str | Path | bytes, asked: bool = True):
         file = VideoFile(source)
         super().__init__(file)
         # It is taken only where it gives the frames that PyAV found to be shown.
-        self._name, self._reader = file.name, open_decord(file)
+        self._name, self._reader = file.name, open_decord(file, asked)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by index in any order, uint8 `(len(indices), height, width, 3)`; `DecodingError` if damaged."""
