@@ -128,6 +128,18 @@ def _choose(choose: Callable | None, total: int, fps: float | None, times: Any, 
     return metadata
 
 
+def clip_indices(total: int, count: int, rate: int) -> np.ndarray:
+    """Indices `(count,)` of the frames of a clip out of `total` frames, from the first: every `rate`-th of them.
+
+    Fewer than `(count - 1) * rate + 1` frames are too short for that and are taken from the first to the last, evenly
+    (some repeat where there are fewer than `count`). The one rule for training, probes, features and the processor; no
+    paper states one, chosen. Where a longer video is begun is up to the caller.
+    """
+    if total > (count - 1) * rate:
+        return np.arange(count) * rate
+    return np.linspace(0, total - 1, count).round().astype(int)
+
+
 def frames_at_rate(metadata: VideoMetadata, count: int, fps: float) -> np.ndarray | None:
     """Indices of the frames on screen at `count` moments, `fps` a second, from the middle of a video; None where it is
     shorter. Raises `ValueError` where its times are not known."""

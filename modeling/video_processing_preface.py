@@ -8,7 +8,7 @@ from transformers.utils import logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata, make_batched_videos
 
-from .video_inputs_preface import find_sources, frames_at_rate, read_video
+from .video_inputs_preface import clip_indices, find_sources, frames_at_rate, read_video
 from .video_pixels_preface import FLAGS, center_crop, channel_axis, check_settings, resize
 
 
@@ -32,9 +32,9 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
     `(frames, height, width, 3)` uint8 array or a `(frames, 3, height, width)` tensor; a list of videos is a batch.
 
     The clip is `num_frames` frames from the middle of the video: every `sampling_rate`-th frame, or `fps` frames a
-    second where that is given. A video too short for that is sampled evenly, and one of fewer than `num_frames`
-    frames repeats its last frame. The shorter edge is resized (antialiased) to `size`, the middle is cropped, values
-    are scaled to [0, 1] and normalized.
+    second where that is given. A video too short for that is sampled evenly from its first frame to its last,
+    which repeats frames where it has fewer than `num_frames`. The shorter edge is
+    resized (antialiased) to `size`, the middle is cropped, values are scaled to [0, 1] and normalized.
 
     It does not look for faces: give it face crops, or let `preface-hf prepare` / `preface-hf extract` make them.
     """
@@ -79,18 +79,13 @@ class PrefAceVideoProcessor(BaseVideoProcessor):
             chosen = frames_at_rate(metadata, count, fps)
             if chosen is not None:
                 return chosen
-        else:
-            # Frames from the first of the clip to its last.
-            span = (count - 1) * rate + 1
-            if total >= span:
-                return (total - span) // 2 + np.arange(count) * rate
-        # Too short at that rate: the whole video, sampled evenly.
-        if total >= count:
-            return np.linspace(0, total - 1, count).round().astype(int)
-        logger.warning_once(
-            f"a video of {total} frames is shorter than a clip of {count}: its last frame is repeated."
-        )
-        return np.minimum(np.arange(count), total - 1)
+        if total < count:
+            logger.warning_once(
+                f"a video of {total} frames is shorter than a clip of {count}: its frames are repeated."
+            )
+        # A video too short at that many frames a second is sampled as evenly as one too short at `sampling_rate`.
+        chosen = clip_indices(total, count, rate if fps is None else max(rate, total))
+        return (total - 1 - chosen[-1]) // 2 + chosen
 
     def _decode_and_sample_videos(self, videos, video_metadata=None, do_sample_frames=None, sample_indices_fn=None):
         """The frames of each video, `(frames, height, width, channels)` or channels first, and their metadata."""

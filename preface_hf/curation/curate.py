@@ -20,7 +20,7 @@ from preface_hf.features.encoders import Encoder, load_encoder
 from preface_hf.files import check_path
 from preface_hf.progress import rows_shown
 from preface_hf.video.decoding import open_video
-from preface_hf.video.windows import windows
+from preface_hf.video.windows import Window, windows
 
 
 READ = ["instance_id", "video", "landmarks", "source"]
@@ -126,11 +126,12 @@ def embed(
     total = sum(data.num_rows for data in sets.values())
     clips = pool_clips(sets, encoder, min_coverage, rows)
     # How wide features are shows only with the first batch, which may hold windows of several rows.
-    sums, counts = np.zeros((total, 0), np.float32), np.zeros(total, np.int64)
+    sums, counts = np.zeros((total, 0), np.float32), np.zeros(total, np.float32)
     while block := list(islice(clips, batch_size)):
         positions = [position for position, _ in block]
+        weights = np.array([window.weight for _, window in block], np.float32)
         try:
-            features = encoder([frames for _, frames in block])  # type: ignore[misc]
+            features = encoder([window.frames for _, window in block])  # type: ignore[misc]
         except Exception as error:  # whatever an encoder may raise, out of memory included
             raise ValueError(
                 f"the encoder failed at row {rows[positions[0]].pool_id} ({' '.join(str(error).split())}): "
@@ -141,15 +142,15 @@ def embed(
             raise ValueError(f"the encoder gives no finite feature for row {broken[0]}: take another checkpoint.")
         sums = sums if sums.shape[1] else np.zeros((total, features.shape[1]), np.float32)
         # Not `sums[positions] += features`, which counts a row's windows of one batch once only.
-        np.add.at(sums, positions, features)
-        np.add.at(counts, positions, 1)
-    return rows, sums / np.maximum(counts, 1)[:, None].astype(np.float32)
+        np.add.at(sums, positions, features * weights[:, None])
+        np.add.at(counts, positions, weights)
+    return rows, sums / np.maximum(counts, 1)[:, None]
 
 
 def pool_clips(
     sets: dict[str, PreparedSet], encoder: Encoder | None, min_coverage: float, rows: list[PoolRow]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Windows uint8 `(frames, height, width, 3)` with the position of their row, each of which is added to `rows`."""
+) -> Iterator[tuple[int, Window]]:
+    """Windows with the position of their row, each of which is added to `rows`."""
     for split, data in sets.items():
         stream = stream_rows(data.rows.select_columns(READ).with_format("numpy"))
         for row in rows_shown(stream, f"curate {split}", data.num_rows):
@@ -163,7 +164,7 @@ def pool_clips(
                     rows[-1].reason = LOW_COVERAGE
                 elif encoder:
                     for window in windows(video, *encoder.clip):
-                        yield len(rows) - 1, window.frames
+                        yield len(rows) - 1, window
             except (ValueError, OSError) as error:
                 rows[-1].reason = f"cannot be decoded: {' '.join(str(error).split())}"
 

@@ -14,6 +14,8 @@ from preface_hf.curation.rules import FeatureTable, PoolRow
 def read_features(file: Path) -> FeatureTable:
     """Read a parquet file with `instance_id` and `feature`: the mean feature of each id, ids rising.
 
+    Windows of an id count by their `num_frames` where there is that column, else alike.
+
     Raises `ValueError` for a file without these columns, without rows, or with features that are not finite or differ
     in width.
     """
@@ -23,26 +25,40 @@ def read_features(file: Path) -> FeatureTable:
             columns = set(reader.schema_arrow.names)
             if missing := [name for name in ("instance_id", "feature") if name not in columns]:
                 raise ValueError(f"no column {', '.join(missing)}")
-            labels = reader.read([name for name in ("instance_id", "source") if name in columns]).to_pydict()
+            labels = reader.read(
+                [name for name in ("instance_id", "source", "num_frames") if name in columns]
+            ).to_pydict()
             ids = np.unique(np.array(labels["instance_id"], np.int64))
             if not len(ids):
                 raise ValueError("no row")
             # a row of the pool may have several windows: their features are summed up, a batch in memory at a time
-            sums, counts = np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), np.int64)
+            sums, counts = np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), np.float32)
+            weights, done = window_weights(ids, labels), 0
             for batch in reader.iter_batches(4096, columns=["instance_id", "feature"]):
                 values = batch["feature"].flatten().to_numpy().reshape(len(batch), -1)
                 # `ids` are sorted and differ, so a search finds the place of each row's id.
                 slots = np.searchsorted(ids, batch["instance_id"].to_numpy())
                 sums = sums if sums.shape[1] else np.zeros((len(ids), values.shape[1]), np.float32)
-                np.add.at(sums, slots, values)
-                np.add.at(counts, slots, 1)
+                share = weights[done : done + len(batch)]
+                np.add.at(sums, slots, values * share[:, None])
+                np.add.at(counts, slots, share)
+                done += len(batch)
     except (OSError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot read features from {str(file)!r} ({reason}): {advice}") from error
     if not np.isfinite(sums).all():
         raise ValueError(f"{str(file)!r} holds features that are not finite: {advice}")
     sources = dict(zip(labels["instance_id"], labels["source"], strict=True)) if "source" in labels else None
-    return FeatureTable(ids, sums / counts[:, None].astype(np.float32), sources)
+    return FeatureTable(ids, sums / counts[:, None], sources)
+
+
+def window_weights(ids: np.ndarray, labels: dict[str, list]) -> np.ndarray:
+    """What each row of `labels` counts for, float32 `(rows,)`: its `num_frames`, as a share of the most of its id."""
+    frames = np.array([max(count or 1, 1) for count in labels.get("num_frames", [1] * len(labels["instance_id"]))])
+    slots = np.searchsorted(ids, np.array(labels["instance_id"], np.int64))
+    most = np.zeros(len(ids))
+    np.maximum.at(most, slots, frames)
+    return (frames / most[slots]).astype(np.float32)
 
 
 def features_of(table: FeatureTable, rows: list[PoolRow], file: Path) -> np.ndarray:

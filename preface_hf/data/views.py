@@ -22,6 +22,7 @@ from preface_hf.faces.landmarks import (
     square_boxes,
 )
 from preface_hf.faces.squares import mirrored
+from preface_hf.modeling.video_inputs_preface import clip_indices
 
 
 # All act on columns of RGB; the weights of the luma are those of BT.601.
@@ -119,14 +120,12 @@ class Views:
 def sample_indices(total: int, count: int, rate: int, rng: np.random.Generator | None = None) -> np.ndarray:
     """Indices `(count,)` of the frames of a clip: every `rate`-th from a random start (the middle without `rng`).
 
-    A short video is taken at a slower rate; one of fewer than `count` frames repeats its last frame.
+    A video too short for that is sampled evenly, see [`clip_indices`].
     """
-    # A step that fits: count - 1 of them lie between the first frame and the last.
-    rate = min(rate, max((total - 1) // max(count - 1, 1), 1))
-    # The last start that leaves all steps inside the video.
-    room = max(total - ((count - 1) * rate + 1), 0)
+    clip = clip_indices(total, count, rate)
+    room = total - 1 - int(clip[-1])  # frames left over, none of a short video
     start = room // 2 if rng is None else int(rng.integers(room + 1))
-    return np.minimum(start + np.arange(count) * rate, total - 1)
+    return start + clip
 
 
 def at_rest(boxes: np.ndarray) -> np.ndarray:

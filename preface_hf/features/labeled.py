@@ -14,7 +14,7 @@ from preface_hf.data.confined import check_card
 from preface_hf.data.opening import open_prepared
 from preface_hf.files import check_path, is_missing
 from preface_hf.video.decoding import open_video
-from preface_hf.video.windows import windows
+from preface_hf.video.windows import Window, windows
 
 
 @dataclass
@@ -36,12 +36,12 @@ class LabeledRows:
         """The share of the most frequent class."""
         return float(np.unique(self.labels, return_counts=True)[1].max() / len(self.labels))
 
-    def clips(self, clip: tuple[int, int]) -> Iterator[list[np.ndarray]]:
-        """The windows of each row, uint8 `(frames, height, width, 3)` each, a row at a time; `clip` is the number of
-        frames, and every how many-th frame of the video they are."""
+    def clips(self, clip: tuple[int, int]) -> Iterator[list[Window]]:
+        """The windows of each row, a row at a time; `clip` is the number of frames, and every how many-th frame of the
+        video they are."""
         for row, taken in zip(self.rows.select_columns(["video"]), self.mask, strict=True):
             if taken:
-                yield [window.frames for window in windows(open_video(row["video"]["bytes"]), *clip)]
+                yield list(windows(open_video(row["video"]["bytes"], "pyav"), *clip))
 
 
 def labeled_rows(data: str | Path, label: str, *, split: str | None = None, group: str = "source") -> LabeledRows:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from preface_hf.features.encoders import Encode, load_encoder, pixel_encoder, random_encoder
 from preface_hf.features.labeled import folds_of, labeled_rows, usable_folds
+from preface_hf.video.windows import Window, window_mean
 
 
 if TYPE_CHECKING:
@@ -85,21 +86,23 @@ def probe(
     return ProbeResult(label, rows.group, len(rows.labels), classes, folds, rows.chance, scores)
 
 
-def encode_rows(rows: Iterable[list[np.ndarray]], encode: Encode, batch_size: int = 32) -> np.ndarray:
-    """One feature per row, the mean over its windows: `(rows, width)`. Of an iterator a batch of windows is held."""
-    features, counts, waiting = [], [], []
-    # Windows of several rows share a batch; where each row ends is known by its count.
+def encode_rows(rows: Iterable[list[Window]], encode: Encode, batch_size: int = 32) -> np.ndarray:
+    """One feature per row, the mean over its windows by their numbers of frames: `(rows, width)`. Of an iterator a
+    batch of windows is held."""
+    features, weights, waiting = [], [], []
+    # Windows of several rows share a batch; where each row ends is known by its weights.
     for row in rows:
-        counts.append(len(row))
-        waiting += row
+        weights.append([window.weight for window in row])
+        waiting += [window.frames for window in row]
         while len(waiting) >= batch_size:
             features.append(encode(waiting[:batch_size]))
             waiting = waiting[batch_size:]
     if waiting:
         features.append(encode(waiting))
     # `np.split` takes the places between the parts: the last end is none.
-    ends = np.cumsum(counts)[:-1]  # (rows - 1,)
-    return np.stack([part.mean(axis=0) for part in np.split(np.concatenate(features), ends)])
+    ends = np.cumsum([len(row) for row in weights])[:-1]  # (rows - 1,)
+    parts = np.split(np.concatenate(features), ends)
+    return np.stack([window_mean(part, row) for part, row in zip(parts, weights, strict=True)])
 
 
 def classifiers(rows: int) -> dict[str, ClassifierMixin]:

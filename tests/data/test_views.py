@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers.video_utils import VideoMetadata
 
+from preface_hf import PrefAceVideoProcessor
 from preface_hf.data.views import (
     ViewConfig,
     cut_tube,
@@ -21,6 +23,7 @@ from preface_hf.data.views import (
 )
 from preface_hf.faces.landmarks import MIRRORED, PARTS, face_height, flip_landmarks, part_boxes, region_centers
 from preface_hf.synthetic import draw_clip
+from preface_hf.video.windows import windows
 
 
 CONFIG = ViewConfig(num_frames=8, global_size=48, local_size=24)
@@ -228,6 +231,17 @@ def test_sampled_frames_are_in_order_and_inside(total):
         assert (np.diff(indices) >= 0).all()
         assert len(set(indices)) == min(total, 8)
     assert sample_indices(40, 8, 2).tolist() == list(range(12, 28, 2))
+
+
+@pytest.mark.parametrize("total", [1, 3, 8, 9, 14, 15, 16])
+def test_training_probes_and_processor_take_the_same_frames(total):
+    """One rule for a video that is shorter than a clip or a window; what is longer is begun where each ever did."""
+    frames = [np.full((32, 32, 3), index, np.uint8) for index in range(total)]
+    trained = sample_indices(total, 8, 2).tolist()
+    probed = next(windows(frames, 8, 2)).frames[:, 0, 0, 0].tolist()
+    processor = PrefAceVideoProcessor(num_frames=8, sampling_rate=2)
+    assert processor.sample_frames(VideoMetadata(total, fps=25)).tolist() == trained == probed
+    assert trained == (list(range(0, 16, 2)) if total > 14 else np.linspace(0, total - 1, 8).round().tolist())
 
 
 def test_the_plain_view_is_the_whole_clip(clip):

@@ -14,6 +14,7 @@ from preface_hf.data.opening import open_prepared
 from preface_hf.features.encoders import load_encoder
 from preface_hf.features.extract import extract
 from preface_hf.features.labeled import labeled_rows
+from preface_hf.modeling.video_inputs_preface import clip_indices
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import draw_clip
 from preface_hf.training.arguments import PretrainArguments
@@ -43,8 +44,8 @@ def test_windows_cover_every_frame_once(length):
     assert sum(window.stop - window.start for window in cut) == length
     assert all(window.frames.shape == (4, 2, 2, 3) for window in cut)
     last = cut[-1]
-    expected = list(range(last.start, last.stop, 2))
-    assert last.frames[:, 0, 0, 0].tolist() == expected + [expected[-1]] * (4 - len(expected))
+    expected = clip_indices(last.stop - last.start, 4, 2) + last.start
+    assert last.frames[:, 0, 0, 0].tolist() == expected.tolist()
 
 
 def test_a_prepared_set(checkpoint, prepared, tmp_path):

@@ -8,6 +8,7 @@ from preface_hf.data.shards import prepared_features, write_shards
 from preface_hf.features.encoders import pixel_encoder
 from preface_hf.features.labeled import folds_of, usable_folds
 from preface_hf.features.probe import cross_validate, encode_rows, probe
+from preface_hf.video.windows import windows
 from tests.data.rows import row
 from tests.features.test_extract import checkpoint  # noqa: F401
 
@@ -128,11 +129,17 @@ def test_sets_that_cannot_be_probed_are_named(checkpoint, labeled_set, rows, mes
             probe(checkpoint, folder, column, group="person")
 
 
-def test_rows_are_the_mean_of_their_windows():
-    rows = [[np.full((2, 16, 16, 3), value, dtype=np.uint8) for value in values] for values in ([0, 100], [255])]
+def test_rows_are_the_mean_of_their_windows_by_frames():
+    """A second window of one frame beside one of four counts a quarter of it."""
+    light = [np.full((16, 16, 3), 200, np.uint8)]
+    dark = [np.zeros((16, 16, 3), np.uint8)]
+    rows = [list(windows(frames, 2, 2)) for frames in (dark * 4 + light * 4, dark * 4 + light, light)]
+    assert [[window.weight for window in row] for row in rows] == [[1, 1], [1, 0.25], [1]]
     features = encode_rows(rows, pixel_encoder, batch_size=2)
-    assert features.shape == (2, 768)
-    np.testing.assert_allclose(features[:, 0], [50 / 255, 1.0], atol=1e-6)
+    assert features.shape == (3, 768)
+    np.testing.assert_allclose(features[:, 0], [100 / 255, 40 / 255, 200 / 255], atol=1e-6)
+    full = pixel_encoder([window.frames for window in rows[0]])
+    assert (features[0] == full.mean(axis=0)).all(), "whole windows count as ever"
 
 
 def test_a_prepared_set_is_probed(checkpoint, prepared):  # noqa: F811

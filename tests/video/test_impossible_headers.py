@@ -33,7 +33,8 @@ def found(read):
 for file in sys.argv[1:]:
     print(file, flush=True)
     video = lambda backend: open_video(file, backend).frames(range(open_video(file, "pyav").num_frames))
-    ways = [lambda: list(open_video(file)), lambda: video(None), lambda: video("pyav"), lambda: read_video(file, None)[0]]
+    ways = [lambda: list(open_video(file)), lambda: video(None), lambda: video("pyav")]
+    ways.append(lambda: read_video(file, None)[0])
     print(*map(found, ways), flush=True)
     if sys.platform == "linux" and found(lambda: video("decord")) not in (found(ways[0]), "refused"):
         print("decord differs", flush=True)
@@ -87,7 +88,8 @@ def test_counts_and_indexes_of_an_avi(tmp_path: Path):
                 "dwLength": length, "both": patched(length, "avih", 4 + 16, value, "little"),
                 "dwTotalFrames": patched(data, "avih", 4 + 16, value, "little"),
                 "offset": patched(data, "idx1", 4 + 8, value, "little"),
-                "size": patched(data, "idx1", 4 + 12, value, "little"), "idx1": patched(data, "idx1", 0, value, "little"),
+                "size": patched(data, "idx1", 4 + 12, value, "little"),
+                "idx1": patched(data, "idx1", 0, value, "little"),
                 "cut": data[: index + 8 + 5 * 16], "none": data[:index],
             }  # fmt: skip
             for name, content in contents.items():
