@@ -24,10 +24,10 @@ from .video_timeline_preface import Stamp, Timeline, read_timeline
 class Presentation:
     """What a player would show of a file.
 
-    `streams` is the number of its video streams, covers included, `codec` and `pixels` are FFmpeg's names of
-    how frames are packed and of their format; `coded` and `square` are height and width as stored and with square
-    pixels, before `orientation`; `hidden` is the number of frames that an edit list hides; `overstated` is set where the header
-    counts more frames than the file holds, or its duration needs more than the file has bytes.
+    `streams` is the number of its video streams, covers included; `codec` and `pixels` are FFmpeg's names of how
+    frames are packed and of their format; `coded` and `square` are height and width as stored and with square
+    pixels, before `orientation`; `hidden` is the number of frames that an edit list hides; `overstated` is set where
+    the header counts more frames than the file holds, or its duration needs more than the file has bytes.
     """
 
     format: str
