@@ -115,6 +115,12 @@ class PrefAceConfig(PreTrainedConfig):
             return cls(**{**PRESETS[name], **fields})
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """As in transformers; a file that holds no configuration is a `ValueError` or `OSError` of one sentence."""
+        with one_sentence(f"{pretrained_model_name_or_path} holds no configuration"):
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    @classmethod
     def from_dict(cls, config_dict, **kwargs):
         """As in transformers; the configuration of another architecture, and sizes in `kwargs` that do not divide, are
         refused with a `ValueError`."""

@@ -94,6 +94,6 @@ def test_a_configuration_that_cannot_be(checkpoint, name, value):
 @pytest.mark.parametrize("text", ["", "0", "[]", "null", "{", "\0", '"config"', "[" * 50_000])
 def test_a_configuration_that_is_none(checkpoint, text):
     (checkpoint / "config.json").write_text(text, encoding="utf-8")
-    for open_it in (PrefAceModel.from_pretrained, load_encoder):
+    for open_it in (PrefAceModel.from_pretrained, load_encoder, PrefAceConfig.from_pretrained):
         with pytest.raises((ValueError, OSError)):
             open_it(checkpoint)
