@@ -9,6 +9,9 @@ import numpy as np
 # Containers whose clock starts anywhere (a broadcast, a live stream): players show their first moment as 0.
 FREE_CLOCKS = frozenset({"mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "rtsp", "asf"})
 
+# No video is shown at such a rate: the clock in its header is damaged.
+MOST_FPS = 10_000
+
 
 @dataclass
 class Stamp:
@@ -34,7 +37,7 @@ class Timeline:
 def read_timeline(container: Any, stream: Any, stamps: list[Stamp]) -> Timeline:
     """The timeline of the frames shown, from their stamps in the order of the file.
 
-    Raises `ValueError` where neither the stamps nor the header tell a rate.
+    Raises `ValueError` where neither the stamps nor the header tell a rate that can be.
     """
     reordered = False
     if container.format.name == "avi":  # it counts frames as they are stored and has no time of display
@@ -57,7 +60,10 @@ def read_timeline(container: Any, stream: Any, stamps: list[Stamp]) -> Timeline:
     last = stamps[ticks.index(known[-1])].duration * tick
     # A tick finds its frame only where no other frame has it, and the file keeps it as it is read here.
     alone = len(set(known)) == len(known) and not shifted and not reordered
-    return Timeline(times - start, shown_rate(times, last, stated, tick), known if alone else None)
+    rate = shown_rate(times, last, stated, tick)
+    if rate >= MOST_FPS:
+        raise ValueError(f"its time stamps make {rate:.6g} frames a second")
+    return Timeline(times - start, rate, known if alone else None)
 
 
 def shown_rate(times: np.ndarray, last: float, stated: float | None, tick: float) -> float:
@@ -94,7 +100,7 @@ def join_clocks(stamps: list[Stamp]) -> tuple[list[int | None], bool]:
 def stated_rate(stream: Any) -> float | None:
     """Frames a second as the header states them, None where it states none that can be."""
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if 0 < rate < 10_000 else None
+    return rate if 0 < rate < MOST_FPS else None
 
 
 def spread(times: np.ndarray) -> np.ndarray:

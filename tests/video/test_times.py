@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preface_hf.video.decoding import open_video
+from preface_hf.video.decoding import DecodingError, open_video
 from tests.media import pattern, remux, write_video
 from tests.video.test_decoding import BACKENDS
 
@@ -98,3 +98,20 @@ def test_times_increase_where_stamps_are_equal(tmp_path: Path, name):
     file = remux(even, tmp_path / name, pts=lambda stamp: stamp // (3 * frame) * 3 * frame + stamp // frame % 3)
     video = open_video(file)
     assert video.num_frames == 9 and (np.diff(video.times) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "field", "distance", "order"),
+    [("a.mp4", "libx264", b"mdhd", 16, "big"), ("a.mov", "mpeg4", b"mdhd", 16, "big"),
+     ("a.avi", "mpeg4", b"strh", 32, "little")],
+)  # fmt: skip
+def test_a_rate_that_cannot_be(tmp_path: Path, name, codec, field, distance, order):
+    """The clock of the header is damaged: 24 frames pass in a thousandth of a second."""
+    file = write_video(tmp_path / name, pattern(24), codec=codec)
+    data = bytearray(file.read_bytes())
+    place = data.index(field) + distance
+    data[place : place + 4] = (2**30).to_bytes(4, order)
+    file.write_bytes(data)
+    for backend in (None, "pyav"):
+        with pytest.raises(DecodingError, match="its time stamps make .* frames a second"):
+            open_video(file, backend)
