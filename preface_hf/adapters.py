@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import preface_hf.modeling
+from preface_hf.files import why_unopened
 
 
 if TYPE_CHECKING:
@@ -74,8 +76,8 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
     model = model_class.from_pretrained(base, **fields)
     try:
         return peft.PeftModel.from_pretrained(model, folder).eval()
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, UnpicklingError) as error:
+        reason = why_unopened(error)
         raise ValueError(
             f"the adapter in {str(folder)!r} does not fit {str(base)!r} ({reason}): give the base and the fields, "
             f"such as num_labels, that it was trained with."

@@ -8,6 +8,7 @@ folder, each step of `building` is called by itself (`start_building`, `put_in_p
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,14 @@ def is_missing(name: str | Path) -> bool:
     """
     path = Path(name)
     return not path.exists() and (path.is_absolute() or len(path.parts) != 2 or path.parent.is_dir())
+
+
+def why_unopened(error: Exception) -> str:
+    """Why a file of weights or of a checkpoint was not opened, in one line."""
+    if isinstance(error, pickle.UnpicklingError):
+        # torch tells how to have the code run all the same: nobody should.
+        return "it holds more than tensors and numbers, which may be code that harms"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

@@ -50,6 +50,11 @@ def prepared(drawn_videos, tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny_settings(prepared) -> dict:
     """Settings of a pretraining run of seconds on the prepared set."""
+    return tiny(prepared)
+
+
+def tiny(prepared: Path) -> dict:
+    """`tiny_settings` for fixtures of a whole module."""
     return {
         "data": str(prepared),
         "size": "vit-t",

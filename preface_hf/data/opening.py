@@ -15,7 +15,7 @@ from datasets import get_dataset_split_names, load_dataset_builder
 
 from preface_hf.data.confined import check_card, check_files
 from preface_hf.data.order import BLOCK, shares_of
-from preface_hf.data.row_groups import COLUMNS, GroupReader, count_rows
+from preface_hf.data.row_groups import COLUMNS, GroupReader, digest, read_footer
 from preface_hf.files import check_path, is_missing
 
 
@@ -25,12 +25,14 @@ class PreparedSet:
 
     groups: (parquet file, number in it) of each row group, the least that is read at once
     counts: rows of each row group, int64 `(groups,)`
+    digest: of the rows and sources of each row group, wherever the files lie
     """
 
     path: str
     rows: Stream
     groups: list[tuple[str, int]]
     counts: np.ndarray
+    digest: str = ""
 
     @property
     def num_rows(self) -> int:
@@ -49,6 +51,11 @@ class Mixture:
     def num_rows(self) -> int:
         """Rows of all sets."""
         return sum(data.num_rows for data in self.sets)
+
+    @property
+    def digest(self) -> str:
+        """Of the rows and sources of all sets, in their order."""
+        return digest([data.digest for data in self.sets])
 
     @property
     def counts(self) -> list[np.ndarray]:
@@ -87,7 +94,7 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
         check_files(path, files)
         # The time goes into waiting for the Hub, so threads are enough.
         with ThreadPoolExecutor(8) as pool:
-            counts = list(pool.map(count_rows, files))
+            footers = list(pool.map(read_footer, files))
     except Exception as error:  # datasets raises several kinds, for a missing folder, split or network
         raise not_prepared(path, error, f"split {split!r} of ") from error
     missing = [name for name in COLUMNS if name not in (rows.column_names or [])]
@@ -95,8 +102,10 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
         raise ValueError(
             f"{str(path)!r} has no column {', '.join(missing)}: make a prepared set with `preface-hf prepare`."
         )
-    groups = [(file, number) for file, rows_of in zip(files, counts, strict=True) for number in range(len(rows_of))]
-    data = PreparedSet(str(path), rows, groups, np.array(sum(counts, []), dtype=np.int64))
+    groups = [(file, number) for file, parts in zip(files, footers, strict=True) for number in range(len(parts))]
+    described = [group for parts in footers for group in parts]
+    counts = np.array([group.rows for group in described], dtype=np.int64)
+    data = PreparedSet(str(path), rows, groups, counts, digest(described))
     if not data.num_rows:
         raise ValueError(f"split {split!r} of {str(path)!r} has no rows: prepare more videos.")
     return data

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +30,34 @@ def open_parquet(file: str) -> pq.ParquetFile:
     return pq.ParquetFile(filesystem.open(path, cache_type="none"), pre_buffer=True)
 
 
-def count_rows(file: str) -> list[int]:
-    """Rows of each row group, from the footer."""
+class Group(NamedTuple):
+    """A row group as a footer describes it: its rows, and the first and last of their `source` by the alphabet (`None`
+    where the set has no such column)."""
+
+    rows: int
+    first: str | None = None
+    last: str | None = None
+
+
+def read_footer(file: str) -> list[Group]:
+    """The row groups of a parquet file, from its footer."""
     with open_parquet(file) as opened:
         footer = opened.metadata
-    return [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+    return [describe_group(footer.row_group(number)) for number in range(footer.num_row_groups)]
+
+
+def describe_group(group: pq.RowGroupMetaData) -> Group:
+    """What stands in a footer on one row group."""
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == "source" and column.statistics is not None and column.statistics.has_min_max:
+            return Group(group.num_rows, str(column.statistics.min), str(column.statistics.max))
+    return Group(group.num_rows)
+
+
+def digest(parts: Sequence[object]) -> str:
+    """Twelve letters that differ where `parts` do."""
+    return sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def read_group(opened: pq.ParquetFile, number: int) -> pa.Table:
@@ -65,8 +90,7 @@ class GroupReader:
         """The row of one draw."""
         key = draw[:4]
         if key not in self.tables:
-            file, number = self.groups[draw.group]
-            self.tables[key] = read_group(self.open(file), number)
+            self.tables[key] = self.group(*self.groups[draw.group])
         row = {name: self.tables[key][name][draw.row] for name in COLUMNS}
         # Three nested lists, (frames, 68, 2); as Python objects they would take longer than decoding the video.
         lists = row.pop("landmarks").value
@@ -74,6 +98,17 @@ class GroupReader:
         row = {name: value.as_py() for name, value in row.items()}
         row["instance_id"] += int(self.first_ids[draw.group])
         return {**row, "landmarks": points.reshape(-1, 68, 2)}
+
+    def group(self, file: str, number: int) -> pa.Table:
+        """One row group; `ValueError` where it is damaged."""
+        try:
+            return read_group(self.open(file), number)
+        # An `OSError` would be taken for one of what is written meanwhile.
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(
+                f"row group {number} of {file} cannot be read ({reason}): fetch the file again, or prepare the set."
+            ) from error
 
     def forget(self, draws: list[Draw]) -> None:
         """Drop the windows of each set that are before those of `draws`."""

@@ -43,6 +43,10 @@ def loaded(batches: DataLoader) -> Iterator[Any]:
             batch = next(iterator)
         except StopIteration:
             return
+        except ValueError as error:
+            if str(error).startswith("Caught "):  # with the traceback; its last line is the error of a loading process
+                raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from error
+            raise
         except (RuntimeError, EOFError, ConnectionError) as error:
             # torch hands an error from inside a loading process on as "Caught ..."; that one says what is wrong.
             died = not isinstance(error, RuntimeError) or str(error).startswith("DataLoader worker")

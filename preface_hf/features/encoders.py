@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
 
-from preface_hf.files import is_missing
+from preface_hf.files import is_missing, why_unopened
 from preface_hf.modeling import PrefAceModel, PrefAceVideoProcessor
 
 
@@ -45,9 +46,9 @@ def load_encoder(path: str | Path) -> Encoder:
     try:
         model = PrefAceModel.from_pretrained(path)
         processor = PrefAceVideoProcessor.from_pretrained(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnpicklingError) as error:
         raise ValueError(
-            f"cannot open {str(path)!r} as a model ({' '.join(str(error).split())}): give the `final` folder of a run."
+            f"cannot open {str(path)!r} as a model ({why_unopened(error)}): give the `final` folder of a run."
         ) from error
     return Encoder(model, processor, Path(path).name)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
 from preface_hf.data.streams import Batch
+from preface_hf.files import why_unopened
 from preface_hf.modeling import PrefAceForPreTraining
 
 
-OBJECTIVE_FILE = "custom_checkpoint_0.pkl"  # Accelerate's name for the first object registered for checkpointing
+OBJECTIVE_FILE = "objective.safetensors"  # in a checkpoint: tensors of the state, its other values in the header
+PICKLED_STATE = "custom_checkpoint_0.pkl"  # what releases up to 0.2 wrote in its place: read, never written
 # What releases before 0.2 called the state's parts: read, never written.
 OLD_NAMES = {"centre": "center", "facefeat_centre": "facefeat_center"}
 
@@ -39,7 +44,7 @@ class Objective(Protocol):
     """A student, what it learns from, and a loss. State outside the student changes in `start` and `after_step` only.
 
     A network with an optimizer of its own (a critic) is part of the objective: `after_step` trains it, and
-    `state_dict` holds it with its optimizer.
+    `state_dict` holds it with its optimizer ([`flat`] joins the names of what is nested, [`part`] takes it out again).
 
     Attributes:
         student: what is called in training; the loop sets it to the wrapped form of the model.
@@ -78,9 +83,10 @@ class Objective(Protocol):
     def warning(self, logs: dict[str, float]) -> str | None:
         """One sentence if what is logged shows that nothing is learned any more."""
 
-    # Accelerate writes the state to `OBJECTIVE_FILE` of a checkpoint; files lie beside it.
+    # `write_state` writes the state to `OBJECTIVE_FILE` of a checkpoint; files lie beside it.
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the student to continue exactly."""
+        """What a checkpoint needs beside the student to continue exactly: whole tensors and values of JSON by name.
+        Every process calls it."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, of this release or an earlier one."""
@@ -134,13 +140,59 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def flat(state: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested state as one dictionary, its names joined by points."""
+    joined: dict[str, Any] = {}
+    for name, value in state.items():
+        joined |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return joined
+
+
+def part(state: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What [`flat`] put under `name`, by the names it had."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write a flat state into a checkpoint. No pickle: what opens it runs no code."""
+    tensors = {name: value.contiguous() for name, value in state.items() if isinstance(value, torch.Tensor)}
+    values = {name: value for name, value in state.items() if name not in tensors}
+    save_file(tensors, folder / OBJECTIVE_FILE, {"values": json.dumps(values)})
+
+
 def saved_state(checkpoint: str | Path) -> dict[str, Any] | None:
-    """What `state_dict()` was in a checkpoint, mapped, to be read only; `None` where it holds no training state."""
-    file = Path(checkpoint) / OBJECTIVE_FILE
-    if not file.is_file():
-        return None
-    # Mapped, so that who needs the cache alone does not read the teacher's weights from disk.
-    return with_new_names(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
+    """What `state_dict()` was in a checkpoint, mapped, to be read only; `None` where it holds no training state.
+
+    Raises `ValueError` where the file is damaged, or is one of an earlier release and holds code.
+    """
+    file, old = (Path(checkpoint) / name for name in (OBJECTIVE_FILE, PICKLED_STATE))
+    try:
+        if file.is_file():
+            return read_state(file)
+        if old.is_file():
+            # Mapped, so that who needs the cache alone does not read the teacher's weights from disk.
+            state = torch.load(old, map_location="cpu", weights_only=True, mmap=True)
+            return flat(with_new_names(state))
+    # Of a file that is cut or changed, torch may raise almost anything.
+    except Exception as error:
+        raise unsafe(file if file.is_file() else old, error) from error
+    return None
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """What [`write_state`] wrote."""
+    with safe_open(file, framework="pt") as opened:
+        values = json.loads((opened.metadata() or {}).get("values", "{}"))
+        # Tensors are mapped: what is not looked at is not read.
+        return {**values, **{name: opened.get_tensor(name) for name in opened.keys()}}  # noqa: SIM118
+
+
+def unsafe(file: Path, error: Exception) -> ValueError:
+    """What to tell a user of a file of a checkpoint that is not opened."""
+    return ValueError(
+        f"{file} is not opened ({why_unopened(error)}): take another checkpoint, of a source that you trust."
+    )
 
 
 def with_new_names(state: dict[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,21 @@ def rounds(instance_ids: torch.Tensor) -> list[torch.Tensor]:
     return [(earlier == number).nonzero().flatten() for number in range(int(earlier.max()) + 1 if len(rows) else 0)]
 
 
-def saved_entries(checkpoint: Path, state: dict[str, torch.Tensor], size: int) -> torch.Tensor:
-    """The entries `(n, size)` of a cache in a checkpoint, of which `state` is the `state_dict()`; to be read only."""
-    entries = state.get("entries")
-    return saved_rows(checkpoint / CACHE_FILE, size, torch.bfloat16) if entries is None else entries
+def saved_entries(checkpoint: Path, state: dict[str, torch.Tensor]) -> torch.Tensor | None:
+    """The entries `(n, size)` of the cache in a checkpoint with this training `state`, to be read only; `None` without
+    a cache."""
+    file = checkpoint / CACHE_FILE
+    if "cache.entries" in state:
+        return state["cache.entries"]
+    if "facefeat_center" not in state or not file.is_file():
+        return None
+    return saved_rows(file, len(state["facefeat_center"]), torch.bfloat16)
+
+
+def count_filled(entries: torch.Tensor, block: int = 65_536) -> int:
+    """How many of `entries` `(n, size)` come before the first that was never filled, which is 0, no unit vector."""
+    for start in range(0, len(entries), block):
+        empty = ~entries[start : start + block].any(dim=1)
+        if empty.any():
+            return start + int(empty.int().argmax())
+    return len(entries)

@@ -16,10 +16,16 @@ import torch
 from preface_hf.data.streams import Batch
 from preface_hf.data.views import ViewConfig
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining
-from preface_hf.objectives.base import Neighbors, saved_state, with_new_names
+from preface_hf.objectives.base import Neighbors, flat, part, saved_state, with_new_names
 from preface_hf.objectives.costs import Costs, self_distillation_costs
 from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig, Term, check_choice
-from preface_hf.objectives.facefeat_cache import CACHE_FILE, FaceFeatCache, nearest_entries, saved_entries
+from preface_hf.objectives.facefeat_cache import (
+    CACHE_FILE,
+    FaceFeatCache,
+    count_filled,
+    nearest_entries,
+    saved_entries,
+)
 from preface_hf.objectives.losses import instance_loss
 
 
@@ -124,19 +130,16 @@ class PrefAceObjective(DinoObjective):
 
     def state_dict(self) -> dict[str, Any]:
         """Teacher, centers and FaceFeat Cache (but for the file of one on disk)."""
-        return {
-            **super().state_dict(),
-            "facefeat_center": self.facefeat_center,
-            "cache": self.cache.state_dict(),
-        }
+        cache = flat({"cache": self.cache.state_dict()})
+        return {**super().state_dict(), "facefeat_center": self.facefeat_center, **cache}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`; without its `cache`, teacher and centers only."""
         state = with_new_names(state)
         super().load_state_dict(state)
         self.facefeat_center.copy_(state["facefeat_center"])
-        if "cache" in state:
-            self.cache.load_state_dict(state["cache"])
+        if "cache.entries" in state:
+            self.cache.load_state_dict(part(state, "cache"))
 
     def save_files(self, folder: Path) -> None:
         """The file of a cache on disk, which `state_dict()` leaves out."""
@@ -156,26 +159,36 @@ class PrefAceObjective(DinoObjective):
         """
         state = saved_state(checkpoint)
         reason = "it holds no training state"
-        if state is not None and "cache" in state:
-            entries = saved_entries(Path(checkpoint), state.pop("cache"), len(self.facefeat_center))  # (n, d)
+        entries = None if state is None else saved_entries(Path(checkpoint), state)  # (n, d)
+        if state is not None and entries is not None:
             new = len(self.cache) - len(entries)
             if new >= 0:
-                # Without "cache" this takes teacher and centers: the old cache may have fewer entries than this one.
-                self.load_state_dict(state)
-                self.cache.take(entries)
-                self.started = len(entries)
-                more = f"; the teacher fills the entries of {new} new instances" if new else ""
-                return f"student, teacher and FaceFeat Cache go on from {checkpoint}{more}."
+                # Without entries this takes teacher and centers: the old cache may have fewer of them than this one.
+                self.load_state_dict({name: value for name, value in state.items() if name != "cache.entries"})
+                return f"student, teacher and FaceFeat Cache go on from {checkpoint}{self.take_entries(entries)}."
             reason = f"that cache has {len(entries)} instances, this set {len(self.cache)}"
         elif state is not None:
             reason = "it is of a run without a cache"
         return f"the student starts from {checkpoint}; teacher and FaceFeat Cache start anew ({reason})."
 
+    def take_entries(self, entries: torch.Tensor) -> str:
+        """Take the entries `(n, d)` of an earlier cache; returns, in words, which ones [`start`] will fill."""
+        self.cache.take(entries)
+        if not self.config.instance_weight:  # none is ever read
+            return ""
+        # A run without L_ID never filled its own.
+        self.started = count_filled(entries)
+        new = len(self.cache) - self.started
+        kind = "new" if self.started == len(entries) else "empty"
+        return f"; the teacher fills the entries of {new} {kind} instances" if new else ""
+
 
 def cache_neighbors(checkpoint: Path, config: PrefAceObjectiveConfig) -> Neighbors:
     """The nearest entries of the FaceFeat Cache of a checkpoint."""
     state = saved_state(checkpoint) or {}
-    entries = saved_entries(checkpoint, state["cache"], len(state["facefeat_center"]))  # (N, d)
+    entries = saved_entries(checkpoint, state)  # (N, d)
+    if entries is None:
+        raise ValueError(f"{checkpoint} has no FaceFeat Cache: give a run of the method preface.")
     note = f"First an instance, then the nearest other ones by cosine, as of {checkpoint.name}."
     if not config.instance_weight:
         note += " The run does without the cache (instance_weight 0): these are the features before the first step."

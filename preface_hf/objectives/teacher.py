@@ -13,7 +13,7 @@ from torch import nn
 
 from preface_hf.data.views import TubeConfig, photometric
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceForPreTrainingOutput
-from preface_hf.objectives.base import Gather, alone, saved_state, whole, with_new_names
+from preface_hf.objectives.base import Gather, alone, flat, part, saved_state, whole, with_new_names
 from preface_hf.objectives.plain_features import plain_features
 from preface_hf.objectives.schedules import cosine
 
@@ -96,6 +96,7 @@ class TeacherObjective:
         self.center = torch.zeros(student.config.num_prototypes, device=self.device)  # (K,)
         self.watching = True  # whether the coming steps are logged: what only the log needs is left out of others
         self.started = 0
+        self.continues = False  # whether centers and statistics are those of an earlier run
         self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
 
     def pixel_values(self, tubes: torch.Tensor, colors: torch.Tensor | None = None) -> torch.Tensor:
@@ -144,7 +145,7 @@ class TeacherObjective:
         statistics that the heads are standardized by, from the first 16,384 clips; then [`pass_through`]."""
         # The heads standardize what they get. Without it the features of an untrained model are so alike that short
         # runs end below the random encoder (measured). Pace 1 sets the statistics, later steps move them.
-        first = not self.started
+        first = not self.continues
         for ids, features in plain_features(clips, self.encode, self.gather, self.device):
             if first:
                 for model in (self.teacher.model, self.heads):
@@ -173,14 +174,14 @@ class TeacherObjective:
 
     def state_dict(self) -> dict[str, Any]:
         """Teacher and center."""
-        return {"teacher": self.teacher.state_dict(), "center": self.center}
+        return flat({"teacher": self.teacher.state_dict(), "center": self.center})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         state = with_new_names(state)
-        self.teacher.load_state_dict(state["teacher"])
+        self.teacher.load_state_dict(part(state, "teacher"))
         self.center.copy_(state["center"])
-        self.started = self.num_instances
+        self.started, self.continues = self.num_instances, True
 
     def save_files(self, folder: Path) -> None:
         """All is in `state_dict`."""
@@ -191,7 +192,7 @@ class TeacherObjective:
     def take_over(self, checkpoint: str) -> str:
         """Take teacher and center over, if `checkpoint` is that of a run."""
         state = saved_state(checkpoint)
-        if state is None or "teacher" not in state:
+        if state is None or not part(state, "teacher"):
             return f"the student starts from {checkpoint}; its teacher starts anew (it holds no training state)."
         self.load_state_dict(state)
         return f"student and teacher continue from {checkpoint}."

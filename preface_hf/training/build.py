@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from importlib.util import find_spec
-from pathlib import Path
+from pickle import UnpicklingError
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 
+from preface_hf.files import why_unopened
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.base import Objective
 from preface_hf.training.arguments import Parts, PretrainArguments
@@ -32,16 +35,34 @@ def build_accelerator(arguments: PretrainArguments, parts: Parts) -> Accelerator
     unused = not parts.method.all_weights_train(parts.objective)  # DDP waits for the gradient of every weight
     # Running statistics move alike on every process after each step: DDP need not send them (`broadcast_buffers`).
     accelerator = Accelerator(
+        # Else torchrun's processes on a machine without accelerators would each train a run of their own.
+        cpu=launched_processes() > 1 and not torch.accelerator.is_available(),
         mixed_precision=arguments.mixed_precision,
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
         log_with=arguments.report_to or None,
         project_dir=arguments.output_dir,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=unused)],
     )
+    check_processes(accelerator)
     check_precision(accelerator)
     if accelerator.distributed_type == DistributedType.FSDP:
         set_up_sharding(accelerator)
     return accelerator
+
+
+def launched_processes() -> int:
+    """How many processes a launcher (torchrun, `accelerate launch`) says that it has started; 1 without one."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    return int(count) if count.isdecimal() else 1
+
+
+def check_processes(accelerator: Accelerator) -> None:
+    """`ValueError` where processes that were launched together do not train together: all would write one folder."""
+    if (count := launched_processes()) != accelerator.num_processes:
+        raise ValueError(
+            f"{count} processes were launched, and Accelerate trains with {accelerator.num_processes}: set "
+            f"ACCELERATE_USE_CPU=true, or launch as many processes as there are accelerators."
+        )
 
 
 def check_precision(accelerator: Accelerator) -> None:
@@ -61,8 +82,8 @@ def build_model(arguments: PretrainArguments, parts: Parts, init_from: str | Non
             config = deepcopy(config)
             config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
             model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"cannot start from {init_from!r}: {' '.join(str(error).split())}") from error
+        except (OSError, ValueError, UnpicklingError) as error:
+            raise ValueError(f"cannot start from {init_from!r}: {why_unopened(error)}") from error
     else:
         model = PrefAceForPreTraining(config)
     set_attention(model, arguments.attn_implementation)
@@ -123,7 +144,7 @@ def build_objective(
     """The objective of the arguments for `num_instances` rows, on pixels normalized as by `processor`."""
     # Mean 0 and deviation 1 leave values in [0, 1] as they are.
     plain = ([0.0] * 3, [1.0] * 3)
-    objective = parts.method.objective(
+    return parts.method.objective(
         model,
         parts.objective,
         views=parts.views,
@@ -135,19 +156,3 @@ def build_objective(
         scratch=arguments.output_dir,
         rest_epochs=arguments.freeze_prototypes_epochs,
     )
-    save_beside(objective, accelerator)
-    return objective
-
-
-def save_beside(objective: Objective, accelerator: Accelerator) -> None:
-    """Let Accelerate's checkpoints hold the files of an objective, which its `state_dict()` leaves out."""
-
-    def save(models: list, weights: list, folder: str) -> None:
-        if accelerator.is_main_process:
-            objective.save_files(Path(folder))
-
-    def restore(models: list, folder: str) -> None:
-        objective.load_files(Path(folder))
-
-    accelerator.register_save_state_pre_hook(save)
-    accelerator.register_load_state_pre_hook(restore)

@@ -28,10 +28,28 @@ class Metrics:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.jsonl` that are whole; none where it is missing."""
-    # The last line of a run that was killed may be cut: it has no closing brace.
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    """The rows of a `metrics.jsonl` that are whole, none where it is missing; it is said which lines are left out."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    rows = [read_row(line) for line in lines]
+    # The last line of a run that was killed may be cut: that is nothing to worry about.
+    worst = [str(number) for number, row in enumerate(rows[:-1], 1) if row is None and lines[number - 1].strip()]
+    if worst:
+        which = ", ".join(worst[:10]) + (", …" if len(worst) > 10 else "")
+        print(f"{path}: {len(worst)} damaged lines are left out ({which}).", flush=True)
+    return [row for row in rows if row is not None]
+
+
+def read_row(line: str) -> dict[str, float] | None:
+    """A line of a `metrics.jsonl`; `None` where it is no row of numbers with a step, its epoch and its loss."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not {"step", "epoch", "loss"} <= row.keys():
+        return None
+    # Python reads whole numbers of any length from JSON, which no float and no picture takes.
+    good = all(isinstance(v, float) or (type(v) is int and abs(v) < 2**63) for v in row.values())
+    return row if good and type(row["step"]) is int else None
 
 
 def mean_logs(accelerator: Accelerator, logged: list[dict[str, torch.Tensor]]) -> dict[str, float]:

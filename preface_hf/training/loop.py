@@ -23,6 +23,7 @@ from preface_hf.training.build import build_accelerator, build_model, build_obje
 from preface_hf.training.checkpoint import (
     checkpoint_name,
     claim_folder,
+    describe,
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
@@ -61,7 +62,7 @@ class Pretraining:
         set_seed(arguments.seed)
         self.model = build_model(arguments, self.parts, init_from).to(self.accelerator.device)
         if self.accelerator.is_main_process:
-            claim_folder(self.folder, {**resolved, "init_from": init_from}, resume)
+            claim_folder(self.folder, {**resolved, "init_from": init_from}, describe(data), resume)
             self.accelerator.init_trackers(
                 "preface-hf", {k: v for k, v in resolved.items() if isinstance(v, int | float | str)}
             )
@@ -75,7 +76,6 @@ class Pretraining:
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         # After `prepare`: under FSDP2 the weights are shards now, and their moments have to be.
         begin_moments(self.optimizer.optimizer)
-        self.accelerator.register_for_checkpointing(self.objective)
 
         self.data, self.step = data, 0
         # Clips of one forward pass of all processes, which are loaded together; below, those of an optimizer step.
@@ -85,7 +85,7 @@ class Pretraining:
         self.global_batch *= arguments.gradient_accumulation_steps
         checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
         if checkpoint:
-            self.step = load_checkpoint(self.accelerator, checkpoint)
+            self.step = load_checkpoint(self.accelerator, checkpoint, self.objective)
         elif init_from:
             self.accelerator.print(self.objective.take_over(init_from))
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
@@ -248,8 +248,8 @@ class Pretraining:
         arguments, folder = self.arguments, self.folder / "checkpoints"
         other = self.objective.published_model(str(arguments.publish)) if best else None
         save_checkpoint(
-            self.accelerator, folder, self.step, self.unwrap_student(), self.processor, arguments.keep_checkpoints,
-            arguments.keep_best, probed.get("probe_knn"),
+            self.accelerator, folder, self.step, self.unwrap_student(), self.objective, self.processor,
+            describe(self.data), arguments.keep_checkpoints, arguments.keep_best, probed.get("probe_knn"),
             {str(arguments.publish): other} if other else None,
         )  # fmt: skip
 

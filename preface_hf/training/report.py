@@ -7,14 +7,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from preface_hf.data.opening import Mixture, open_mixture
 from preface_hf.files import replacing
 from preface_hf.pictures.curves import Curve, draw_curves
 from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
 from preface_hf.training.arguments import Parts, PretrainArguments, build, with_new_names
-from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint
+from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint, saved_settings
 from preface_hf.training.gallery import Face, nearest, tubes
 from preface_hf.training.log import read_metrics
 
@@ -35,10 +33,9 @@ def write_report(run: str | Path, data: Data = None) -> Path:
     Raises `ValueError` if `run` holds no run, or `data` is given and is not what the run was trained on.
     """
     folder = Path(run)
-    try:
-        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.") from error
+    if not (folder / "config.yaml").exists():
+        raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.")
+    settings = saved_settings(folder)
     # `init_from` stands in `config.yaml` beside the settings, but is none.
     known = {name: value for name, value in with_new_names(settings).items() if name != "init_from"}
     arguments = build(PretrainArguments, known, str(folder / "config.yaml"))
@@ -72,7 +69,7 @@ def summary(arguments: PretrainArguments, rows: list[dict[str, float]], folder: 
     shown["steps"] = f"{rows[-1]['step'] if rows else 0:,} of {arguments.max_steps:,}"
     if rows:
         shown["epochs"], shown["loss"] = f"{rows[-1]['epoch']:.1f}", f"{rows[-1]['loss']:.4g}"
-    probed = [row for row in rows if "probe_knn" in row]
+    probed = [row for row in rows if {"probe_knn", "probe_chance"} <= row.keys()]
     if probed:
         top = max(probed, key=lambda row: row["probe_knn"])
         shown["kNN probe"] = f"{100 * probed[-1]['probe_knn']:.1f} % (chance {100 * probed[-1]['probe_chance']:.1f})"

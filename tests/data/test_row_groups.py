@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from preface_hf.data.order import rows_in_order
-from preface_hf.data.row_groups import GroupReader, count_rows
+from preface_hf.data.row_groups import GroupReader, read_footer
 from tests.data.rows import write_rows
 
 
@@ -19,7 +19,7 @@ def file(request, tmp_path):
 
 
 def test_rows_are_those_written(file):
-    counts = count_rows(file)
+    counts = [group.rows for group in read_footer(file)]
     assert counts == [16, 16, 5]
     reader = GroupReader([(file, group) for group in range(3)], np.array([0, 0, 1000]))
     rows = reader.rows(rows_in_order([np.array(counts)], np.array([36, 3, 17])))

@@ -15,7 +15,7 @@ from preface_hf.data.streams import CropStream
 from preface_hf.data.views import TubeConfig
 from preface_hf.features.extract import extract
 from preface_hf.features.probe import probe
-from preface_hf.objectives.base import OBJECTIVE_FILE, Objective
+from preface_hf.objectives.base import OBJECTIVE_FILE, PICKLED_STATE, Objective, part, saved_state
 from preface_hf.objectives.methods import METHODS
 from preface_hf.plan.table import show_plan
 from preface_hf.training.arguments import PretrainArguments, build
@@ -115,11 +115,11 @@ def test_dino_trains_and_resumes_bit_for_bit(dino, tmp_path, stop_after):  # noq
 
 
 def dino_state(checkpoint):
-    objective = torch.load(checkpoint / OBJECTIVE_FILE, weights_only=True)
-    assert set(objective) == {"teacher", "center"}
     from safetensors.torch import load_file
 
-    return {**load_file(checkpoint / "model.safetensors"), **objective["teacher"], "center": objective["center"]}
+    objective = saved_state(checkpoint)
+    assert {name.partition(".")[0] for name in objective} == {"teacher", "center"}
+    return {**load_file(checkpoint / "model.safetensors"), **objective}
 
 
 def test_dino_is_planned_shown_extracted_and_probed(dino, tmp_path, capsys):
@@ -188,9 +188,14 @@ def make_old(folder):
         assert new in config.read_text()
         config.write_text(config.read_text().replace(new, old))
     for file in folder.glob(f"checkpoints/*/{OBJECTIVE_FILE}"):
-        parts = torch.load(file, weights_only=True)
-        torch.save({name.replace("center", "centre"): part for name, part in parts.items()}, file)
-        assert {"centre", "facefeat_centre"} <= set(torch.load(file, weights_only=True))
+        state = saved_state(file.parent)
+        centers = {"centre": state["center"], "facefeat_centre": state["facefeat_center"]}
+        nested = {name: {k: v.clone() for k, v in part(state, name).items()} for name in ("teacher", "cache")}
+        torch.save({**nested, **centers}, file.with_name(PICKLED_STATE))
+        file.unlink()
+        training = json.loads((file.parent / "training.json").read_text())
+        del training["data"]
+        (file.parent / "training.json").write_text(json.dumps(training))
 
 
 def test_a_run_of_before_resumes_bit_for_bit_and_is_shown_and_started_from(tiny_settings, tmp_path, capsys):

@@ -20,7 +20,7 @@ from transformers import VideoMAEConfig, VideoMAEModel
 from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.convert import convert
 from preface_hf.data.streams import Batch, PlainClips
-from preface_hf.objectives.base import OBJECTIVE_FILE, ObjectiveOutput
+from preface_hf.objectives.base import ObjectiveOutput, part, saved_state
 from preface_hf.objectives.facefeat_cache import CACHE_FILE
 from preface_hf.objectives.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
@@ -49,13 +49,13 @@ def losses(folder):
 
 
 def state(checkpoint):
-    objective = torch.load(checkpoint / OBJECTIVE_FILE, weights_only=True)
+    objective = saved_state(checkpoint)
     on_disk = (checkpoint / CACHE_FILE).exists()
     return {
         **load_file(checkpoint / "model.safetensors"),
-        **{f"teacher {k}": v for k, v in objective["teacher"].items()},
+        **{f"teacher {k}": v for k, v in part(objective, "teacher").items()},
         "center": objective["center"],
-        "cache": saved_rows(checkpoint / CACHE_FILE, 16, torch.bfloat16) if on_disk else objective["cache"]["entries"],
+        "cache": saved_rows(checkpoint / CACHE_FILE, 16, torch.bfloat16) if on_disk else objective["cache.entries"],
     }
 
 
@@ -208,6 +208,25 @@ def test_a_set_that_has_grown_keeps_its_entries(tiny_settings, tmp_path, capsys,
     expected = torch.nn.functional.normalize(z, dim=-1)
     torch.testing.assert_close(entries[12:].float(), expected, atol=1e-2, rtol=0)
     assert (started.train() / "model.safetensors").exists()
+
+
+def test_a_cache_that_was_never_filled_is_filled(tiny_settings, tmp_path, capsys):
+    """A run without L_ID leaves it empty; teacher and centers go on as they were."""
+    settings = {**tiny_settings, "max_steps": 1}
+    run({**settings, "objective": {"instance_weight": 0}}, tmp_path / "first")
+    source = tmp_path / "first/checkpoints/step-00000001"
+    assert not state(source)["cache"].any()
+    arguments = build(PretrainArguments, {**settings, "output_dir": str(tmp_path / "second")}, "test")
+    started = Pretraining(arguments, init_from=str(source))
+    assert "the teacher fills the entries of 12 empty instances" in capsys.readouterr().out
+    started.start()
+    assert started.objective.cache.entries.float().norm(dim=1).min() > 0.9
+    before, now = saved_state(source), started.objective.state_dict()
+    assert_same(*({k: v for k, v in one.items() if k != "cache.entries"} for one in (before, now)))
+    student = load_file(source / "model.safetensors")
+    assert_same(student, started.model.state_dict())
+    started.train()
+    assert state(tmp_path / "second/checkpoints/step-00000001")["cache"].any(dim=1).all()
 
 
 @pytest.mark.parametrize(
@@ -452,9 +471,26 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
     subprocess.run([*launch, "settings.yaml", "two"], env=environment(), check=True, cwd=tmp_path)
     assert_near(tmp_path / "one", tmp_path / "two", rtol=1e-2, atol=1e-4)
     ranks = [torch.load(tmp_path / f"two/rank{rank}.pt", weights_only=True) for rank in range(2)]
-    for part in ("teacher", "cache"):
-        assert_same(ranks[0][part], ranks[1][part])
-    assert all(torch.equal(ranks[0][name], ranks[1][name]) for name in ("center", "facefeat_center"))
+    assert {"center", "facefeat_center", "cache.entries"} < ranks[0].keys()
+    assert_same(*ranks)
+
+
+def test_torchrun_alone_starts_one_run(tiny_settings, tmp_path):
+    """On a machine without accelerators, of which nobody has told Accelerate."""
+    settings = {**tiny_settings, "max_steps": 2}
+    plain = {name: value for name, value in environment().items() if name != "ACCELERATE_USE_CPU"}
+    call = command(settings, tmp_path / "run", processes=2)
+    subprocess.run(call, env={**plain, "CUDA_VISIBLE_DEVICES": ""}, check=True, cwd=tmp_path)
+    assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2]
+    training = json.loads((tmp_path / "run/checkpoints/step-00000002/training.json").read_text())
+    assert training["processes"] == 2
+
+
+def test_processes_that_do_not_train_together_are_refused(tiny_settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ValueError, match="3 processes were launched, and Accelerate trains with 1: set ACCELERATE"):
+        run(tiny_settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):

@@ -14,6 +14,7 @@ import yaml
 from preface_hf import PrefAceConfig
 from preface_hf.data.opening import open_mixture
 from preface_hf.data.streams import ViewStream
+from preface_hf.objectives.base import saved_state
 from preface_hf.objectives.collapse import self_distillation_terms
 from preface_hf.objectives.preface import PrefAceObjectiveConfig, cache_neighbors
 from preface_hf.pictures.curves import draw_curves, figure_of
@@ -89,7 +90,7 @@ def test_tubes_are_those_of_the_first_epoch(settings, prepared):
 
 def test_nearest_leave_the_instance_itself_out(finished, prepared):
     checkpoint = finished / "checkpoints/step-00000003"
-    entries = torch.load(checkpoint / "custom_checkpoint_0.pkl", weights_only=True)["cache"]["entries"].float()
+    entries = saved_state(checkpoint)["cache.entries"].float()
     for faces in nearest(open_mixture(prepared), cache_neighbors(checkpoint, PrefAceObjectiveConfig())):
         first, *others = (int(face.name.split(" · ")[0]) for face in faces)
         assert len(set(others)) == 5 and first not in others
