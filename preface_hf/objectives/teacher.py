@@ -96,7 +96,7 @@ class TeacherObjective:
         self.center = torch.zeros(student.config.num_prototypes, device=self.device)  # (K,)
         self.watching = True  # whether the coming steps are logged: what only the log needs is left out of others
         self.started = 0
-        self.continues = False  # whether centers and statistics are those of an earlier run
+        self.continues = False  # whether centers and statistics are set already
         self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
 
     def pixel_values(self, tubes: torch.Tensor, colors: torch.Tensor | None = None) -> torch.Tensor:
@@ -153,7 +153,7 @@ class TeacherObjective:
             if not self.pass_through(ids, features, first):
                 break
             first = False
-        self.started = self.num_instances
+        self.started, self.continues = self.num_instances, True
 
     def encode(self, tubes: torch.Tensor) -> torch.Tensor:
         """The teacher's pooled features `(b, D)` of clips `(b, T, 3, S, S)` uint8."""
