@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from safetensors import SafetensorError
 
 from preface_hf.files import discard, put_in_place, start_building, unfinished, writing_tensors
 from preface_hf.objectives.base import Objective, saved_state, write_state
@@ -203,14 +204,15 @@ def load_checkpoint(accelerator: Accelerator, checkpoint: Path, objective: Objec
     learned = saved_state(checkpoint)
     if learned is None:
         raise ValueError(f"{checkpoint} holds no training state: delete it, and --resume takes the one before it.")
-    with without_pickled_state(checkpoint) as folder:
-        accelerator.load_state(str(folder))
     try:
+        with without_pickled_state(checkpoint) as folder:
+            accelerator.load_state(str(folder))
         objective.load_state_dict(learned)
         objective.load_files(checkpoint)
-    except (KeyError, RuntimeError, ValueError, OSError) as error:  # names and shapes that do not fit
+    # Names and shapes that do not fit, and files of weights that are cut.
+    except (KeyError, RuntimeError, ValueError, OSError, SafetensorError) as error:
         raise ValueError(
-            f"{checkpoint} does not fit this run ({' '.join(str(error).split())}): resume it on the data "
+            f"{checkpoint} does not fit this run ({' '.join(str(error).split())[:300]}): resume it on the data "
             "and with the settings that it was trained with."
         ) from error
     return state["step"]

@@ -32,7 +32,9 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     rows = [read_row(line) for line in lines]
     # The last line of a run that was killed may be cut: that is nothing to worry about.
-    worst = [str(number) for number, row in enumerate(rows[:-1], 1) if row is None and lines[number - 1].strip()]
+    cut = len(lines) if lines and lines[-1].startswith("{") and not lines[-1].endswith("}") else 0
+    numbered = enumerate(zip(lines, rows, strict=True), 1)
+    worst = [str(number) for number, (line, row) in numbered if row is None and line.strip() and number != cut]
     if worst:
         which = ", ".join(worst[:10]) + (", …" if len(worst) > 10 else "")
         print(f"{path}: {len(worst)} damaged lines are left out ({which}).", flush=True)

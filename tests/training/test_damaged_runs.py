@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from preface_hf.training.report import write_report
 from tests.conftest import tiny
@@ -113,3 +114,32 @@ def test_a_damaged_shard_is_named(tiny_settings, prepared, tmp_path, workers):
     settings = {**tiny_settings, "data": str(tmp_path / "set"), "num_workers": workers}
     with pytest.raises(ValueError, match=rf"^row group 0 of \S*{file.name} cannot be read .*: fetch the file again"):
         run(settings, tmp_path / "run")
+
+
+@pytest.mark.parametrize("damage", ["cut", "renamed", "reshaped"])
+def test_damaged_weights_of_a_stopped_run_are_one_sentence(trained, tmp_path, damage):
+    settings, folder = trained
+    shutil.copytree(folder, tmp_path / "run")
+    file = tmp_path / "run/checkpoints/step-00000001/model.safetensors"
+    weights = load_file(file)
+    bias = weights.pop("preface.layernorm.bias")
+    save_file(
+        {**weights, "preface.layernorm.bias_old" if damage == "renamed" else "preface.layernorm.bias": bias.repeat(2)},
+        file,
+    )
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:20_000])
+    with pytest.raises(ValueError, match="step-00000001 does not fit this run") as refused:
+        run(settings, tmp_path / "run", resume=True)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_last_line_that_is_no_row_is_listed(trained, tmp_path, capsys):
+    _, folder = trained
+    shutil.copytree(folder, tmp_path / "run")
+    file = tmp_path / "run/metrics.jsonl"
+    good = file.read_text(encoding="utf-8")
+    for last, listed in (("model: null", True), ("{}", True), ('{"step": 1, "epo', False)):
+        file.write_text(good + last + "\n", encoding="utf-8")
+        write_report(tmp_path / "run")
+        assert ("1 damaged lines are left out (2)" in capsys.readouterr().out) == listed
