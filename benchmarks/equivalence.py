@@ -4,8 +4,9 @@ transformers.
     make equivalence FACES=folder    # folder/marlin_clips holds the clips
     python benchmarks/equivalence.py CLIPS [FOLDER_WITH_MARLIN_PYTORCH]
 
-Random weights (seed 0), real clips. Prints, for each model and output, the largest difference over the largest value,
-and ends with exit code 1 where one is above its bound: MARLIN 1e-4, VideoMAE 1e-5.
+Random weights (seed 0), real clips; encoders, and of a clip of which 90 % is hidden the reconstruction, MARLIN's critic,
+VideoMAE's loss and gradients. Prints, for each model and output, the largest difference over the largest value, and
+ends with exit code 1 where one is above its bound: MARLIN 1e-4, VideoMAE 1e-5.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from transformers import VideoMAEConfig, VideoMAEModel
+from safetensors.torch import load_file
+from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEModel
 
-from preface_hf.convert import convert, from_videomae
-from preface_hf.modeling import PRESETS, PrefAceModel, PrefAceVideoProcessor
+from preface_hf.convert import convert, from_videomae, full_from_videomae
+from preface_hf.convert.marlin import CRITIC_FILE
+from preface_hf.modeling import PRESETS, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
+from preface_hf.objectives.marlin import Critic, VideoMAEObjective, VideoMAEObjectiveConfig
 
 
 MARLIN = {"S": "marlin_vit_small_ytf", "B": "marlin_vit_base_ytf", "L": "marlin_vit_large_ytf"}
@@ -59,26 +63,80 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
+def random_critic(model: PrefAceForPreTraining) -> torch.nn.Module:
+    """The critic of MARLIN's training code, which stands in its training checkpoints."""
+    from marlin_pytorch.model.modules import MLP
+
+    return MLP([1536, 4 * model.decoder.embed_dim, 1], torch.nn.LeakyReLU)
+
+
+def random_mask(tokens: int, seed: int) -> torch.Tensor:
+    """One mask `(1, tokens)` that hides all but a tenth."""
+    order = torch.randperm(tokens, generator=torch.Generator().manual_seed(seed))
+    return torch.ones(tokens, dtype=torch.bool).index_fill_(0, order[: tokens // 10], False)[None]
+
+
+def channels_first(cubes: torch.Tensor) -> torch.Tensor:
+    """Our cubes with their values in MARLIN's order."""
+    return cubes.unflatten(-1, (2, 16, 16, 3)).movedim(-1, -4).flatten(-4)
+
+
 @torch.inference_mode()
 def compare_marlin(size: str, clips: list[Path], folder: str | None) -> list[tuple[str, float, float]]:
-    full = size == "S"  # one of them from a full model, in a training checkpoint
-    marlin = random_marlin(MARLIN[size], full, folder)
+    marlin = random_marlin(MARLIN[size], True, folder)
+    critic = random_critic(marlin)
     with tempfile.TemporaryDirectory() as work:
-        file = Path(work, "marlin.ckpt" if full else "marlin.pt")
-        weights = marlin.state_dict()
-        torch.save({"state_dict": {**weights, "discriminator.w": torch.ones(1)}} if full else weights, file)
-        convert("marlin", file, Path(work, "preface"))
-        preface = PrefAceModel.from_pretrained(Path(work, "preface")).eval()
-        processor = PrefAceVideoProcessor.from_pretrained(Path(work, "preface"))
-    worst = {"tokens (keep_seq)": 0.0, "pooled": 0.0}
-    for clip in clips:
+        file, out = Path(work, "marlin.ckpt"), Path(work, "preface")
+        heads = {f"discriminator.{key}": weight for key, weight in critic.state_dict().items()}
+        torch.save({"state_dict": {**marlin.state_dict(), **heads}}, file)
+        convert("marlin", file, out)
+        encoder, preface = (cls.from_pretrained(out).eval() for cls in (PrefAceModel, PrefAceForPreTraining))
+        processor = PrefAceVideoProcessor.from_pretrained(out)
+        our_critic = Critic(1536, 4 * preface.config.decoder_hidden_size)
+        our_critic.load_state_dict(load_file(out / CRITIC_FILE))
+    worst = dict.fromkeys(("tokens (keep_seq)", "pooled", "reconstruction", "critic"), 0.0)
+    for number, clip in enumerate(clips):
         pixels = processor(str(clip), return_tensors="pt")["pixel_values_videos"]
         assert pixels.min() >= 0 and pixels.max() <= 1
-        ours, theirs = preface(pixels), pixels.transpose(1, 2)
-        tokens, pooled = (marlin.extract_features(theirs, keep_seq=keep) for keep in (True, False))
-        worst["tokens (keep_seq)"] = max(worst["tokens (keep_seq)"], difference(ours.last_hidden_state, tokens))
-        worst["pooled"] = max(worst["pooled"], difference(ours.pooler_output, pooled))
+        ours, theirs = encoder(pixels), pixels.transpose(1, 2)
+        mask = random_mask(1568, number)
+        cubes, their_cubes = preface(pixels, mask).reconstruction, marlin(theirs, ~mask)
+        pairs = {
+            "tokens (keep_seq)": (ours.last_hidden_state, marlin.extract_features(theirs, keep_seq=True)),
+            "pooled": (ours.pooler_output, marlin.extract_features(theirs, keep_seq=False)),
+            "reconstruction": (channels_first(cubes), their_cubes),
+            "critic": (our_critic(cubes), critic(their_cubes)),
+        }
+        worst = {name: max(worst[name], difference(*pair)) for name, pair in pairs.items()}
     return [(f"MARLIN {size}, {name}", value, 1e-4) for name, value in worst.items()]
+
+
+def compare_videomae_training(clip: Path) -> list[tuple[str, float, float]]:
+    """Loss and gradients of one clip, normalized targets."""
+    torch.manual_seed(0)
+    videomae = VideoMAEForPreTraining(VideoMAEConfig(**PRESETS["vit-s"])).eval()
+    preface, processor = full_from_videomae(videomae), PrefAceVideoProcessor()
+    pixels, mask = processor(str(clip), return_tensors="pt")["pixel_values_videos"], random_mask(1568, 0)
+    mean, deviation = (torch.tensor(each)[:, None, None] for each in (processor.image_mean, processor.image_std))
+    statistics = (processor.image_mean, processor.image_std)
+    objective = VideoMAEObjective(preface, VideoMAEObjectiveConfig(), num_instances=1, seed=0, pixels=statistics)
+    theirs = videomae(pixels, bool_masked_pos=mask)
+    ours = preface(pixels, mask).reconstruction
+    loss = torch.nn.functional.mse_loss(ours, objective.targets(pixels * deviation + mean, mask))
+    theirs.loss.backward()
+    loss.backward()
+    gradients = [
+        (preface.preface.embeddings.projection.weight, videomae.videomae.embeddings.patch_embeddings.projection.weight),
+        (preface.decoder.mask_token, videomae.mask_token),
+        (preface.decoder.head.weight, videomae.decoder.head.weight),
+    ]
+    worst = max(float((a.grad - b.grad).abs().max() / b.grad.abs().max()) for a, b in gradients)
+    relative = abs(float(loss.detach() / theirs.loss.detach()) - 1)
+    return [
+        ("VideoMAE S, reconstruction", difference(ours.detach(), theirs.logits.detach()), 1e-5),
+        ("VideoMAE S, loss", relative, 1e-5),
+        ("VideoMAE S, gradients", worst, 1e-5),
+    ]
 
 
 @torch.inference_mode()
@@ -99,7 +157,7 @@ def compare_videomae(clips: list[Path]) -> list[tuple[str, float, float]]:
 def main(clips_folder: str, marlin_folder: str | None = None) -> int:
     clips = sorted(Path(clips_folder).glob("*.mp4"))
     print(f"{len(clips)} clips of {clips_folder}, torch {torch.__version__}")
-    rows = compare_videomae(clips)
+    rows = compare_videomae(clips) + compare_videomae_training(clips[0])
     for size in MARLIN:
         rows += compare_marlin(size, clips, marlin_folder)
     for name, value, bound in rows:

@@ -17,16 +17,34 @@ AUTO_MAP = {
     "AutoVideoProcessor": "video_processing_preface.PrefAceVideoProcessor",
 }
 
-# The sizes of the field. vit-t is the laptop size: small clips, for tests and the demo.
+# The methods that pretrain the family. The masked ones have a decoder in place of projectors and prototypes.
+PRETRAINING_METHODS = ("preface", "pros", "dino", "marlin", "videomae")
+MASKED_METHODS = ("marlin", "videomae")
+
+# The sizes of the field; decoders are MARLIN's. vit-t is the laptop size: small clips, for tests and the demo.
 PRESETS = {
     "vit-t": {
         "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512,
         "image_size": 64, "patch_size": 8, "num_frames": 8,
         "projector_hidden_size": 512, "projector_output_size": 128, "num_prototypes": 1024, "facefeat_size": 128,
+        "decoder_hidden_size": 64, "decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 256,
     },
-    "vit-s": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
-    "vit-b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-    "vit-l": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+    "vit-s": {
+        "hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536,
+        "decoder_hidden_size": 192, "decoder_num_hidden_layers": 4, "decoder_num_attention_heads": 3,
+        "decoder_intermediate_size": 768,
+    },
+    "vit-b": {
+        "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+        "decoder_hidden_size": 384, "decoder_num_hidden_layers": 4, "decoder_num_attention_heads": 6,
+        "decoder_intermediate_size": 1536,
+    },
+    "vit-l": {
+        "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
+        "decoder_hidden_size": 512, "decoder_num_hidden_layers": 12, "decoder_num_attention_heads": 8,
+        "decoder_intermediate_size": 2048,
+    },
 }  # fmt: skip
 
 
@@ -62,6 +80,11 @@ class PrefAceConfig(PreTrainedConfig):
             projector before the prototypes (DINO's head; sizes not stated by PrefAce, chosen).
         num_prototypes (`int`, defaults to 65536): outputs whose distribution student and teacher agree on (DINO).
         facefeat_size (`int`, defaults to 256): width of a vector of the FaceFeat Cache (not stated, chosen).
+        pretraining_method (`str`, defaults to `"preface"`): the method whose heads [`PrefAceForPreTraining`] has:
+            preface, pros, dino, marlin or videomae.
+        decoder_hidden_size (`int`, defaults to 384), decoder_num_hidden_layers (`int`, defaults to 4),
+        decoder_num_attention_heads (`int`, defaults to 6), decoder_intermediate_size (`int`, defaults to 1536): the
+            decoder of marlin and videomae (MARLIN-B and VideoMAE-B).
         pretrained_grid (`list[int]`, *optional*): tokens along time, height and width for which the table of positions
             was made that the weights know. A model sets it when its weights are made, checkpoints keep it: opened with
             another `num_frames` or `image_size`, the model interpolates that table instead of making a new one.
@@ -95,6 +118,11 @@ class PrefAceConfig(PreTrainedConfig):
     projector_output_size: int = 256
     num_prototypes: int = 65536
     facefeat_size: int = 256
+    pretraining_method: str = "preface"
+    decoder_hidden_size: int = 384
+    decoder_num_hidden_layers: int = 4
+    decoder_num_attention_heads: int = 6
+    decoder_intermediate_size: int = 1536
     pretrained_grid: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs):
@@ -150,12 +178,18 @@ class PrefAceConfig(PreTrainedConfig):
             ("image_size", "patch_size"),
             ("num_frames", "tubelet_size"),
             ("hidden_size", "num_attention_heads"),
+            ("decoder_hidden_size", "decoder_num_attention_heads"),
         ):
             if getattr(self, part) < 1 or getattr(self, whole) < 1 or getattr(self, whole) % getattr(self, part):
                 raise ValueError(
                     f"{whole}={getattr(self, whole)} must be a positive multiple of {part}={getattr(self, part)}: "
                     f"change one of the two in the PrefAceConfig."
                 )
+        if self.pretraining_method not in PRETRAINING_METHODS:
+            raise ValueError(
+                f"pretraining_method={self.pretraining_method!r} is unknown: choose one of "
+                f"{', '.join(PRETRAINING_METHODS)}."
+            )
         grid = self.pretrained_grid
         if grid is not None and (len(grid) != 3 or min(grid) < 1):
             raise ValueError(
@@ -166,8 +200,20 @@ class PrefAceConfig(PreTrainedConfig):
     @property
     def grid_size(self) -> tuple[int, int, int]:
         """Tokens of a training clip along time, height and width."""
-        side = self.image_size // self.patch_size
-        return self.num_frames // self.tubelet_size, side, side
+        return self.grid_of((1, self.num_frames, self.num_channels, self.image_size, self.image_size))
+
+    @property
+    def pretraining_heads(self) -> tuple[str, ...]:
+        """The parts that [`PrefAceForPreTraining`] has beside the encoder, for its `pretraining_method`."""
+        if self.pretraining_method in MASKED_METHODS:
+            return ("decoder",)
+        heads = "projector", "prototypes"
+        return (*heads, "facefeat_projector") if self.pretraining_method == "preface" else heads
+
+    def grid_of(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Tokens along time, height and width of clips of `shape` `(batch, frames, channels, height, width)`."""
+        _, frames, _, height, width = shape
+        return frames // self.tubelet_size, height // self.patch_size, width // self.patch_size
 
 
-__all__ = ["PRESETS", "PrefAceConfig"]
+__all__ = ["MASKED_METHODS", "PRESETS", "PRETRAINING_METHODS", "PrefAceConfig"]

@@ -93,10 +93,44 @@ def check_mask(bool_masked_pos: torch.Tensor, tokens: torch.Tensor) -> None:
         )
 
 
+class PrefAcePositions(nn.Module):
+    """A place in time and space for each token: VideoMAE's fixed table for `grid`, and what it gives for others."""
+
+    table: torch.Tensor
+
+    def __init__(self, grid: tuple[int, int, int], width: int):
+        super().__init__()
+        self.grid, self.width = tuple(grid), width  # t, h, w
+        self.register_buffer("table", self.make_table(), persistent=False)  # (1, t*h*w, width)
+
+    def make_table(self) -> torch.Tensor:
+        """Float32 `(1, t*h*w, width)`, on the CPU."""
+        time, height, width = self.grid
+        return sinusoid_positions(time * height * width, self.width)
+
+    def _apply(self, fn, recurse=True):
+        """As in torch, but the table is computed again."""
+        # No checkpoint holds it: `to_empty` and `to("meta")` would leave nothing in it that loading could fill.
+        # It stays float32, too: half precision would cost digits that interpolation needs.
+        before = self.table
+        super()._apply(fn, recurse)
+        if self.table is not before:
+            device = self.table.device
+            self.table = self.make_table().to("cpu" if device.type == "meta" else device)
+        return self
+
+    def forward(self, grid: tuple[int, int, int]) -> torch.Tensor:
+        """The table resampled over time and space to `grid` tokens: `(1, sequence_length, width)`."""
+        if grid == self.grid:
+            return self.table
+        # Stretched over the clip: the middle of a longer one has the position of the middle of a training clip.
+        table = self.table.reshape(1, *self.grid, -1).permute(0, 4, 1, 2, 3)  # (1, width, t, h, w)
+        table = nn.functional.interpolate(table.float(), size=grid, mode="trilinear", align_corners=False)
+        return table.flatten(2).transpose(1, 2)  # (1, N, width)
+
+
 class PrefAceEmbeddings(nn.Module):
     """Cuts a clip into tubelets, projects each to a token and adds its place in time and space."""
-
-    positions: torch.Tensor
 
     def __init__(self, config: PrefAceConfig):
         super().__init__()
@@ -107,33 +141,7 @@ class PrefAceEmbeddings(nn.Module):
         # The weights learn this table of positions: whatever clip size the configuration asks for later, it stays.
         if config.pretrained_grid is None:
             config.pretrained_grid = list(config.grid_size)
-        self.grid = tuple(config.pretrained_grid)  # t, h, w
-        self.register_buffer("positions", self.position_table(), persistent=False)  # (1, t*h*w, D)
-
-    def position_table(self) -> torch.Tensor:
-        """The positions of the pretrained grid, float32 `(1, tokens, hidden_size)`, on the CPU."""
-        time, height, width = self.grid
-        return sinusoid_positions(time * height * width, self.config.hidden_size)
-
-    def _apply(self, fn, recurse=True):
-        """As in torch, but the positions are computed again."""
-        # No checkpoint holds them: `to_empty` and `to("meta")` would leave nothing in them that loading could fill.
-        # They stay float32, too: half precision would cost digits that interpolation needs.
-        before = self.positions
-        super()._apply(fn, recurse)
-        if self.positions is not before:
-            device = self.positions.device
-            self.positions = self.position_table().to("cpu" if device.type == "meta" else device)
-        return self
-
-    def interpolate_positions(self, grid: tuple[int, int, int]) -> torch.Tensor:
-        """The table resampled over time and space to `grid` tokens: `(1, sequence_length, hidden_size)`."""
-        if grid == self.grid:
-            return self.positions
-        # Stretched over the clip: the middle of a longer one has the position of the middle of a training clip.
-        table = self.positions.reshape(1, *self.grid, -1).permute(0, 4, 1, 2, 3)  # (1, D, t, h, w)
-        table = nn.functional.interpolate(table.float(), size=grid, mode="trilinear", align_corners=False)
-        return table.flatten(2).transpose(1, 2)  # (1, N, D)
+        self.positions = PrefAcePositions(config.pretrained_grid, config.hidden_size)
 
     def check_clip(self, pixels: torch.Tensor) -> None:
         config = self.config
@@ -157,7 +165,7 @@ class PrefAceEmbeddings(nn.Module):
         self.check_clip(pixel_values_videos)
         pixels = pixel_values_videos.transpose(1, 2).to(self.projection.weight.dtype)  # (B, C, T, H, W)
         tokens = self.projection(pixels)  # (B, D, t, h, w)
-        positions = self.interpolate_positions(tuple(tokens.shape[2:]))
+        positions = self.positions(tuple(tokens.shape[2:]))
         tokens = tokens.flatten(2).transpose(1, 2)  # (B, N, D)
         tokens = tokens + positions.to(tokens.device, tokens.dtype)
         # Masked tokens leave the sequence; those that are left keep their positions.
@@ -181,17 +189,17 @@ def eager_attention_forward(module, query, key, value, attention_mask, scaling, 
 class PrefAceAttention(nn.Module):
     """Multi-head self-attention; the implementation is the one set in the config (sdpa, flash, flex or eager)."""
 
-    def __init__(self, config: PrefAceConfig):
+    def __init__(self, config: PrefAceConfig, width: int, num_heads: int):
         super().__init__()
         self.config = config
-        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.head_dim = width // num_heads
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qv_bias)
+        self.q_proj = nn.Linear(width, width, bias=config.qv_bias)
         # A bias of the keys would add the same number to all scores of a query, and the softmax takes it out again.
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qv_bias)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=config.qv_bias)
+        self.o_proj = nn.Linear(width, width)
 
     def forward(self, hidden_states: torch.Tensor, **kwargs) -> tuple[torch.Tensor, torch.Tensor | None]:
         heads = (*hidden_states.shape[:-1], -1, self.head_dim)
@@ -213,25 +221,25 @@ class PrefAceAttention(nn.Module):
 class PrefAceMLP(nn.Module):
     """The two linear layers of a transformer block."""
 
-    def __init__(self, config: PrefAceConfig):
+    def __init__(self, config: PrefAceConfig, width: int, inner: int):
         super().__init__()
-        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc1 = nn.Linear(width, inner)
         self.activation = ACT2FN[config.hidden_act]
-        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.fc2 = nn.Linear(inner, width)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         return self.fc2(self.activation(self.fc1(hidden_states)))
 
 
 class PrefAceLayer(GradientCheckpointingLayer):
-    """A pre-norm transformer block."""
+    """A pre-norm transformer block, of the encoder or of a decoder."""
 
-    def __init__(self, config: PrefAceConfig):
+    def __init__(self, config: PrefAceConfig, width: int, num_heads: int, inner: int):
         super().__init__()
-        self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.attention = PrefAceAttention(config)
-        self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.mlp = PrefAceMLP(config)
+        self.layernorm_before = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.attention = PrefAceAttention(config, width, num_heads)
+        self.layernorm_after = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.mlp = PrefAceMLP(config, width, inner)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden_states: torch.Tensor, **kwargs) -> torch.Tensor:
@@ -259,14 +267,14 @@ class PrefAcePreTrainedModel(PreTrainedModel):
     # Heads that other classes of the family save beside the encoder.
     _keys_to_ignore_on_load_unexpected = [
         r"^projector\.", r"^prototypes\.", r"^facefeat_projector\.", r"^feature_(mean|std)$", r"^classifier\.",
-        r"^landmark_head\.",
+        r"^landmark_head\.", r"^decoder\.",
     ]  # fmt: skip
 
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
         # Loading builds the model on the meta device: a buffer outside the checkpoint must be filled here.
-        if isinstance(module, PrefAceEmbeddings):
-            init.copy_(module.positions, module.position_table())
+        if isinstance(module, PrefAcePositions):
+            init.copy_(module.table, module.make_table())
 
     @classmethod
     def from_pretrained(
@@ -348,7 +356,8 @@ class PrefAceModel(PrefAcePreTrainedModel):
     def __init__(self, config: PrefAceConfig):
         super().__init__(config)
         self.embeddings = PrefAceEmbeddings(config)
-        self.layers = nn.ModuleList(PrefAceLayer(config) for _ in range(config.num_hidden_layers))
+        sizes = config.hidden_size, config.num_attention_heads, config.intermediate_size
+        self.layers = nn.ModuleList(PrefAceLayer(config, *sizes) for _ in range(config.num_hidden_layers))
         norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.layernorm = norm if config.use_final_norm else nn.Identity()
         self.gradient_checkpointing = False

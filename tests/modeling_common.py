@@ -217,7 +217,7 @@ class ModelTests:
         size = {"num_frames": 8, "image_size": 48}
         new = AUTO_CLASSES[self.model_class].from_config(PrefAceConfig(**{**TINY, **size}))
         assert new.config.pretrained_grid == [4, 6, 6] and model.config.pretrained_grid == [2, 4, 4]
-        table = getattr(new, "preface", new).embeddings.positions
+        table = getattr(new, "preface", new).embeddings.positions.table
         assert torch.equal(table, sinusoid_positions(4 * 6 * 6, 32))
 
     # Made without memory

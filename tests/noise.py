@@ -1,8 +1,11 @@
 """A small objective with a batch that needs no video: for what only depends on shapes."""
 
+import numpy as np
 import pytest
 import torch
 
+from preface_hf.data.masked_clips import MaskConfig, MaskedBatch
+from preface_hf.data.masking import draw_mask
 from preface_hf.data.streams import Batch
 from preface_hf.training.build import build_model
 
@@ -16,6 +19,8 @@ def objective_and_batch(arguments, instances):
         student, parts.objective, views=views, num_instances=instances, max_steps=9, seed=0,
         pixels=([0.5] * 3, [0.5] * 3),
     )  # fmt: skip
+    if isinstance(views, MaskConfig):
+        return objective, masked_noise(views, clips)
     small = views.num_small
     tubes = [
         torch.randint(0, 255, (clips, count, views.num_frames, 3, size, size), dtype=torch.uint8)
@@ -23,6 +28,14 @@ def objective_and_batch(arguments, instances):
     ]
     colors = torch.eye(3, 4).expand(clips, views.num_global + small, 3, 4).contiguous()
     return objective, Batch(torch.arange(clips), *tubes, colors)
+
+
+def masked_noise(views, clips):
+    """Clips of noise with random masks."""
+    rng, size = np.random.default_rng(0), views.global_size
+    masks = [draw_mask("random", views.grid, views.mask_ratio, rng, None) for _ in range(clips)]
+    pixels = torch.randint(0, 255, (clips, views.num_frames, 3, size, size), dtype=torch.uint8)
+    return MaskedBatch(torch.arange(clips), pixels, torch.from_numpy(np.stack(masks)))
 
 
 @pytest.fixture

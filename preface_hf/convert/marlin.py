@@ -1,4 +1,5 @@
-"""MARLIN (marlin-pytorch) as PrefAce: the same encoder, but q, k and v in one weight, and the norm after the pool."""
+"""MARLIN (marlin-pytorch) as PrefAce: the same encoder and decoder, but q, k and v in one weight, the norm after the
+pool, and the values of a cube in another order."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from typing import Any
 
 import torch
 
-from preface_hf.convert.weights import load_strictly, rename
-from preface_hf.modeling import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
+from preface_hf.convert.weights import listed, load_strictly, rename
+from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 
 
 # Names of MARLIN's weights, and where they stand here.
@@ -26,6 +27,12 @@ NAMES = [
     (r"^norm\.", "layernorm."),
 ]
 HEADS = ("decoder.", "enc_dec_proj.", "discriminator")  # of the full model and of the training checkpoint
+CRITIC = {
+    f"discriminator.layers.{layer}.linear.{part}": f"{name}.{part}"
+    for layer, name in enumerate(("hidden", "score"))
+    for part in ("weight", "bias")
+}
+CRITIC_FILE = "critic.safetensors"  # beside the model, for who trains on
 HEAD_SIZE = 64  # of S, B and L: the one size that the shapes do not tell
 NUM_FRAMES = 16
 LAYER_NORM_EPS = 1e-5
@@ -39,17 +46,71 @@ def from_marlin(source: str | Path | Mapping[str, torch.Tensor]) -> PrefAceModel
     `(batch, frames, channels, height, width)` here, frames and channels the other way round there; pixels in [0, 1].
     Raises `ValueError` where it is no MARLIN, or listing every weight that is missing or has no place here.
     """
+    weights, name = open_source(source)
+    encoder = encoder_of(weights)
+    model = PrefAceModel(read_config(encoder, name))
+    check_positions(encoder.pop("pos_embedding.emb"), model.embeddings.positions.table, name)
+    return load_strictly(model, split_projections(encoder), name).eval()
+
+
+def full_from_marlin(
+    source: str | Path | Mapping[str, torch.Tensor],
+) -> tuple[PrefAceForPreTraining, dict[str, torch.Tensor]] | None:
+    """MARLIN's encoder and decoder as a `PrefAceForPreTraining`, and the weights of the critic (empty where `source`
+    has none); `None` where there is no decoder. For the rest see [`from_marlin`]."""
+    weights, name = open_source(source)
+    if not any(key.startswith(HEADS[:2]) for key in weights):
+        return None
+    encoder = encoder_of(weights)
+    decoder = {key: tensor.float() for key, tensor in weights.items() if key.startswith("decoder.")}
+    decoder = {key.removeprefix("decoder."): tensor for key, tensor in decoder.items()}
+    config = read_config(encoder, name)
+    config.update(decoder_sizes(weights, name))
+    model = PrefAceForPreTraining(config)
+    for part, table in ((encoder, model.preface.embeddings.positions), (decoder, model.decoder.positions)):
+        check_positions(part.pop("pos_embedding.emb", table.table[:, :0]), table.table, name)
+    ours = {f"preface.{key}": tensor for key, tensor in split_projections(encoder).items()}
+    ours |= {f"decoder.{key}": tensor for key, tensor in split_projections(decoder).items()}
+    if "enc_dec_proj.weight" in weights:
+        ours["decoder.projection.weight"] = weights["enc_dec_proj.weight"].float()
+    for key in ("decoder.head.weight", "decoder.head.bias"):
+        if key in ours:
+            ours[key] = channels_last(ours[key], config)
+    return load_strictly(model, ours, name).eval(), critic_of(weights, config, name)
+
+
+def critic_of(weights: Mapping[str, torch.Tensor], config: PrefAceConfig, name: str) -> dict[str, torch.Tensor]:
+    """The critic's weights under our names; empty where there are none. `ValueError` for part of a critic."""
+    theirs = {key: tensor.float() for key, tensor in weights.items() if key.startswith("discriminator")}
+    if theirs and theirs.keys() != CRITIC.keys():
+        raise ValueError(
+            f"the critic of {name} does not fit; missing: {listed(list(CRITIC.keys() - theirs.keys()))}; unexpected: "
+            f"{listed(list(theirs.keys() - CRITIC.keys()))}; give an unchanged checkpoint."
+        )
+    critic = {CRITIC[key]: tensor for key, tensor in theirs.items()}
+    if critic:
+        critic["hidden.weight"] = channels_last(critic["hidden.weight"].T, config).T.contiguous()
+    return critic
+
+
+def channels_last(rows: torch.Tensor, config: PrefAceConfig) -> torch.Tensor:
+    """Rows that belong to the values of a cube, of which MARLIN has the channels first, in our order."""
+    size = config.num_channels, config.tubelet_size, config.patch_size, config.patch_size
+    return rows.unflatten(0, size).movedim(0, 3).flatten(0, 3).contiguous()
+
+
+def open_source(source: str | Path | Mapping[str, torch.Tensor]) -> tuple[Mapping[str, torch.Tensor], str]:
+    """The weights of `source`, and its name for messages; `ValueError` where there is no MARLIN in it."""
     name = "this state dict" if isinstance(source, Mapping) else repr(str(source))
     weights = source if isinstance(source, Mapping) else read_weights(Path(source))
     if "encoder.patch_embedding.projection.weight" not in weights:
         raise ValueError(f"{name} holds no MARLIN encoder: give a .pt or .ckpt of marlin-pytorch, or its state dict")
-    encoder = {
-        key.removeprefix("encoder."): tensor.float() for key, tensor in weights.items() if not key.startswith(HEADS)
-    }
-    config = read_config(encoder, name)
-    model = PrefAceModel(config)
-    check_positions(encoder.pop("pos_embedding.emb"), model.embeddings.positions, name)
-    return load_strictly(model, split_projections(encoder), name).eval()
+    return weights, name
+
+
+def encoder_of(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The encoder's weights, in float32."""
+    return {key.removeprefix("encoder."): tensor.float() for key, tensor in weights.items() if not key.startswith(HEADS)}
 
 
 def marlin_processor(config: PrefAceConfig) -> PrefAceVideoProcessor:
@@ -99,6 +160,20 @@ def read_config(weights: Mapping[str, torch.Tensor], name: str) -> PrefAceConfig
         intermediate_size=intermediate_size, layer_norm_eps=LAYER_NORM_EPS,
         qv_bias="blocks.0.attn.q_bias" in weights, norm_after_pooling=True,
     )  # fmt: skip
+
+
+def decoder_sizes(weights: Mapping[str, torch.Tensor], name: str) -> dict[str, Any]:
+    """Fields of the configuration that the shapes of a decoder's weights tell."""
+    try:
+        width = len(weights["enc_dec_proj.weight"])
+        inner = len(weights["decoder.blocks.0.mlp.layers.0.linear.weight"])
+    except KeyError as error:
+        raise ValueError(f"{name} is not a whole MARLIN: its decoder lacks {error}; give the full checkpoint.") from None
+    layers = 1 + max(int(key.split(".")[2]) for key in weights if key.startswith("decoder.blocks."))
+    return {
+        "pretraining_method": "marlin", "decoder_hidden_size": width, "decoder_num_hidden_layers": layers,
+        "decoder_num_attention_heads": width // HEAD_SIZE, "decoder_intermediate_size": inner,
+    }  # fmt: skip
 
 
 def check_positions(stored: torch.Tensor, positions: torch.Tensor, name: str) -> None:

@@ -1,4 +1,4 @@
-"""VideoMAE (transformers) as PrefAce: the same encoder under other names."""
+"""VideoMAE (transformers) as PrefAce: the same encoder and decoder under other names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preface_hf.convert.weights import listed, load_strictly, rename
-from preface_hf.modeling import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
+from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 
 
 if TYPE_CHECKING:
-    from transformers import VideoMAEModel
+    from transformers import VideoMAEForPreTraining, VideoMAEModel
 
 # Names of VideoMAE's weights in transformers, and where they stand here.
 NAMES = [
@@ -24,12 +24,23 @@ NAMES = [
     (r"^encoder\.layer\.(\d+)\.output\.dense\.", r"layers.\1.mlp.fc2."),
     (r"^encoder\.layer\.(\d+)\.layernorm_", r"layers.\1.layernorm_"),
 ]
+# Those of its decoder, after which a layer has the names above.
+DECODER_NAMES = [
+    (r"^videomae\.", ""),
+    (r"^encoder_to_decoder\.", "decoder.projection."),
+    (r"^mask_token$", "decoder.mask_token"),
+    (r"^decoder\.norm\.", "decoder.layernorm."),
+    (r"^decoder\.decoder_layers\.", "encoder.layer."),
+]
 # What VideoMAE's pretraining and classification checkpoints hold beside the encoder.
 HEADS = ("decoder.", "encoder_to_decoder.", "mask_token", "fc_norm.", "classifier.")
 SHARED_FIELDS = [
     "image_size", "patch_size", "num_channels", "num_frames", "tubelet_size", "hidden_size", "num_hidden_layers",
     "num_attention_heads", "intermediate_size", "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob",
     "initializer_range", "layer_norm_eps", "qv_bias",
+]  # fmt: skip
+DECODER_FIELDS = [
+    "decoder_hidden_size", "decoder_num_hidden_layers", "decoder_num_attention_heads", "decoder_intermediate_size",
 ]  # fmt: skip
 
 
@@ -38,22 +49,45 @@ def from_videomae(model: VideoMAEModel) -> PrefAceModel:
 
     Raises `ValueError` listing every weight that has no place here, or that is missing.
     """
-    config = PrefAceConfig(
-        **{name: getattr(model.config, name) for name in SHARED_FIELDS},
-        use_final_norm=not model.config.use_mean_pooling,
-    )
+    config = read_config(model)
     weights = {rename(key, NAMES): tensor for key, tensor in model.state_dict().items()}
     # The model's dtype is taken before loading, so that half precision stays the same to the bit.
     converted = load_strictly(PrefAceModel(config).to(model.dtype), weights, "this VideoMAE model")
     return converted.train(model.training)
 
 
-def load_videomae(src: str | Path) -> VideoMAEModel:
-    """The encoder of a VideoMAE checkpoint: encoder, pretraining or classification, a folder or a Hub name.
+def full_from_videomae(model: VideoMAEForPreTraining) -> PrefAceForPreTraining:
+    """A `PrefAceForPreTraining` with the weights and the reconstructions of a `transformers.VideoMAEForPreTraining`, in
+    its dtype.
+
+    Raises `ValueError` listing every weight that has no place here, or that is missing.
+    """
+    config = read_config(model)
+    config.update({"pretraining_method": "videomae", **{name: getattr(model.config, name) for name in DECODER_FIELDS}})
+    weights = {}
+    for key, tensor in model.state_dict().items():
+        part = "preface." if key.startswith("videomae.") else "decoder."
+        renamed = rename(rename(key, DECODER_NAMES), NAMES)
+        weights[renamed if renamed.startswith("decoder.") else part + renamed] = tensor
+    converted = load_strictly(PrefAceForPreTraining(config).to(model.dtype), weights, "this VideoMAE model")
+    return converted.train(model.training)
+
+
+def read_config(model: VideoMAEModel | VideoMAEForPreTraining) -> PrefAceConfig:
+    """The configuration of the same encoder here."""
+    return PrefAceConfig(
+        **{name: getattr(model.config, name) for name in SHARED_FIELDS},
+        use_final_norm=not model.config.use_mean_pooling,
+    )
+
+
+def load_videomae(src: str | Path) -> VideoMAEModel | VideoMAEForPreTraining:
+    """A VideoMAE checkpoint, a folder or a Hub name: of one of pretraining encoder and decoder, of an encoder alone or
+    one of classification the encoder.
 
     Raises `ValueError` for another architecture, and where a weight of the encoder is missing or has no place.
     """
-    from transformers import AutoConfig, VideoMAEModel
+    from transformers import AutoConfig, VideoMAEForPreTraining, VideoMAEModel
 
     try:
         config = AutoConfig.from_pretrained(src)
@@ -61,8 +95,10 @@ def load_videomae(src: str | Path) -> VideoMAEModel:
         raise ValueError(f"cannot read {str(src)!r} as a transformers checkpoint: {first_sentence(error)}") from error
     if config.model_type != "videomae":
         raise ValueError(f"{str(src)!r} holds a {config.model_type!r} model: give a VideoMAE checkpoint")
+    full = config.architectures == ["VideoMAEForPreTraining"]
+    architecture = VideoMAEForPreTraining if full else VideoMAEModel
     try:
-        model, info = VideoMAEModel.from_pretrained(src, output_loading_info=True, ignore_mismatched_sizes=True)
+        model, info = architecture.from_pretrained(src, output_loading_info=True, ignore_mismatched_sizes=True)
     except OSError as error:
         raise ValueError(f"cannot read the weights of {str(src)!r}: {first_sentence(error)}") from error
     # transformers would fill these with random numbers and only warn: here they are errors.

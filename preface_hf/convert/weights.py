@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
+from transformers import PreTrainedModel
 
-from preface_hf.modeling import PrefAceModel
 
+Model = TypeVar("Model", bound=PreTrainedModel)
 
 def rename(key: str, names: Sequence[tuple[str, str]]) -> str:
     """The key after every (pattern, replacement) of `names`, in order."""
@@ -23,7 +25,7 @@ def listed(keys: Sequence[str], limit: int = 8) -> str:
     return f"{text} and {len(keys) - limit} more" if len(keys) > limit else text or "none"
 
 
-def load_strictly(model: PrefAceModel, weights: Mapping[str, torch.Tensor], source: str) -> PrefAceModel:
+def load_strictly(model: Model, weights: Mapping[str, torch.Tensor], source: str) -> Model:
     """Fill `model`; a missing, unexpected or misshapen weight is a `ValueError` that lists it."""
     # one to one, by name and shape: `load_state_dict` alone would not say which shapes differ
     places = model.state_dict()

@@ -38,14 +38,14 @@ def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, n
     return frames, landmarks[indices] if len(landmarks) else np.full((len(indices), 68, 2), np.nan, np.float32)
 
 
-def check_landmarks(row: dict[str, Any], config: TubeConfig) -> None:
+def check_landmarks(row: dict[str, Any], config: Any) -> None:
     """`ValueError` where tubes of `config` follow landmarks that the row does not have."""
     if not config.needs_landmarks:
         return
     if len(row["landmarks"]) != row["num_frames"] or not np.isfinite(row["landmarks"]).all():
         raise ValueError(
-            f"instance_id {row['instance_id']} has frames without landmarks, which local and landmark tubes need: set "
-            "views.num_local to 0 and views.parts to [] (global tubes only), or prepare the set with landmarks."
+            f"instance_id {row['instance_id']} has frames without landmarks, which these settings need: "
+            f"{config.without_landmarks}, or prepare the set with landmarks."
         )
 
 
@@ -68,8 +68,8 @@ class Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
 
 
-class ViewStream(IterableDataset):
-    """Endless batches of views for process `rank` of `world`, from global batch `start` on.
+class ClipStream(IterableDataset):
+    """Endless batches of clips for process `rank` of `world`, from global batch `start` on.
 
     About `window` rows are shuffled together: each training process holds its part of them in memory. Several loading
     processes of one training process each read that part, as every batch has rows of the whole of it.
@@ -78,7 +78,7 @@ class ViewStream(IterableDataset):
     def __init__(
         self,
         data: PreparedSet | Mixture,
-        config: TubeConfig,
+        config: Any,
         batch_size: int,
         seed: int,
         start: int = 0,
@@ -87,12 +87,21 @@ class ViewStream(IterableDataset):
         window: int = 512,
     ):
         self.data = as_mixture(data)
-        self.config: Any = config  # of the class that `cut` takes
+        self.config = config  # of the class `views` of the method
         self.batch_size, self.seed, self.start = batch_size, seed, start
         self.rank, self.world, self.window = rank, world, window
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         return (self.collate(block) for block in self.blocks())
+
+    def collate(self, block: list[tuple[int, dict[str, Any]]]) -> Any:
+        """What a method sees of (epoch, row) pairs, as one batch."""
+        raise NotImplementedError
+
+    def generator(self, epoch: int, row: dict[str, Any]) -> np.random.Generator:
+        """Of everything random in one row in one epoch: from (seed, epoch, instance_id) alone."""
+        check_landmarks(row, self.config)
+        return np.random.default_rng([self.seed, epoch, int(row["instance_id"])])
 
     def blocks(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
         """(epoch, row) of this process's clips, a list per batch; in a loading process every n-th of n."""
@@ -113,10 +122,13 @@ class ViewStream(IterableDataset):
             block = sorted(islice(ordered, size), key=lambda draw: draw.place)
             yield block[self.rank * self.batch_size : (self.rank + 1) * self.batch_size]
 
+
+class ViewStream(ClipStream):
+    """Endless batches of views; see [`ClipStream`]."""
+
     def views(self, epoch: int, row: dict[str, Any]) -> Views:
-        """The views of one row in one epoch: drawn from (seed, epoch, instance_id) alone."""
-        rng = np.random.default_rng([self.seed, epoch, int(row["instance_id"])])
-        check_landmarks(row, self.config)
+        """The views of one row in one epoch."""
+        rng = self.generator(epoch, row)
         indices = tube_indices(int(row["num_frames"]), self.config, rng)  # (V, T)
         needed = np.unique(indices)  # each is decoded once, whatever the number of tubes that show it
         return self.cut(*read_frames(row, needed), np.searchsorted(needed, indices), rng)

@@ -100,6 +100,11 @@ class ViewConfig(TubeConfig):
         """Whether a clip without landmarks cannot be cut: not where all tubes are global."""
         return self.num_small > 0
 
+    @property
+    def without_landmarks(self) -> str:
+        """The settings that do without them, in words."""
+        return "set views.num_local to 0 and views.parts to [] (global tubes only)"
+
 
 @dataclass
 class Views:

@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
-from preface_hf.data.streams import Batch
 from preface_hf.files import why_unopened
 from preface_hf.modeling import PrefAceForPreTraining
 
@@ -62,14 +61,15 @@ class Objective(Protocol):
 
     # In an optimizer step: one call for each accumulated batch, `before_step`, the optimizer, then `after_step` or
     # `skip_step`.
-    def __call__(self, batch: Batch, step: int) -> ObjectiveOutput:
-        """The loss of a batch at optimizer step `step`, with the terms that are logged."""
+    def __call__(self, batch: Any, step: int) -> ObjectiveOutput:
+        """The loss of a batch of the method's stream at optimizer step `step`, with the terms that are logged."""
 
     def before_step(self, epoch: float) -> None:
         """Called when gradients are whole and clipped, before the optimizer uses them; `epoch` counts from 0."""
 
-    def after_step(self, step: int) -> None:
-        """Called after every real optimizer step: moving averages and memories move on."""
+    def after_step(self, step: int, learning_rate: float = 0.0) -> None:
+        """Called after every real optimizer step, which was made at `learning_rate`: moving averages, memories and
+        networks beside the student move on."""
 
     def skip_step(self) -> None:
         """Called in place of `after_step` where no step was made: what its batches left is forgotten."""

@@ -61,8 +61,7 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 class DinoObjective(TeacherObjective):
-    """DINO's loss on tubes, for a student of which the projector of the FaceFeat Cache rests. For the arguments see
-    [`TeacherObjective`]."""
+    """DINO's loss on tubes. For the arguments see [`TeacherObjective`]."""
 
     config: Any  # a DinoObjectiveConfig
 
@@ -83,9 +82,10 @@ class DinoObjective(TeacherObjective):
         return ObjectiveOutput(loss, {**logs, **self.watch(logs, targets, pooled)} if self.watching else logs)
 
     def other_terms(
-        self, facefeat: torch.Tensor, pooled: torch.Tensor, batch: Batch, step: int, num_global: int
+        self, facefeat: torch.Tensor | None, pooled: torch.Tensor, batch: Batch, step: int, num_global: int
     ) -> Iterable[Term]:
-        """What is added to the distillation, of cache features `(V, B, d)` and pooled global tubes `(B*G, D)`."""
+        """What is added to the distillation, of pooled global tubes `(B*G, D)` and, where the student has a head for
+        them, of cache features `(V, B, d)`."""
         if self.config.koleo_weight:
             views = pooled.unflatten(0, (len(batch.instance_ids), -1)).transpose(0, 1)  # (G, B, D)
             yield "loss_koleo", self.config.koleo_weight, koleo_loss(views).sum()
@@ -138,16 +138,14 @@ class DinoObjective(TeacherObjective):
 
     def student_views(
         self, large: torch.Tensor, small: torch.Tensor, clips: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The student on every view: prototype logits `(V, B, K)` and cache features `(V, B, d)`, globals first; and
-        its pooled features of the global tubes `(B*G, D)`."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """The student on every view: prototype logits `(V, B, K)` and, where it has a head for them, cache features
+        `(V, B, d)`, globals first; and its pooled features of the global tubes `(B*G, D)`."""
         # One forward pass for each size of tube; some settings have no small tubes.
         outputs = [self.student(rows) for rows in (large, small) if len(rows)]
-        split = [
-            [values.unflatten(0, (clips, -1)).transpose(0, 1) for values in (out.prototype_logits, out.facefeat)]
-            for out in outputs
-        ]
-        logits, facefeat = (torch.cat(parts) for parts in zip(*split, strict=True))
+        logits = by_view([output.prototype_logits for output in outputs], clips)
+        features = [output.facefeat for output in outputs]
+        facefeat = None if features[0] is None else by_view(features, clips)
         return logits, facefeat, outputs[0].pooler_output.float()
 
     def families(self, num_global: int) -> dict[str, tuple[slice, float]]:
@@ -178,6 +176,11 @@ class DinoObjective(TeacherObjective):
     def warning(self, logs: Mapping[str, float]) -> str | None:
         """See [`preface_hf.objectives.collapse.warning`]."""
         return warning(logs, len(self.center))
+
+
+def by_view(outputs: list[torch.Tensor], clips: int) -> torch.Tensor:
+    """What the student says of views, `(B * views, width)` of each size of tube, as `(V, B, width)`."""
+    return torch.cat([rows.unflatten(0, (clips, -1)).transpose(0, 1) for rows in outputs])
 
 
 def dino_costs(

@@ -10,13 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preface_hf.data.streams import CropStream, ViewStream
+from preface_hf.data.masked_clips import MaskConfig, MaskStream, TubeMaskConfig
+from preface_hf.data.streams import ClipStream, CropStream, ViewStream
 from preface_hf.data.views import TubeConfig, ViewConfig
 from preface_hf.modeling import PrefAceConfig
 from preface_hf.objectives.base import Neighbors, Objective, Terms
 from preface_hf.objectives.collapse import self_distillation_terms
 from preface_hf.objectives.costs import Costs
 from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig, dino_costs
+from preface_hf.objectives.marlin import (
+    MarlinObjective,
+    MarlinObjectiveConfig,
+    VideoMAEObjective,
+    VideoMAEObjectiveConfig,
+    marlin_costs,
+    masked_terms,
+    reconstruct,
+    videomae_costs,
+)
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig, cache_neighbors, preface_costs
 
 
@@ -27,27 +38,37 @@ class Method:
     Attributes:
         config: the settings of the section `objective`, a dataclass with defaults.
         views: the settings of the section `views`, likewise.
-        stream: cuts the views of a batch.
+        stream: makes batches of what the objective takes.
         objective: makes the [`Objective`]; for its arguments see [`TeacherObjective`].
         costs: what a step costs, of (model, views, config, mixed precision, instances).
         terms: how a report shows what is logged.
         all_weights_train: whether every weight of the student has a gradient with these settings, which DDP asks.
         publish: whose weights a run can end with; the first is the default.
         neighbors: which instances a checkpoint finds alike, if it has a vector for each.
+        reconstruct: what a model makes of a clip with a mask, if it has a decoder; see [`reconstruct`].
         heads: fields of the model's configuration that give the weights of the heads their shapes.
     """
 
     config: type[Any]
-    views: type[TubeConfig]
-    stream: type[ViewStream]
+    views: type[TubeConfig] | type[MaskConfig]
+    stream: type[ClipStream]
     objective: Callable[..., Objective]
     costs: Callable[[PrefAceConfig, Any, Any, bool, int], Costs]
     terms: Callable[[PrefAceConfig], Terms]
     all_weights_train: Callable[[Any], bool]
+    heads: tuple[str, ...]
     publish: tuple[str, ...] = ("teacher", "student")
     neighbors: Callable[[Path, Any], Neighbors] | None = None
-    heads: tuple[str, ...] = ("projector_hidden_size", "projector_output_size", "num_prototypes", "facefeat_size")
+    reconstruct: Callable[..., dict[str, Any]] | None = None
 
+
+PROTOTYPES = ("projector_hidden_size", "projector_output_size", "num_prototypes")
+DECODER = (
+    "decoder_hidden_size",
+    "decoder_num_hidden_layers",
+    "decoder_num_attention_heads",
+    "decoder_intermediate_size",
+)
 
 METHODS = {
     "preface": Method(
@@ -59,6 +80,7 @@ METHODS = {
         terms=self_distillation_terms,
         # L_ID alone reaches the projector of the cache: without it that projector has no gradient.
         all_weights_train=lambda config: bool(config.instance_weight),
+        heads=(*PROTOTYPES, "facefeat_size"),
         neighbors=cache_neighbors,
     ),
     "dino": Method(
@@ -68,6 +90,31 @@ METHODS = {
         objective=DinoObjective,
         costs=dino_costs,
         terms=self_distillation_terms,
-        all_weights_train=lambda config: False,  # the projector of the cache rests
+        all_weights_train=lambda config: True,
+        heads=PROTOTYPES,
+    ),
+    "marlin": Method(
+        config=MarlinObjectiveConfig,
+        views=MaskConfig,
+        stream=MaskStream,
+        objective=MarlinObjective,
+        costs=marlin_costs,
+        terms=masked_terms,
+        all_weights_train=lambda config: True,
+        heads=DECODER,
+        publish=("student",),
+        reconstruct=reconstruct,
+    ),
+    "videomae": Method(
+        config=VideoMAEObjectiveConfig,
+        views=TubeMaskConfig,
+        stream=MaskStream,
+        objective=VideoMAEObjective,
+        costs=videomae_costs,
+        terms=masked_terms,
+        all_weights_train=lambda config: True,
+        heads=DECODER,
+        publish=("student",),
+        reconstruct=reconstruct,
     ),
 }

@@ -80,10 +80,10 @@ class PrefAceObjective(DinoObjective):
         }
 
     def other_terms(
-        self, facefeat: torch.Tensor, pooled: torch.Tensor, batch: Batch, step: int, num_global: int
+        self, facefeat: torch.Tensor | None, pooled: torch.Tensor, batch: Batch, step: int, num_global: int
     ) -> Iterable[Term]:
         """L_ID, then what the self-distillation adds."""
-        if self.config.instance_weight:
+        if self.config.instance_weight and facefeat is not None:
             identity = self.identity_loss(facefeat, batch.instance_ids, step, num_global)
             yield "loss_id", self.config.instance_weight, identity
         yield from super().other_terms(facefeat, pooled, batch, step, num_global)

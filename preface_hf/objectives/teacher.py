@@ -37,6 +37,12 @@ class Teacher(nn.Module):
         """Clips `(batch, frames, channels, height, width)` to what the student returns of them, without gradients."""
         return self.model(pixel_values_videos)
 
+    def completed(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The weights of a teacher of another method, without heads that this one lacks, and with its own where that
+        one lacked them."""
+        ours = self.state_dict()
+        return {**ours, **{name: tensor for name, tensor in weights.items() if name in ours}}
+
     @torch.no_grad()
     def follow(self, student: nn.Module, momentum: float) -> None:
         """weights <- momentum * weights + (1 - momentum) * student's, parameter by parameter."""
@@ -114,7 +120,7 @@ class TeacherObjective:
             self.heads.prototypes.weight.grad = None
 
     @torch.no_grad()
-    def after_step(self, step: int) -> None:
+    def after_step(self, step: int, learning_rate: float = 0.0) -> None:
         """Teacher, center and statistics move on, alike on every process."""
         momentum = cosine(step, self.max_steps, self.config.teacher_momentum, 1.0)
         self.teacher.follow(self.student, momentum)
@@ -193,6 +199,8 @@ class TeacherObjective:
         """Take teacher and center over, if `checkpoint` is that of a run."""
         state = saved_state(checkpoint)
         if state is None or not part(state, "teacher"):
-            return f"the student starts from {checkpoint}; its teacher starts anew (it holds no training state)."
-        self.load_state_dict(state)
+            reason = "it is of a run without one" if state else "it holds no training state"
+            return f"the student starts from {checkpoint}; its teacher starts anew ({reason})."
+        teacher = self.teacher.completed(part(state, "teacher"))
+        self.load_state_dict({**state, **flat({"teacher": teacher})})
         return f"student and teacher continue from {checkpoint}."

@@ -4,9 +4,8 @@ and the optimizer are left out. What heads and losses cost, the method says (`ob
 
 from __future__ import annotations
 
-from preface_hf.data.views import TubeConfig
 from preface_hf.modeling import PrefAceConfig
-from preface_hf.objectives.costs import Costs
+from preface_hf.objectives.costs import Costs, Decoder, Tubes, layers_flops
 from preface_hf.training.arguments import Parts, PretrainArguments
 
 
@@ -21,43 +20,46 @@ def tube_tokens(model: PrefAceConfig, num_frames: int, size: int) -> int:
     return num_frames // model.tubelet_size * (size // model.patch_size) ** 2
 
 
-def embedding_flops(model: PrefAceConfig, tokens: int) -> int:
-    """Forward pass of the patch embedding of one tube: a product with each cube of pixels."""
+def seen_tokens(model: PrefAceConfig, num_frames: int, tubes: Tubes) -> int:
+    """Tokens of a tube that go through the layers."""
+    return int(round(tube_tokens(model, num_frames, tubes.size) * tubes.visible, 6))
+
+
+def embedding_flops(model: PrefAceConfig, num_frames: int, tubes: Tubes) -> int:
+    """Forward pass of the patch embedding of one tube: a product with each cube of pixels, hidden or not."""
     cube = model.num_channels * model.tubelet_size * model.patch_size**2
-    return 2 * tokens * cube * model.hidden_size
+    return 2 * tube_tokens(model, num_frames, tubes.size) * cube * model.hidden_size
 
 
-def layers_flops(model: PrefAceConfig, tokens: int) -> int:
-    """Forward pass of all layers for one tube."""
-    width, inner = model.hidden_size, model.intermediate_size
-    # Of a token: queries, keys, values and output; both products of the MLP; scores and weighted sum over all tokens.
-    token = 8 * width**2 + 4 * width * inner + 4 * tokens * width
-    return model.num_hidden_layers * tokens * token
+def encoder_flops(model: PrefAceConfig, num_frames: int, tubes: Tubes) -> int:
+    """Forward pass of all layers of the encoder for one tube."""
+    tokens = seen_tokens(model, num_frames, tubes)
+    return layers_flops(model.hidden_size, model.intermediate_size, model.num_hidden_layers, tokens)
 
 
-def forward_flops(model: PrefAceConfig, tokens: int) -> int:
+def forward_flops(model: PrefAceConfig, num_frames: int, tubes: Tubes) -> int:
     """Forward pass of the encoder for one tube."""
-    return embedding_flops(model, tokens) + layers_flops(model, tokens)
+    return embedding_flops(model, num_frames, tubes) + encoder_flops(model, num_frames, tubes)
 
 
-def training_flops(model: PrefAceConfig, tokens: int) -> int:
+def training_flops(model: PrefAceConfig, num_frames: int, tubes: Tubes) -> int:
     """Forward and backward pass of the encoder for one tube."""
     # A backward pass costs twice the forward pass, but no gradient goes back to the pixels.
-    return 2 * embedding_flops(model, tokens) + 3 * layers_flops(model, tokens)
+    return 2 * embedding_flops(model, num_frames, tubes) + 3 * encoder_flops(model, num_frames, tubes)
 
 
-def recomputed_flops(model: PrefAceConfig, tokens: int) -> int:
+def recomputed_flops(model: PrefAceConfig, num_frames: int, tubes: Tubes) -> int:
     """What gradient checkpointing computes again for one tube: the layers, without the last product of each, whose
     result no gradient needs."""
     # `last`: the MLP's second product, (tokens, inner) by (inner, width), of all layers.
+    tokens = seen_tokens(model, num_frames, tubes)
     last = 2 * model.num_hidden_layers * tokens * model.hidden_size * model.intermediate_size
-    return layers_flops(model, tokens) - last
+    return encoder_flops(model, num_frames, tubes) - last
 
 
-def color_flops(views: TubeConfig) -> int:
-    """The photometric change of all tubes of a clip."""
-    pixels = views.num_global * views.global_size**2 + views.num_small * views.local_size**2
-    return 18 * views.num_frames * pixels  # three colors times a 3 x 3 matrix
+def decoder_flops(decoder: Decoder) -> int:
+    """Forward pass of the layers of a decoder for one clip."""
+    return layers_flops(decoder.width, decoder.inner, decoder.num_layers, decoder.tokens)
 
 
 def clip_flops(arguments: PretrainArguments, parts: Parts, instances: int) -> dict[str, int]:
@@ -66,16 +68,19 @@ def clip_flops(arguments: PretrainArguments, parts: Parts, instances: int) -> di
     costs = costs_of(arguments, parts, instances)
     flops = {}
     for name, tubes in costs.student.items():
-        flops[f"student, {name}"] = tubes.count * training_flops(model, tube_tokens(model, frames, tubes.size))
+        flops[f"student, {name}"] = tubes.count * training_flops(model, frames, tubes)
     seen = sum(tubes.count for tubes in costs.student.values())
     flops["student, heads"] = seen * costs.student_head_flops
+    if costs.decoder:
+        flops["student, decoder"] = 3 * decoder_flops(costs.decoder)
     for name, tubes in costs.others.items():
-        one = forward_flops(model, tube_tokens(model, frames, tubes.size)) + costs.head_flops
+        one = forward_flops(model, frames, tubes) + costs.head_flops
         flops[name] = tubes.count * one
-    flops |= {**costs.term_flops, "colors": color_flops(parts.views)}
+    flops |= costs.term_flops
     if arguments.gradient_checkpointing:
-        flops["recomputing"] = sum(
-            tubes.count * recomputed_flops(model, tube_tokens(model, frames, tubes.size))
-            for tubes in costs.student.values()
-        )
+        again = sum(tubes.count * recomputed_flops(model, frames, tubes) for tubes in costs.student.values())
+        decoder = costs.decoder
+        if decoder:  # likewise
+            again += decoder_flops(decoder) - 2 * decoder.num_layers * decoder.tokens * decoder.width * decoder.inner
+        flops["recomputing"] = again
     return flops

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining
-from preface_hf.plan.flops import costs_of, tube_tokens
+from preface_hf.objectives.costs import Decoder, layer_bytes
+from preface_hf.plan.flops import costs_of, seen_tokens
 from preface_hf.training.arguments import Parts, PretrainArguments
 
 
@@ -23,38 +24,37 @@ def count_parameters(model: PrefAceConfig) -> dict[str, int]:
     return {name: sum(weight.numel() for weight in part.parameters()) for name, part in student.named_children()}
 
 
-def layer_bytes(model: PrefAceConfig, mixed: bool) -> int:
-    """Kept by one layer for a token."""
-    width, inner = model.hidden_size, model.intermediate_size
-    # In float32: inputs and outputs of both norms, queries, keys, values, their result; the MLP before and after its
-    # activation. Mixed: the norms keep float32, and queries, keys and values each cast the first norm's output anew.
-    values = 24 * width + 4 * inner if mixed else 4 * (8 * width + 2 * inner)
-    statistics = 16 + 4 * model.num_attention_heads  # of two norms and of the softmax of each head
-    return values + statistics
-
-
-def eager_bytes(model: PrefAceConfig, tokens: int, mixed: bool) -> int:
+def eager_bytes(heads: int, tokens: int, mixed: bool) -> int:
     """Kept beyond [`layer_bytes`] by one layer of eager attention for a token of a tube of `tokens`."""
     # Each head keeps its weights in float32, and under mixed precision cast too, in place of its statistic.
-    return model.num_attention_heads * ((6 if mixed else 4) * tokens - 4)
+    return heads * ((6 if mixed else 4) * tokens - 4)
+
+
+def stacks(arguments: PretrainArguments, parts: Parts) -> list[tuple[Decoder, int]]:
+    """The student's layers by what they see, and how many tubes of it a process has: encoder, then decoder."""
+    model, costs = parts.model, costs_of(arguments, parts, instances=1)
+    sizes = model.hidden_size, model.intermediate_size, model.num_attention_heads, model.num_hidden_layers
+    found = [
+        (Decoder(*sizes, seen_tokens(model, parts.views.num_frames, tubes)), arguments.batch_size * tubes.count)
+        for tubes in costs.student.values()
+    ]
+    return found + ([(costs.decoder, arguments.batch_size)] if costs.decoder else [])
 
 
 def encoder_bytes(arguments: PretrainArguments, parts: Parts) -> int:
-    """Kept by the student's encoder for the clips of a process."""
-    model, frames = parts.model, parts.views.num_frames
+    """Kept by the student's encoder, and its decoder, for the clips of a process."""
     mixed, eager = arguments.mixed_precision != "no", arguments.attn_implementation == "eager"
-    sizes = []  # tokens of all tubes of one size, and what a layer keeps of each
-    for tubes in costs_of(arguments, parts, instances=1).student.values():
-        tokens = tube_tokens(model, frames, tubes.size)
-        token_bytes = layer_bytes(model, mixed) + (eager_bytes(model, tokens, mixed) if eager else 0)
-        sizes.append((arguments.batch_size * tubes.count * tokens, token_bytes))
-    layers, last_norm = model.num_hidden_layers, 4 * model.hidden_size + 8
+    inputs, layers, last_norms = 0, [], 0  # bytes; of each stack: all layers, and how many they are
+    for stack, count in stacks(arguments, parts):
+        token_bytes = layer_bytes(stack.width, stack.inner, stack.heads, mixed)
+        token_bytes += eager_bytes(stack.heads, stack.tokens, mixed) if eager else 0
+        layers.append((count * stack.tokens * token_bytes, stack.num_layers))
+        inputs += count * stack.tokens * stack.num_layers * stack.width * (2 if mixed else 4)
+        last_norms += count * stack.tokens * (4 * stack.width + 8)
     if not arguments.gradient_checkpointing:
-        return sum(tokens * (layers * token_bytes + last_norm) for tokens, token_bytes in sizes)
+        return sum(layer * number for layer, number in layers) + last_norms
     # With gradient checkpointing the inputs of all layers are kept, and all of one layer at a time.
-    inputs = layers * model.hidden_size * (2 if mixed else 4) + last_norm
-    one_layer = max(tokens * token_bytes for tokens, token_bytes in sizes)
-    return sum(tokens * inputs for tokens, _ in sizes) + one_layer
+    return inputs + last_norms + max(layer for layer, _ in layers)
 
 
 def pixel_bytes(arguments: PretrainArguments, parts: Parts) -> int:

@@ -9,11 +9,11 @@ or assumed.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from preface_hf.data.views import TubeConfig, ViewConfig
-from preface_hf.objectives.costs import Costs
-from preface_hf.plan.flops import clip_flops, costs_of, forward_flops, tube_tokens
+from preface_hf.objectives.costs import Costs, Tubes
+from preface_hf.plan.flops import clip_flops, costs_of, forward_flops, seen_tokens
 from preface_hf.plan.footprint import count_parameters, disk, memory
 from preface_hf.plan.machines import Machine
 from preface_hf.training.arguments import Parts, PretrainArguments
@@ -101,7 +101,7 @@ def plan(arguments: PretrainArguments, machine: Machine, instances: int) -> Plan
 def step_tokens(parts: Parts, costs: Costs, clips: int) -> dict[str, int]:
     """Tokens that the student sees: of a tube of each size, of a clip, and of a step of `clips`."""
     frames = parts.views.num_frames
-    sizes = {name: tube_tokens(parts.model, frames, tubes.size) for name, tubes in costs.student.items()}
+    sizes = {name: seen_tokens(parts.model, frames, tubes) for name, tubes in costs.student.items()}
     clip = sum(tubes.count * sizes[name] for name, tubes in costs.student.items())
     single = {f"a {name.removesuffix('s')}": tokens for name, tokens in sizes.items()}  # of "global tubes"
     return {**single, "a clip": clip, "a step": clips * clip}
@@ -127,16 +127,21 @@ def training_speed(arguments: PretrainArguments, machine: Machine) -> float:
 CLIP, DECODED, TUBE, CUT = 1.8e-3, 26.3e-3, 0.17e-3, 7.1e-3
 
 
-def load_work(views: TubeConfig) -> float:
-    """Seconds of the measured core to decode and cut a clip, whose crop is as wide as the global tubes."""
-    decoded = views.num_frames * views.global_size**2 / 1e6
-    cut = views.num_frames * (views.num_global * views.global_size**2 + views.num_small * views.local_size**2) / 1e6
-    return CLIP + DECODED * decoded + TUBE * (views.num_global + views.num_small) + CUT * cut
+# What the machines' clips per second were measured with: PrefAce's default views, of 16 frames of 224 pixels.
+MEASURED = (16, 224, [Tubes(2, 224), Tubes(11, 96)])
+
+
+def load_work(num_frames: int, size: int, tubes: Iterable[Tubes]) -> float:
+    """Seconds of the measured core to decode a clip, whose crop is `size` pixels wide, and to cut its tubes."""
+    cut = sum(each.count * each.size**2 for each in tubes)
+    count = sum(each.count for each in tubes)
+    return CLIP + TUBE * count + num_frames * (DECODED * size**2 + CUT * cut) / 1e6
 
 
 def loading_speed(arguments: PretrainArguments, parts: Parts, machine: Machine) -> float:
     """Clips a second that all loading processes decode and cut."""
-    relative = load_work(ViewConfig()) / load_work(parts.views)
+    views, tubes = parts.views, list(costs_of(arguments, parts, instances=1).student.values())
+    relative = load_work(*MEASURED) / load_work(views.num_frames, views.global_size, tubes)
     return machine.clips_per_core_second * relative * loading_processes(arguments, machine)
 
 
@@ -149,10 +154,10 @@ def exchange_seconds(gradients: int, machine: Machine) -> float:
 def start_seconds(arguments: PretrainArguments, parts: Parts, machine: Machine, instances: int) -> float:
     """Before step 1: the loading processes decode every clip once, and an encoder sees it."""
     model, views = parts.model, parts.views
-    tokens = tube_tokens(model, views.num_frames, views.global_size)
-    encoded = math.ceil(instances / machine.accelerators) * forward_flops(model, tokens)
     # Un-augmented clips need one global tube and no small ones, so a core loads more of them in a second.
-    plain = TubeConfig(num_frames=views.num_frames, global_size=views.global_size, num_global=1, num_local=0)
-    decoded = machine.clips_per_core_second * load_work(ViewConfig()) / load_work(plain)
+    plain = Tubes(1, views.global_size)
+    encoded = math.ceil(instances / machine.accelerators) * forward_flops(model, views.num_frames, plain)
+    work = load_work(views.num_frames, views.global_size, [plain])
+    decoded = machine.clips_per_core_second * load_work(*MEASURED) / work
     loading = instances / (decoded * loading_processes(arguments, machine))
     return max(encoded / training_speed(arguments, machine), loading)

@@ -14,7 +14,6 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-from preface_hf.data.views import TubeConfig
 from preface_hf.modeling import PRESETS, PrefAceConfig
 from preface_hf.objectives.methods import METHODS, Method
 
@@ -50,6 +49,7 @@ class PretrainArguments:
     warmup_steps: int = 100
     weight_decay: float = 0.04
     final_weight_decay: float = 0.4
+    adam_beta2: float = 0.999  # of AdamW; masked autoencoders: 0.95
     max_grad_norm: float = 3.0
     freeze_prototypes_epochs: float = 1.0  # DINO: the last layer rests during the first epoch
     mixed_precision: str | None = None  # no, bf16 or fp16; null: what Accelerate's config file says, else no
@@ -111,8 +111,8 @@ class PretrainArguments:
         a value of the wrong type, or sizes that do not divide."""
         method = METHODS[self.method]
         check_keys(self.model, [f.name for f in dataclasses.fields(PrefAceConfig)], "model")
-        model = PrefAceConfig.from_preset(self.size, **self.model)
-        views = build(method.views, {**view_defaults(model), **self.views}, "views")
+        model = PrefAceConfig.from_preset(self.size, **{**self.model, "pretraining_method": self.method})
+        views = build(method.views, {**view_defaults(model, method.views), **self.views}, "views")
         check_views(views, model)
         return Parts(method, model, views, build(method.config, self.objective, "objective"))
 
@@ -127,31 +127,42 @@ class Parts:
 
     method: Method
     model: PrefAceConfig
-    views: TubeConfig  # of the class `method.views`
+    views: Any  # of the class `method.views`
     objective: Any  # of the class `method.config`
 
 
 def with_sections(arguments: PretrainArguments, parts: Parts) -> dict[str, Any]:
     """Every setting with its value, as `config.yaml` holds them; the sections from `parts`."""
     values = dataclasses.asdict(arguments)
+    # Heads of other methods have no part in this run.
+    names = MODEL_KEYS - HEAD_KEYS | set(parts.method.heads)
     model = dataclasses.fields(parts.model)
-    values["model"] = {f.name: getattr(parts.model, f.name) for f in model if f.name in MODEL_KEYS}
+    values["model"] = {f.name: getattr(parts.model, f.name) for f in model if f.name in names}
     for name, config in (("views", parts.views), ("objective", parts.objective)):
         values[name] = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
     return values
 
 
-def view_defaults(model: PrefAceConfig) -> dict[str, int]:
-    """Frames and global size are the model's, small tubes 3/7 of it."""
+def view_defaults(model: PrefAceConfig, views: type) -> dict[str, int]:
+    """What the class `views` takes over from the model: its sizes, small tubes 3/7 of the global ones."""
     # DINO's small crops have 96 of 224 pixels; rounded to whole patches for other sizes.
     small = round(model.image_size * 3 / 7 / model.patch_size) * model.patch_size
-    return {"num_frames": model.num_frames, "global_size": model.image_size, "local_size": small}
+    sizes = {
+        "num_frames": model.num_frames,
+        "global_size": model.image_size,
+        "local_size": small,
+        "tubelet_size": model.tubelet_size,
+        "patch_size": model.patch_size,
+    }
+    return {f.name: sizes[f.name] for f in dataclasses.fields(views) if f.name in sizes}
 
 
-def check_views(views: TubeConfig, model: PrefAceConfig) -> None:
+def check_views(views: Any, model: PrefAceConfig) -> None:
     """Raises `ValueError` where a size of the views is no multiple of the model's unit."""
     units = {"num_frames": "tubelet_size", "global_size": "patch_size", "local_size": "patch_size"}
     for name, unit in units.items():
+        if not hasattr(views, name):  # a method without small tubes
+            continue
         if getattr(views, name) < 1 or getattr(views, name) % getattr(model, unit):
             raise ValueError(
                 f"views.{name}={getattr(views, name)} must be a positive multiple of the model's "
@@ -160,7 +171,9 @@ def check_views(views: TubeConfig, model: PrefAceConfig) -> None:
 
 
 # The model's own fields, not what transformers adds. `pretrained_grid` belongs to the weights and is no setting.
-MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type", "pretrained_grid"}
+# Nor is `pretraining_method`: `method` says it.
+MODEL_KEYS = set(PrefAceConfig.__annotations__) - {"model_type", "pretrained_grid", "pretraining_method"}
+HEAD_KEYS = {name for method in METHODS.values() for name in method.heads}
 
 
 def with_new_names(values: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from preface_hf.files import why_unopened
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.base import Objective
+from preface_hf.objectives.methods import METHODS
 from preface_hf.training.arguments import Parts, PretrainArguments
 from preface_hf.training.sharding import set_up_sharding
 
@@ -78,7 +79,7 @@ def build_model(arguments: PretrainArguments, parts: Parts, init_from: str | Non
         try:
             source = PrefAceConfig.from_pretrained(init_from)
             # Asked first: transformers only warns of layers that are missing or left over.
-            check_alike(source, config, parts.method.heads)
+            check_alike(source, config, common_heads(source, parts))
             config = deepcopy(config)
             config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
             model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
@@ -103,10 +104,33 @@ def set_attention(model: PrefAceForPreTraining, name: str) -> None:
         raise ValueError(f"attn_implementation={name!r} does not work here ({reason}): set it to sdpa.") from error
 
 
-def check_alike(source: PrefAceConfig, config: PrefAceConfig, head_fields: tuple[str, ...]) -> None:
+def heads_in(source: PrefAceConfig) -> tuple[str, ...]:
+    """The heads of pretraining that a checkpoint of `source` has."""
+    return source.pretraining_heads if source.architectures == ["PrefAceForPreTraining"] else ()
+
+
+def common_heads(source: PrefAceConfig, parts: Parts) -> tuple[str, ...]:
+    """Fields of the configuration that must be alike, as the checkpoint has weights for heads of the run's method."""
+    # An encoder alone fits whatever the heads: they start anew. So do those of a method that has others.
+    theirs = METHODS[source.pretraining_method].heads if heads_in(source) else ()
+    return tuple(name for name in parts.method.heads if name in theirs)
+
+
+def start_from(objective: Objective, config: PrefAceConfig, checkpoint: str) -> str:
+    """Let an objective start from a checkpoint that the student of `config` has its weights from; returns what is
+    kept, what starts anew and what is left behind."""
+    ours, theirs = config.pretraining_heads, heads_in(PrefAceConfig.from_pretrained(checkpoint))
+    sentences = [objective.take_over(checkpoint)]
+    if theirs and ours != theirs:
+        kept = ", ".join(["the encoder", *(name for name in theirs if name in ours)])
+        new, left = ([name for name in a if name not in b] for a, b in ((ours, theirs), (theirs, ours)))
+        sentences.append(f"It is of another method: kept are {kept};")
+        sentences.append(f"new are {', '.join(new) or 'none'}; left behind are {', '.join(left) or 'none'}.")
+    return " ".join(sentences)
+
+
+def check_alike(source: PrefAceConfig, config: PrefAceConfig, heads: tuple[str, ...]) -> None:
     """`ValueError` listing the fields in which weights of `source` do not fit a model of `config`."""
-    # An encoder alone fits whatever the heads: they start anew.
-    heads = head_fields if source.architectures == ["PrefAceForPreTraining"] else ()
     pairs = [(name, getattr(source, name), getattr(config, name)) for name in (*ENCODER, *heads)]
     differences = [f"{name}: {theirs} -> {ours}" for name, theirs, ours in pairs if theirs != ours]
     if differences:

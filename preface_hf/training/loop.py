@@ -19,7 +19,7 @@ from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.base import whole
 from preface_hf.training import Interrupted
 from preface_hf.training.arguments import PretrainArguments, with_sections
-from preface_hf.training.build import build_accelerator, build_model, build_objective, build_processor
+from preface_hf.training.build import build_accelerator, build_model, build_objective, build_processor, start_from
 from preface_hf.training.checkpoint import (
     checkpoint_name,
     claim_folder,
@@ -72,7 +72,7 @@ class Pretraining:
         self.objective = build_objective(
             arguments, self.parts, self.model, self.processor, data.num_rows, self.accelerator
         )
-        optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay)
+        optimizer = build_optimizer(self.model, arguments.learning_rate, arguments.layer_decay, arguments.adam_beta2)
         self.objective.student, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         # After `prepare`: under FSDP2 the weights are shards now, and their moments have to be.
         begin_moments(self.optimizer.optimizer)
@@ -87,7 +87,7 @@ class Pretraining:
         if checkpoint:
             self.step = load_checkpoint(self.accelerator, checkpoint, self.objective)
         elif init_from:
-            self.accelerator.print(self.objective.take_over(init_from))
+            self.accelerator.print(start_from(self.objective, self.model.config, init_from))
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
         self.stopping = self.warned = False
 
@@ -190,7 +190,7 @@ class Pretraining:
         if self.accelerator.optimizer_step_was_skipped:  # fp16: a gradient was too large for it
             self.objective.skip_step()
         else:
-            self.objective.after_step(self.step)
+            self.objective.after_step(self.step, schedule["learning_rate"])
         self.step += 1
         return {**mean_logs(self.accelerator, logged), **schedule, "seconds": time.perf_counter() - started}
 

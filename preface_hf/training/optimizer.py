@@ -12,7 +12,7 @@ from preface_hf.training.arguments import PretrainArguments
 
 
 def build_optimizer(
-    model: PrefAceForPreTraining, learning_rate: float, layer_decay: float = 1.0
+    model: PrefAceForPreTraining, learning_rate: float, layer_decay: float = 1.0, beta2: float = 0.999
 ) -> torch.optim.Optimizer:
     """AdamW; biases and norms do not decay. A group's `factor` is what its learning rate is multiplied by."""
     # By (decays, factor). A weight of one axis is a bias or a norm's, and does not decay (DINO).
@@ -23,6 +23,7 @@ def build_optimizer(
     return torch.optim.AdamW(
         [{"params": weights, "decays": decays, "factor": factor} for (decays, factor), weights in groups.items()],
         lr=learning_rate,
+        betas=(0.9, beta2),
     )
 
 

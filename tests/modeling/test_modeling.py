@@ -66,19 +66,19 @@ class TestPrefAceModel(ModelTests):
 
 class TestPositions:
     @pytest.fixture
-    def embeddings(self):
-        return PrefAceModel(PrefAceConfig(**TINY)).embeddings
+    def positions(self):
+        return PrefAceModel(PrefAceConfig(**TINY)).embeddings.positions
 
-    def test_the_trained_size_has_the_table_itself(self, embeddings):
-        assert embeddings.interpolate_positions((2, 4, 4)) is embeddings.positions
+    def test_the_trained_size_has_the_table_itself(self, positions):
+        assert positions((2, 4, 4)) is positions.table
 
-    def test_the_same_picture_at_twice_the_size(self, embeddings):
-        larger = embeddings.interpolate_positions((4, 8, 8))
+    def test_the_same_picture_at_twice_the_size(self, positions):
+        larger = positions((4, 8, 8))
         shrunk = torch.nn.functional.interpolate(
             larger.reshape(1, 4, 8, 8, 32).permute(0, 4, 1, 2, 3), size=(2, 4, 4), mode="area"
         )
         # the border is held, not extrapolated: compare the middle of time and space loosely
-        table = embeddings.positions.reshape(2, 4, 4, 32)[:, 1:3, 1:3]
+        table = positions.table.reshape(2, 4, 4, 32)[:, 1:3, 1:3]
         assert (shrunk[0].permute(1, 2, 3, 0)[:, 1:3, 1:3] - table).abs().mean() < 0.25 * table.abs().mean()
 
 

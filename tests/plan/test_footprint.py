@@ -23,7 +23,9 @@ SMALL = {"image_size": 64, "num_frames": 4, "num_hidden_layers": 4, "num_prototy
 
 def kept_bytes(objective, batch) -> int:
     """Bytes of what the forward pass keeps for the backward pass, each storage once, weights and cache left out."""
-    own = [*objective.heads.parameters(), *objective.teacher.parameters()]
+    own = [*objective.student.parameters()]
+    for network in ("teacher", "critic"):
+        own += getattr(objective, network).parameters() if hasattr(objective, network) else []
     own += [objective.cache.entries] if hasattr(objective, "cache") else []
     addresses = {tensor.untyped_storage().data_ptr() for tensor in own}
     storages = {}
@@ -47,6 +49,8 @@ def kept_bytes(objective, batch) -> int:
         ({"size": "vit-t", "batch_size": 3, "model": SMALL, "views": {"num_local": 0, "parts": []}}, 600),
         ({"size": "vit-s", "batch_size": 2, "model": SMALL}, 9000),
         ({"size": "vit-t", "batch_size": 4, "attn_implementation": "eager"}, 600),
+        ({"method": "marlin", "size": "vit-t", "batch_size": 4}, 600),
+        ({"method": "videomae", "size": "vit-t", "batch_size": 4, "attn_implementation": "eager"}, 600),
     ],
 )
 def test_what_a_step_keeps(settings, instances, noise_step):
@@ -62,7 +66,8 @@ def test_what_a_step_keeps_with_gradient_checkpointing(noise_step):
     parts = arguments.parts()
     predicted = encoder_bytes(arguments, parts) + head_bytes(arguments, parts, 600)
     predicted += pixel_bytes(arguments, parts) * 4 // 5
-    one_layer = 4 * 2 * 256 * layer_bytes(parts.model, False)  # alive during the backward pass only
+    sizes = parts.model.hidden_size, parts.model.intermediate_size, parts.model.num_attention_heads
+    one_layer = 4 * 2 * 256 * layer_bytes(*sizes, mixed=False)  # alive during the backward pass only
     assert predicted - one_layer == pytest.approx(kept_bytes(*noise_step(arguments, 600)), rel=0.03)
 
 
