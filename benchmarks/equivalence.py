@@ -4,9 +4,9 @@ transformers.
     make equivalence FACES=folder    # folder/marlin_clips holds the clips
     python benchmarks/equivalence.py CLIPS [FOLDER_WITH_MARLIN_PYTORCH]
 
-Random weights (seed 0), real clips; encoders, and of a clip of which 90 % is hidden the reconstruction, MARLIN's critic,
-VideoMAE's loss and gradients. Prints, for each model and output, the largest difference over the largest value, and
-ends with exit code 1 where one is above its bound: MARLIN 1e-4, VideoMAE 1e-5.
+Random weights (seed 0), real clips; encoders, and of a clip of which 90 % is hidden the reconstruction, MARLIN's
+critic, VideoMAE's loss and gradients. Prints, for each model and output, the largest difference over the largest
+value, and ends with exit code 1 where one is above its bound: MARLIN 1e-4, VideoMAE 1e-5.
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ def compare_videomae_training(clip: Path) -> list[tuple[str, float, float]]:
     theirs.loss.backward()
     loss.backward()
     gradients = [
-        (preface.preface.embeddings.projection.weight, videomae.videomae.embeddings.patch_embeddings.projection.weight),
+        (
+            preface.preface.embeddings.projection.weight,
+            videomae.videomae.embeddings.patch_embeddings.projection.weight,
+        ),
         (preface.decoder.mask_token, videomae.mask_token),
         (preface.decoder.head.weight, videomae.decoder.head.weight),
     ]

@@ -5,6 +5,7 @@ Shapes at line ends: B clips, N tokens of a clip, M of them masked, D hidden siz
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -100,6 +101,11 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
 
     feature_mean: torch.Tensor
     feature_std: torch.Tensor
+    # `None` where the method has no such head.
+    decoder: Any
+    projector: Any
+    prototypes: Any
+    facefeat_projector: Any
 
     def __init__(self, config: PrefAceConfig):
         super().__init__(config)
@@ -146,8 +152,8 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
         """
         if self.decoder is not None and (bool_masked_pos is None or not bool_masked_pos.any()):
             raise ValueError(
-                f"bool_masked_pos leaves {self.config.pretraining_method} nothing to predict: mask some tokens of each "
-                f"clip (preface_hf.data.masking makes masks)."
+                f"bool_masked_pos leaves {self.config.pretraining_method} nothing to predict: mask some tokens of "
+                f"each clip (preface_hf.data.masking draws masks)."
             )
         encoded = self.preface(pixel_values_videos, bool_masked_pos, **kwargs)
         output = PrefAceForPreTrainingOutput(
@@ -162,8 +168,9 @@ class PrefAceForPreTraining(PrefAcePreTrainedModel):
             return output
         features = self.standardize(encoded.pooler_output)  # (B, D)
         # The projected clip is a unit vector, too: their product is a cosine.
-        prototypes = nn.functional.normalize(self.prototypes.weight, dim=-1)  # (num_prototypes, projector_output_size)
-        output.prototype_logits = nn.functional.linear(self.projector(features), prototypes)
+        prototypes = nn.functional.normalize(self.prototypes.weight, dim=-1)  # (num_prototypes, width)
+        logits: Any = nn.functional.linear(self.projector(features), prototypes)
+        output.prototype_logits = logits
         if self.facefeat_projector is not None:
             output.facefeat = self.facefeat_projector(features)
         return output

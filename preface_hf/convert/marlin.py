@@ -110,7 +110,9 @@ def open_source(source: str | Path | Mapping[str, torch.Tensor]) -> tuple[Mappin
 
 def encoder_of(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The encoder's weights, in float32."""
-    return {key.removeprefix("encoder."): tensor.float() for key, tensor in weights.items() if not key.startswith(HEADS)}
+    return {
+        key.removeprefix("encoder."): tensor.float() for key, tensor in weights.items() if not key.startswith(HEADS)
+    }
 
 
 def marlin_processor(config: PrefAceConfig) -> PrefAceVideoProcessor:
@@ -168,7 +170,9 @@ def decoder_sizes(weights: Mapping[str, torch.Tensor], name: str) -> dict[str, A
         width = len(weights["enc_dec_proj.weight"])
         inner = len(weights["decoder.blocks.0.mlp.layers.0.linear.weight"])
     except KeyError as error:
-        raise ValueError(f"{name} is not a whole MARLIN: its decoder lacks {error}; give the full checkpoint.") from None
+        raise ValueError(
+            f"{name} is not a whole MARLIN: its decoder lacks {error}; give the full checkpoint."
+        ) from None
     layers = 1 + max(int(key.split(".")[2]) for key in weights if key.startswith("decoder.blocks."))
     return {
         "pretraining_method": "marlin", "decoder_hidden_size": width, "decoder_num_hidden_layers": layers,

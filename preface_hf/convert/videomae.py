@@ -57,7 +57,7 @@ def from_videomae(model: VideoMAEModel) -> PrefAceModel:
 
 
 def full_from_videomae(model: VideoMAEForPreTraining) -> PrefAceForPreTraining:
-    """A `PrefAceForPreTraining` with the weights and the reconstructions of a `transformers.VideoMAEForPreTraining`, in
+    """A `PrefAceForPreTraining` with the weights and reconstructions of a `transformers.VideoMAEForPreTraining`, in
     its dtype.
 
     Raises `ValueError` listing every weight that has no place here, or that is missing.

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
+
 def rename(key: str, names: Sequence[tuple[str, str]]) -> str:
     """The key after every (pattern, replacement) of `names`, in order."""
     for pattern, replacement in names:

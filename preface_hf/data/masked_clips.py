@@ -29,7 +29,8 @@ class MaskConfig:
     mask_ratio: float = 0.9  # share of the tokens that is hidden
 
     def __post_init__(self) -> None:
-        self.global_scale = tuple(self.global_scale)  # a list, from YAML
+        low, high = self.global_scale
+        self.global_scale = (low, high)  # a list, from YAML
         if self.mask_strategy not in STRATEGIES:
             raise ValueError(
                 f"mask_strategy={self.mask_strategy!r} is unknown: choose one of {', '.join(STRATEGIES)}."
@@ -113,6 +114,6 @@ def token_regions(landmarks: np.ndarray, box: np.ndarray, config: MaskConfig) ->
         box: `(1, 4)`, what the clip shows of them.
     """
     # The first frame of each tubelet speaks for it (MARLIN's code).
-    side = float(box[0, 2] - box[0, 0])
+    side = round(float(box[0, 2] - box[0, 0]))
     points = landmarks[:: config.tubelet_size] - box[0, :2] - 0.5  # the first pixel's center is 0
     return region_map(points, side, side, config.grid[1])

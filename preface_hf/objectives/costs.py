@@ -165,8 +165,10 @@ def masked_costs(model: PrefAceConfig, views: MaskConfig, mixed: bool, critic: b
         term_flops=terms if critic else {},
         # What both products see, statistics of the norm between them, reconstruction and cubes; of the critic what its
         # activation sees.
-        clip_bytes=precision * visible * model.hidden_size + hidden * ((precision + 4) * width + 8)
-        + 8 * hidden * cube + (4 * hidden * inner if critic else 0),
+        clip_bytes=precision * visible * model.hidden_size
+        + hidden * ((precision + 4) * width + 8)
+        + 8 * hidden * cube
+        + (4 * hidden * inner if critic else 0),
         step_bytes=0,
         gathered_bytes=4 * model.hidden_size,  # pooled features, for the log
         memory={"critic": 16 * (inner * (cube + 2) + 1)} if critic else {},  # weights, gradients and moments

@@ -306,7 +306,12 @@ def masked_terms(model: PrefAceConfig) -> Terms:
     """How a report shows what is logged."""
     return Terms(
         groups={
-            "Losses": [("loss",), ("loss_reconstruction", "mean_color_error"), ("loss_adversarial",), ("loss_critic",)],
+            "Losses": [
+                ("loss",),
+                ("loss_reconstruction", "mean_color_error"),
+                ("loss_adversarial",),
+                ("loss_critic",),
+            ],
             "Collapse watch": [("feature_std",), ("effective_rank",)],
         },
         notes={

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 
 from preface_hf.data.shards import read_rows
@@ -69,11 +70,15 @@ def tube_strips(views: Views, frames: int = 8) -> list[tuple[str, Image.Image]]:
     `frames` squares (or all there are) spread evenly over its time."""
     strips = []
     for name, tube, color in zip(views.names, [*views.global_tubes, *views.small_tubes], views.colors, strict=True):
-        shown = np.linspace(0, len(tube) - 1, min(frames, len(tube))).round().astype(int)
-        seen = photometric(tube[None, shown].float() / 255, color[None])[0]  # (frames, 3, S, S)
-        strip = (seen * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2)  # (S, frames * S, 3)
-        strips.append((name, Image.fromarray(strip.numpy())))
+        seen = photometric(tube[None].float() / 255, color[None])[0]  # (T, 3, S, S)
+        strips.append((name, clip_strip((seen * 255).round().byte(), frames)))
     return strips
+
+
+def clip_strip(clip: torch.Tensor, frames: int = 8) -> Image.Image:
+    """A strip of `frames` squares (or all there are) spread evenly over a clip `(T, 3, S, S)` uint8."""
+    shown = np.linspace(0, len(clip) - 1, min(frames, len(clip))).round().astype(int)
+    return Image.fromarray(clip[shown].permute(2, 0, 3, 1).flatten(1, 2).numpy())  # (S, frames * S, 3)
 
 
 def draw_legend(sheet: Image.Image) -> None:

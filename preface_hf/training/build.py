@@ -157,6 +157,13 @@ def build_processor(parts: Parts, model: PrefAceForPreTraining, init_from: str |
     return processor
 
 
+def pixel_scale(processor: PrefAceVideoProcessor) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel by which `processor` normalizes values in [0, 1]."""
+    # Mean 0 and deviation 1 leave them as they are.
+    plain = ([0.0] * 3, [1.0] * 3)
+    return (processor.image_mean, processor.image_std) if processor.do_normalize else plain
+
+
 def build_objective(
     arguments: PretrainArguments,
     parts: Parts,
@@ -166,8 +173,6 @@ def build_objective(
     accelerator: Accelerator,
 ) -> Objective:
     """The objective of the arguments for `num_instances` rows, on pixels normalized as by `processor`."""
-    # Mean 0 and deviation 1 leave values in [0, 1] as they are.
-    plain = ([0.0] * 3, [1.0] * 3)
     return parts.method.objective(
         model,
         parts.objective,
@@ -175,7 +180,7 @@ def build_objective(
         num_instances=num_instances,
         max_steps=arguments.max_steps,
         seed=arguments.seed,
-        pixels=(processor.image_mean, processor.image_std) if processor.do_normalize else plain,
+        pixels=pixel_scale(processor),
         gather=accelerator.gather,
         scratch=arguments.output_dir,
         rest_epochs=arguments.freeze_prototypes_epochs,

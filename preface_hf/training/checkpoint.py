@@ -42,6 +42,10 @@ FREE = {
 }
 
 
+# Settings that came after runs that are to be resumed, and what those runs had.
+LATER = {"adam_beta2": 0.999}
+
+
 def save_published(folder: Path, model: PreTrainedModel, processor: PrefAceVideoProcessor) -> None:
     """Model, its code and its processor: what goes to the Hub."""
     model.save_pretrained(folder)
@@ -263,7 +267,7 @@ def compare(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> li
     differences = []
     # `FREE` names settings of the top level; those within a section always count.
     for key in sorted({*before, *now} - (FREE if not prefix else set())):
-        old, new = before.get(key), now.get(key)
+        old, new = before.get(key, LATER.get(key) if not prefix else None), now.get(key)
         if not prefix and key == "data":
             old, new = named_sets(old), named_sets(new)
         if isinstance(old, dict) and isinstance(new, dict):

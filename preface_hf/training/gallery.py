@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from preface_hf.data.opening import Mixture
 from preface_hf.data.order import rows_in_order
 from preface_hf.data.row_groups import open_parquet
 from preface_hf.data.streams import read_frames
+from preface_hf.modeling import PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.base import Neighbors
-from preface_hf.pictures.sheets import tube_strips
+from preface_hf.pictures.sheets import clip_strip, tube_strips
 from preface_hf.training.arguments import Parts, PretrainArguments
+from preface_hf.training.build import pixel_scale
 
 
 CLIPS, INSTANCES, NEIGHBORS = 3, 6, 5  # shown on a page
@@ -70,9 +74,24 @@ def spread(count: int, total: int) -> list[int]:
 
 def tubes(data: Mixture, arguments: PretrainArguments, parts: Parts) -> list[Clip]:
     """The tubes of some clips, as the run cuts them in its first epoch."""
-    stream = parts.method.stream(data, parts.views, arguments.batch_size, arguments.seed)
+    stream: Any = parts.method.stream(data, parts.views, arguments.batch_size, arguments.seed)
     rows = map(Faces(data).row, spread(CLIPS, data.num_rows))
     return [Clip(row["name"], tube_strips(stream.views(0, row))) for row in rows]
+
+
+def reconstructions(data: Mixture, arguments: PretrainArguments, parts: Parts, checkpoint: Path) -> list[Clip]:
+    """Some clips with the masks of the first epoch: whole, as the student sees them, and as it fills them."""
+    if parts.method.reconstruct is None:
+        return []
+    stream: Any = parts.method.stream(data, parts.views, arguments.batch_size, arguments.seed)
+    model = PrefAceForPreTraining.from_pretrained(checkpoint).eval()
+    processor = PrefAceVideoProcessor.from_pretrained(checkpoint)
+    clips = []
+    for row in map(Faces(data).row, spread(CLIPS, data.num_rows)):
+        clip, mask = stream.sample(0, row)
+        panels = parts.method.reconstruct(model, parts.objective, clip, torch.from_numpy(mask), pixel_scale(processor))
+        clips.append(Clip(row["name"], [(name, clip_strip(panel)) for name, panel in panels.items()]))
+    return clips
 
 
 def nearest(data: Mixture, neighbors: Neighbors) -> list[list[Face]]:

@@ -13,7 +13,7 @@ from preface_hf.pictures.curves import Curve, draw_curves
 from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
 from preface_hf.training.arguments import Parts, PretrainArguments, build, with_new_names
 from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint, saved_settings
-from preface_hf.training.gallery import Face, nearest, tubes
+from preface_hf.training.gallery import Face, nearest, reconstructions, tubes
 from preface_hf.training.log import read_metrics
 
 
@@ -111,10 +111,13 @@ def curve_card(curve: Curve) -> str:
 
 
 def face_sections(arguments: PretrainArguments, parts: Parts, folder: Path, data: Data) -> Iterator[str]:
-    """Tubes and neighbors; a sentence in their place where the set is gone."""
+    """Tubes or reconstructions, and neighbors; a sentence in their place where the set is gone."""
     try:
         mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
-        yield tube_section(mixture, arguments, parts)
+        if parts.method.reconstruct:
+            yield reconstruction_section(mixture, arguments, parts, latest_checkpoint(folder / "checkpoints"))
+        else:
+            yield tube_section(mixture, arguments, parts)
         if parts.method.neighbors:
             yield neighbor_section(mixture, parts, latest_checkpoint(folder / "checkpoints"))
     except ValueError as error:
@@ -135,6 +138,23 @@ def tube_section(data: Mixture, arguments: PretrainArguments, parts: Parts) -> s
             strips.append(f"<figure><figcaption>{escape(name.replace('_', ' '))}</figcaption>{picture}</figure>")
         figures += [f"<h3>instance {escape(clip.name)}</h3>", box("tubes", strips)]
     return section("Tubes", *figures)
+
+
+def reconstruction_section(data: Mixture, arguments: PretrainArguments, parts: Parts, checkpoint: Path | None) -> str:
+    """Some clips, what is hidden of them, and what the student makes of the rest."""
+    if checkpoint is None:
+        return section("Reconstructions", paragraph("There is no checkpoint yet."))
+    text = (
+        f"Each clip with the mask of the first epoch: whole, as the student of {checkpoint.name} sees it, and filled."
+    )
+    figures = [paragraph(text, "faint")]
+    for clip in reconstructions(data, arguments, parts, checkpoint):
+        strips = [
+            f"<figure><figcaption>{escape(name)}</figcaption>{photo(strip, f'clip: {name}', 88)}</figure>"
+            for name, strip in clip.strips
+        ]
+        figures += [f"<h3>instance {escape(clip.name)}</h3>", box("tubes", strips)]
+    return section("Reconstructions", *figures)
 
 
 def neighbor_section(data: Mixture, parts: Parts, checkpoint: Path | None) -> str:

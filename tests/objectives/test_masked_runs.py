@@ -1,0 +1,184 @@
+"""Whole runs of MARLIN and VideoMAE: resumed, shown, started from, and trained on from weights of others."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import VideoMAEConfig, VideoMAEForPreTraining
+
+from preface_hf import PrefAceForPreTraining, PrefAceModel
+from preface_hf.convert import convert
+from preface_hf.convert.marlin import CRITIC_FILE
+from preface_hf.features.extract import extract
+from preface_hf.objectives.base import saved_state
+from preface_hf.plan.table import show_plan
+from preface_hf.training.arguments import PretrainArguments, build
+from tests.training.test_loop import Stopped, assert_same, run, stop_after  # noqa: F401
+
+
+@pytest.fixture
+def masked(tiny_settings):
+    """Settings of a run of seconds, to which a method is added."""
+    heads = {
+        "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 32,
+    }  # fmt: skip
+    sizes = (
+        "image_size",
+        "num_frames",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    )
+    model = {name: tiny_settings["model"][name] for name in sizes} | heads
+    return {**tiny_settings, "model": model, "views": {}, "learning_rate": 0.005}
+
+
+def whole_state(checkpoint):
+    return {**load_file(checkpoint / "model.safetensors"), **(saved_state(checkpoint) or {})}
+
+
+@pytest.mark.parametrize("method", ["marlin", "videomae"])
+def test_it_trains_resumes_bit_for_bit_and_is_shown(masked, tmp_path, stop_after, method, capsys):  # noqa: F811
+    settings = {**masked, "method": method, "max_steps": 6, "gradient_accumulation_steps": 2, "num_workers": 1}
+    final = run(settings, tmp_path / "whole")
+    disarm = stop_after(5)
+    with pytest.raises(Stopped):
+        run(settings, tmp_path / "cut")
+    disarm()
+    run(settings, tmp_path / "cut", resume=True)
+    states = [whole_state(tmp_path / name / "checkpoints/step-00000006") for name in ("whole", "cut")]
+    assert_same(*states)
+    assert any(name.startswith("moments.hidden.weight") for name in states[0]) == (method == "marlin")
+    logged = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
+    assert {"loss_reconstruction", "mean_color_error"} <= logged[0].keys()
+    assert ("loss_critic" in logged[0]) == (method == "marlin")
+    text = (tmp_path / "whole/report.html").read_text(encoding="utf-8")
+    assert "Reconstructions" in text and "clip: reconstructed" in text and "tube: global" not in text
+    assert extract(final, Path(settings["data"]), tmp_path / "features.parquet")["rows"] > 0
+    opened = PrefAceForPreTraining.from_pretrained(final)
+    assert opened.config.pretraining_method == method and opened.projector is None
+    show_plan(build(PretrainArguments, {**settings, "output_dir": "x"}, "test"), "cpu-2", 100)
+    printed = capsys.readouterr().out
+    assert "decoder" in printed and "masked clips" in printed and "teacher" not in printed
+
+
+def test_methods_start_from_each_others_checkpoints(masked, tiny_settings, tmp_path, capsys):
+    run({**masked, "method": "marlin", "max_steps": 1}, tmp_path / "marlin")
+    source = tmp_path / "marlin/checkpoints/step-00000001"
+    capsys.readouterr()
+    run({**masked, "method": "videomae", "max_steps": 1}, tmp_path / "videomae", init_from=str(source))
+    assert f"the student starts from {source}." in capsys.readouterr().out
+    run({**tiny_settings, "max_steps": 1}, tmp_path / "preface", init_from=str(source))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "kept are the encoder; new are projector, prototypes, facefeat_projector; left behind are decoder." in printed
+    )
+    source = tmp_path / "preface/checkpoints/step-00000001"
+    settings = {**masked, "method": "marlin", "max_steps": 1, "learning_rate": 0.0, "final_learning_rate": 0.0}
+    final = run({**settings, "warmup_steps": 0}, tmp_path / "again", init_from=str(source))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "the critic starts anew" in printed and "kept are the encoder; new are decoder;" in printed
+    ours, theirs = (PrefAceModel.from_pretrained(folder).state_dict() for folder in (final, source))
+    assert_same(ours, theirs)
+
+
+def test_videomae_of_transformers_trains_on(masked, tmp_path):
+    model = masked["model"]
+    config = VideoMAEConfig(**model, patch_size=8, tubelet_size=2)
+    torch.manual_seed(0)
+    VideoMAEForPreTraining(config).save_pretrained(tmp_path / "videomae")
+    convert("videomae", tmp_path / "videomae", tmp_path / "converted")
+    converted = PrefAceForPreTraining.from_pretrained(tmp_path / "converted")
+    assert converted.config.pretraining_method == "videomae" and converted.decoder is not None
+    more = {"layer_norm_eps": config.layer_norm_eps, "use_final_norm": False}
+    settings = {**masked, "method": "videomae", "max_steps": 1, "model": {**model, **more}}
+    run(settings, tmp_path / "run", init_from=str(tmp_path / "converted"))
+    trained = load_file(tmp_path / "run/final/model.safetensors")
+    before = load_file(tmp_path / "converted/model.safetensors")
+    assert trained.keys() == before.keys()
+    changed = max((trained[name] - before[name]).abs().max() for name in trained)
+    assert 0 < changed < 0.01
+
+
+def full_marlin(width=64, decoder=64):
+    """Weights as marlin-pytorch's full model with its critic has them: two layers, and one of the decoder."""
+    generator = torch.Generator().manual_seed(0)
+
+    def block(prefix, size):
+        shapes = {
+            "norm1.weight": (size,), "norm1.bias": (size,), "norm2.weight": (size,), "norm2.bias": (size,),
+            "attn.q_bias": (size,), "attn.v_bias": (size,), "attn.qkv.weight": (3 * size, size),
+            "attn.proj.weight": (size, size), "attn.proj.bias": (size,),
+            "mlp.layers.0.linear.weight": (4 * size, size), "mlp.layers.0.linear.bias": (4 * size,),
+            "mlp.layers.1.linear.weight": (size, 4 * size), "mlp.layers.1.linear.bias": (size,),
+        }  # fmt: skip
+        return {f"{prefix}.{name}": shape for name, shape in shapes.items()}
+
+    shapes = {
+        "encoder.patch_embedding.projection.weight": (width, 3, 2, 16, 16),
+        "encoder.patch_embedding.projection.bias": (width,), "encoder.norm.weight": (width,),
+        "encoder.norm.bias": (width,), "enc_dec_proj.weight": (decoder, width), "decoder.mask_token": (1, 1, decoder),
+        "decoder.norm.weight": (decoder,), "decoder.norm.bias": (decoder,), "decoder.head.weight": (1536, decoder),
+        "decoder.head.bias": (1536,), "discriminator.layers.0.linear.weight": (4 * decoder, 1536),
+        "discriminator.layers.0.linear.bias": (4 * decoder,), "discriminator.layers.1.linear.weight": (1, 4 * decoder),
+        "discriminator.layers.1.linear.bias": (1,), **block("encoder.blocks.0", width),
+        **block("encoder.blocks.1", width), **block("decoder.blocks.0", decoder),
+    }  # fmt: skip
+    from preface_hf.modeling.modeling_preface import sinusoid_positions
+
+    weights = {name: torch.randn(shape, generator=generator) * 0.05 for name, shape in shapes.items()}
+    weights["encoder.pos_embedding.emb"] = sinusoid_positions(8 * 4, width)
+    weights["decoder.pos_embedding.emb"] = sinusoid_positions(8 * 4, decoder)
+    return weights
+
+
+def test_a_full_marlin_converts_with_nothing_left_out_and_trains_on(masked, tmp_path, capsys):
+    weights = full_marlin()
+    torch.save({"state_dict": weights}, tmp_path / "full.ckpt")
+    convert("marlin", tmp_path / "full.ckpt", tmp_path / "converted")
+    model = load_file(tmp_path / "converted/model.safetensors")
+    critic = load_file(tmp_path / "converted" / CRITIC_FILE)
+    positions = sum(tensor.numel() for name, tensor in weights.items() if "pos_embedding" in name)
+    ours = sum(tensor.numel() for tensor in (*model.values(), *critic.values()))
+    assert ours == sum(tensor.numel() for tensor in weights.values()) - positions
+    sizes = {
+        "image_size": 32, "patch_size": 16, "num_frames": 16, "hidden_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 1, "intermediate_size": 256, "decoder_hidden_size": 64, "decoder_num_hidden_layers": 1,
+        "decoder_num_attention_heads": 1, "decoder_intermediate_size": 256, "layer_norm_eps": 1e-5,
+        "norm_after_pooling": True,
+    }  # fmt: skip
+    settings = {**masked, "method": "marlin", "model": sizes, "max_steps": 1, "batch_size": 2}
+    run(settings, tmp_path / "run", init_from=str(tmp_path / "converted"))
+    assert "student and critic start from" in " ".join(capsys.readouterr().out.split())
+    state = saved_state(tmp_path / "run/checkpoints/step-00000001")
+    assert 0 < (state["critic.hidden.weight"] - critic["hidden.weight"]).abs().max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("decoder.head.bias", "missing: decoder.head.bias;"),
+        ("enc_dec_proj.weight", "its decoder lacks 'enc_dec_proj.weight'"),
+        ("discriminator.layers.1.linear.bias", "missing: discriminator.layers.1.linear.bias;"),
+        ("encoder.blocks.1.norm1.weight", "missing: preface.layers.1.layernorm_before.weight;"),
+    ],
+)
+def test_a_full_marlin_with_missing_keys_is_refused_with_the_list(tmp_path, lost, message):
+    weights = full_marlin()
+    del weights[lost]
+    torch.save(weights, tmp_path / "full.pt")
+    with pytest.raises(ValueError, match=message):
+        convert("marlin", tmp_path / "full.pt", tmp_path / "converted")
+    assert not (tmp_path / "converted").exists()
+
+
+def test_a_ratio_that_hides_nothing_is_refused_before_anything_is_written(masked, tmp_path):
+    with pytest.raises(ValueError, match="mask_ratio=0.0 hides all or nothing"):
+        run({**masked, "method": "marlin", "views": {"mask_ratio": 0.0}}, tmp_path / "run")
+    with pytest.raises(ValueError, match="publish='teacher' is unknown: choose one of student"):
+        run({**masked, "method": "videomae", "publish": "teacher"}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
