@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import yaml
 
 from preface_hf.modeling import PRESETS, PrefAceConfig
 from preface_hf.objectives.methods import METHODS, Method
+from preface_hf.training.ranges import check_ranges
 
 
 TRACKERS = ("tensorboard", "trackio")
@@ -25,7 +25,6 @@ OLD_KEYS = {
     "objective": {"centre_momentum": "center_momentum"},
 }
 OLD_VALUES = {"objective": {"targets": {"centring": "centering"}}}
-MAY_BE_INFINITE = ("max_grad_norm",)  # no gradient is clipped then
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -89,6 +88,7 @@ class PretrainArguments:
             raise ValueError(f"layer_decay={self.layer_decay} must be above 0 and at most 1 (no decay).")
         if self.keep_checkpoints is not None and self.keep_checkpoints < 1:
             raise ValueError(f"keep_checkpoints={self.keep_checkpoints} must be 1 or more, or null to keep all.")
+        check_ranges(vars(self), "")
 
     def check_choices(self, choices: dict[str, Collection[str]]) -> None:
         """Raises `ValueError` for the first setting that is none of its `choices`."""
@@ -212,8 +212,9 @@ def build(cls: type, values: dict[str, Any], where: str) -> Any:
             raise ValueError(
                 f"{where}.{key}={value!r} is a {type(value).__name__}, but {type(default).__name__} is needed."
             )
-        if isinstance(value, float) and (math.isnan(value) or math.isinf(value) and key not in MAY_BE_INFINITE):
-            raise ValueError(f"{where}.{key}={value!r} is no finite number: change it.")
+    # The run's own settings are looked at by their class: it has sentences of its own for some.
+    if cls is not PretrainArguments:
+        check_ranges(values, f"{where}.")
     return cls(**values)
 
 
