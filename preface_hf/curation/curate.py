@@ -15,6 +15,7 @@ from preface_hf.curation.feature_files import features_of, read_features
 from preface_hf.curation.neighbors import Backend, check_backend
 from preface_hf.curation.rules import LOW_COVERAGE, FeatureTable, PoolRow, choose, face_coverage
 from preface_hf.curation.writing import write_curated
+from preface_hf.data.checking import check_row
 from preface_hf.data.opening import PreparedSet, open_splits, stream_rows
 from preface_hf.features.encoders import Encoder, load_encoder
 from preface_hf.files import check_path
@@ -23,7 +24,7 @@ from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import Window, windows
 
 
-READ = ["instance_id", "video", "landmarks", "source"]
+READ = ["instance_id", "video", "landmarks", "source", "num_frames", "fps", "start_seconds"]
 
 
 @dataclass
@@ -152,10 +153,13 @@ def pool_clips(
 ) -> Iterator[tuple[int, Window]]:
     """Windows with the position of their row, each of which is added to `rows`."""
     for split, data in sets.items():
-        stream = stream_rows(data.rows.select_columns(READ).with_format("numpy"))
+        stream = stream_rows(
+            data.rows.select_columns([name for name in READ if name in data.rows.column_names]).with_format("numpy")
+        )
         for row in rows_shown(stream, f"curate {split}", data.num_rows):
             rows.append(PoolRow(int(row["instance_id"]), split, str(row["source"])))
             try:
+                check_row(row)
                 video = open_video(row["video"]["bytes"])
                 # One frame tells the size of a crop: rows without enough face are dropped before the rest is decoded.
                 size = video.frames([0]).shape[1:3]

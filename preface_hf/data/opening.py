@@ -13,6 +13,7 @@ import numpy as np
 from datasets import IterableDataset as Stream
 from datasets import get_dataset_split_names, load_dataset_builder
 
+from preface_hf.data.checking import AGAIN, check_shards
 from preface_hf.data.confined import check_card, check_files
 from preface_hf.data.order import BLOCK, shares_of
 from preface_hf.data.row_groups import COLUMNS, GroupReader, digest, read_footer
@@ -108,6 +109,13 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
     data = PreparedSet(str(path), rows, groups, counts, digest(described))
     if not data.num_rows:
         raise ValueError(f"split {split!r} of {str(path)!r} has no rows: prepare more videos.")
+    check_shards(str(path), split, files, rows.column_names)
+    stated = (builder.info.splits or {}).get(split)
+    if stated is not None and stated.num_examples != data.num_rows:
+        raise ValueError(
+            f"the README of {str(path)!r} promises {stated.num_examples} rows of split {split!r}, and its files hold "
+            f"{data.num_rows}: {AGAIN}"
+        )
     return data
 
 

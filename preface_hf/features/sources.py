@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from preface_hf.data.checking import check_frames, check_row
+from preface_hf.data.opening import open_splits
 from preface_hf.data.shards import read_rows
 from preface_hf.faces.crops import crop_boxes
 from preface_hf.faces.detection import MIN_IOU, detect_faces
@@ -58,8 +60,11 @@ def open_corpus(src: Path) -> Corpus:
     """What `src`, a video, a folder of videos or a prepared set, holds; raises `ValueError` where it is nothing."""
     check_path(src)
     if is_prepared(src):
+        open_splits(src)  # refuses what is not whole
         shards = [f"data/{file.name}" for file in (src / "data").glob("*.parquet")]
         return Corpus(src, sorted(shards, key=lambda name: (split_of(name) != "train", name)), prepared=True)
+    if any((src / name).is_file() for name in ("prepare.yaml", "curate.yaml")):
+        raise ValueError(f"{str(src)!r} is a prepared set without shards in its folder data: copy the set again.")
     from preface_hf.recipes import folder
 
     listing = folder(src, media="auto")
@@ -108,7 +113,9 @@ def sources(corpus: Corpus, file: str, encoder: Encoder, finder: Landmarker | No
 def row_windows(row: dict[str, Any], encoder: Encoder) -> Iterator[Described]:
     """Windows of a row of a prepared set, with the row's own columns."""
     kept = {key: value for key, value in row.items() if key not in DROPPED}
+    check_row(row)
     video = open_video(row["video"]["bytes"], "pyav")
+    check_frames(row, video.num_frames)
     clock = row_clock(row, video.num_frames)
     for window in windows(count_frames(video), *encoder.clip):
         yield describe(kept, window, clock), window
