@@ -51,7 +51,7 @@ def check_shards(path: str, split: str, files: Sequence[str], promised: Sequence
             continue
         with pq.ParquetFile(file) as opened:
             check_schema(file, opened.schema_arrow, promised)
-            ids = opened.read(columns=["instance_id"])["instance_id"]
+            ids = read_ids(file, opened)
         if ids.null_count or (len(ids) and min(ids.to_numpy()) < 0):
             raise ValueError(f"{file} has an instance_id that is null or negative: prepare the set again.")
         seen.update(ids.to_numpy().tolist())
@@ -60,6 +60,20 @@ def check_shards(path: str, split: str, files: Sequence[str], promised: Sequence
         raise ValueError(
             f"{times} rows of split {split!r} of {path!r} have the instance_id {number}: prepare the set again."
         )
+
+
+def read_ids(file: str, opened: pq.ParquetFile) -> pa.ChunkedArray:
+    """The ids of a shard; `ValueError` where a row group is damaged."""
+    chunks: list[pa.Array] = []
+    for number in range(opened.num_row_groups):
+        try:
+            chunks += opened.read_row_group(number, ["instance_id"])["instance_id"].chunks
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(
+                f"row group {number} of {file} cannot be read ({reason}): fetch the file again, or prepare the set."
+            ) from error
+    return pa.chunked_array(chunks, opened.schema_arrow.field("instance_id").type)
 
 
 def check_names(path: str, files: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from datasets import IterableDataset as Stream
 from datasets import get_dataset_split_names, load_dataset_builder
 
-from preface_hf.data.checking import AGAIN, check_shards
+from preface_hf.data.checking import AGAIN, check_schema, check_shards
 from preface_hf.data.confined import check_card, check_files
 from preface_hf.data.order import BLOCK, shares_of
 from preface_hf.data.row_groups import COLUMNS, GroupReader, digest, read_footer
@@ -109,6 +109,9 @@ def open_prepared(path: str | Path, split: str = "train") -> PreparedSet:
     data = PreparedSet(str(path), rows, groups, counts, digest(described))
     if not data.num_rows:
         raise ValueError(f"split {split!r} of {str(path)!r} has no rows: prepare more videos.")
+    # The card says as what type `datasets` gives a column.
+    if rows.features:
+        check_schema(f"the README of {str(path)!r}", rows.features.arrow_schema, [])
     check_shards(str(path), split, files, rows.column_names)
     stated = (builder.info.splits or {}).get(split)
     if stated is not None and stated.num_examples != data.num_rows:

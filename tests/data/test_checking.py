@@ -111,3 +111,15 @@ def test_rows_that_cannot_be(wrong):
     check_row({})
     with pytest.raises(ValueError, match=next(iter(wrong))):
         check_row({**good, **wrong})
+
+
+@pytest.mark.parametrize("name", ["fps", "num_frames", "instance_id"])
+def test_a_card_that_says_another_type(copied, name):
+    """`datasets` gives a column as the card says, whatever the shard holds."""
+    card = copied / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines()
+    lines[lines.index(f"  - name: {name}") + 1] = "    dtype: string"
+    card.write_text("\n".join(lines), encoding="utf-8")
+    for door in DOORS[:4]:
+        with pytest.raises(ValueError, match=f"column '{name}' of the README of .* is string, not "):
+            door(copied)
