@@ -428,8 +428,8 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
     """The encoder with a linear classifier (or regressor) on the pooled clip.
 
     `config.problem_type` is `"single_label_classification"`, `"multi_label_classification"` or `"regression"`; left
-    `None`, the first labels decide: one number a clip with `num_labels=1` is regression, integers are single labels,
-    other tensors multiple labels.
+    `None`, the first labels decide: `num_labels=1` is regression, an integer a clip a single label, `num_labels`
+    numbers a clip (integers, booleans or floats) multiple labels.
     """
 
     def __init__(self, config: PrefAceConfig):
@@ -451,9 +451,9 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
                 Clips as [`PrefAceVideoProcessor`] makes them.
             bool_masked_pos (`torch.BoolTensor` of shape `(batch_size, sequence_length)`, *optional*):
                 `True` leaves the token out.
-            labels (`torch.Tensor`, *optional*): Single label: `torch.LongTensor` of shape `(batch_size,)` in
-                [0, num_labels), -100 is left out of the loss. Multiple labels: 0 or 1, of shape
-                `(batch_size, num_labels)`. Regression: floats of shape `(batch_size,)` or `(batch_size, num_labels)`.
+            labels (`torch.Tensor`, *optional*): Single label: integers of shape `(batch_size,)` in [0, num_labels),
+                -100 is left out of the loss. Multiple labels: 0 to 1 (floats, integers or booleans), and regression:
+                any numbers, of shape `(batch_size, num_labels)`, or `(batch_size,)` with `num_labels=1`.
 
         Returns `loss` (with labels: cross-entropy, binary cross-entropy or mean squared error), `logits` of shape
         `(batch_size, num_labels)`, and `hidden_states` and `attentions` as in [`PrefAceModel`]. Raises `ValueError`
@@ -463,32 +463,52 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
         logits = self.classifier(encoded.pooler_output)  # (B, num_labels)
         loss = None
         if labels is not None:
-            self.check_labels(labels, logits)
-            loss = self.loss_function(labels, logits, self.config)
+            labels = self.fit_labels(labels, logits)
+            # In float32: half precision would lose digits of a sum over the batch.
+            loss = self.loss_function(labels, logits.float(), self.config)
         return ImageClassifierOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
         )
 
-    def check_labels(self, labels: torch.Tensor, logits: torch.Tensor) -> None:
-        """`ValueError` where `labels` do not fit `logits` `(B, num_labels)` and the kind of problem."""
-        # `loss_function` decides alike; an error from in there would name neither labels nor a setting.
-        count, problem, batch = self.config.num_labels, self.config.problem_type, len(logits)
-        integers = labels.dtype in (torch.int64, torch.int32)
-        if problem == "single_label_classification" or (problem is None and count > 1 and integers):
-            if tuple(labels.shape) != (batch,) or not integers:
-                raise ValueError(
-                    f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}, but single labels are "
-                    f"integers of shape ({batch},): give one integer for each clip, or set another problem_type."
-                )
-            if not torch.compiler.is_compiling() and ((labels >= count) | (labels < 0) & (labels != -100)).any():
-                raise ValueError(
-                    f"labels go from {labels.min()} to {labels.max()}, but num_labels={count} allows 0 to "
-                    f"{count - 1}: open the model with num_labels=…, or number the labels from 0."
-                )
-        elif tuple(labels.shape) != (batch, count) and (tuple(labels.shape), count) != ((batch,), 1):
+    def fit_labels(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """The labels as the loss takes them; `ValueError` where they do not fit `logits` `(B, num_labels)` and the
+        kind of problem, which the first labels decide."""
+        # `loss_function` would decide by the dtype alone; an error from in there would name no setting.
+        count, batch, shape = self.config.num_labels, len(logits), tuple(labels.shape)
+        integers = not labels.is_floating_point() and labels.dtype != torch.bool
+        if self.config.problem_type is None:
+            several = "single_label" if integers and labels.ndim < 2 else "multi_label"
+            self.config.problem_type = "regression" if count == 1 else f"{several}_classification"
+        if self.config.problem_type == "single_label_classification":
+            self.check_classes(labels, integers, batch)
+            return labels.long()
+        if shape != (batch, count) and (shape, count) != ((batch,), 1):
             raise ValueError(
-                f"labels have shape {tuple(labels.shape)}, but ({batch} clips, num_labels={count}) is needed: "
-                f"open the model with another num_labels, or set problem_type for single labels."
+                f"labels have shape {shape}, but ({batch} clips, num_labels={count}) is needed: open the model with "
+                f"another num_labels, or set problem_type for single labels."
+            )
+        # Of one label a clip may have the number alone. Whole numbers and yes or no are numbers to these losses.
+        labels = labels.reshape(batch, count).float()
+        free = self.config.problem_type == "regression" or torch.compiler.is_compiling()
+        if not free and ((labels < 0) | (labels > 1)).any():
+            raise ValueError(
+                f"labels go from {labels.min():g} to {labels.max():g}, but multiple labels are 0 or 1: set "
+                f"problem_type to regression for other numbers."
+            )
+        return labels
+
+    def check_classes(self, labels: torch.Tensor, integers: bool, batch: int) -> None:
+        """`ValueError` where `labels` are not a class number for each clip of the batch."""
+        count = self.config.num_labels
+        if tuple(labels.shape) != (batch,) or not integers:
+            raise ValueError(
+                f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}, but single labels are "
+                f"integers of shape ({batch},): give one integer for each clip, or set another problem_type."
+            )
+        if not torch.compiler.is_compiling() and ((labels >= count) | (labels < 0) & (labels != -100)).any():
+            raise ValueError(
+                f"labels go from {labels.min()} to {labels.max()}, but num_labels={count} allows 0 to "
+                f"{count - 1}: open the model with num_labels=…, or number the labels from 0."
             )
 
 

@@ -19,6 +19,8 @@ from transformers import (
 from preface_hf import PrefAceModel, PrefAceVideoProcessor
 from preface_hf.cli import main
 from preface_hf.convert import convert, from_marlin, from_videomae
+from preface_hf.convert.marlin import CRITIC_FILE
+from tests.marlin_weights import full_marlin
 
 
 SMALL = {"image_size": 32, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -150,7 +152,8 @@ def marlin_weights(full: bool = False) -> dict[str, torch.Tensor]:
     angle = position / 10000 ** (2 * (channel // 2) / WIDTH)
     weights["encoder.pos_embedding.emb"] = torch.where(channel % 2 == 0, angle.sin(), angle.cos())[None]
     if full:
-        weights |= {"decoder.mask_token": torch.zeros(1, 1, 64), "enc_dec_proj.weight": torch.zeros(64, WIDTH)}
+        heads = ("decoder.", "enc_dec_proj.")
+        weights |= {name: tensor for name, tensor in full_marlin(WIDTH).items() if name.startswith(heads)}
     return weights
 
 
@@ -180,9 +183,11 @@ def marlin_features(weights: dict[str, torch.Tensor], clip: torch.Tensor) -> tup
 @pytest.mark.parametrize(("name", "full"), [("marlin.pt", False), ("marlin.pt", True), ("marlin.ckpt", True)])
 def test_a_marlin_file_becomes_a_checkpoint(tmp_path, name, full):
     weights = marlin_weights(full)
-    training = {"state_dict": {**weights, "discriminator.0.weight": torch.ones(2)}, "epoch": 3}
+    critic = {key: tensor for key, tensor in full_marlin().items() if key.startswith("discriminator.")}
+    training = {"state_dict": {**weights, **critic}, "epoch": 3}
     torch.save(training if name.endswith("ckpt") else weights, tmp_path / name)
     main_ends(["convert", "--from", "marlin", str(tmp_path / name), str(tmp_path / "preface")], 0)
+    assert (tmp_path / "preface" / CRITIC_FILE).exists() == name.endswith("ckpt")
     model = PrefAceModel.from_pretrained(tmp_path / "preface").eval()
     assert (model.config.image_size, model.config.num_attention_heads, model.config.intermediate_size) == (32, 2, 256)
     processor = PrefAceVideoProcessor.from_pretrained(tmp_path / "preface")

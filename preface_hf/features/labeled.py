@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,12 @@ from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import Window, windows
 
 
+# Columns that say who is seen, as recipes name them. Faces of one person are alike: folds keep them together.
+PEOPLE = ("identity", "person", "actor", "subject", "speaker")
+# Splits to choose by, in their owners' words, and how many rows of `train` stand in for one.
+VALIDATION, VALIDATION_ROWS = ("validation", "val", "valid", "dev"), 1000
+
+
 @dataclass
 class LabeledRows:
     """The rows of a split that a probe takes: those of `rows` where `mask` is true; their labels and groups.
@@ -26,6 +33,7 @@ class LabeledRows:
     """
 
     rows: IterableDataset
+    split: str
     group: str
     mask: np.ndarray
     labels: np.ndarray
@@ -44,18 +52,27 @@ class LabeledRows:
                 yield list(windows(open_video(row["video"]["bytes"], "pyav"), *clip))
 
 
-def labeled_rows(data: str | Path, label: str, *, split: str | None = None, group: str = "source") -> LabeledRows:
+def labeled_rows(
+    data: str | Path, label: str, *, split: str | None = None, group: str | None = None, most: int | None = None
+) -> LabeledRows:
     """The rows that have a label, without the classes of a single group, which can't be both fitted and tested (it is
-    said how many rows that costs). No video is decoded. Raises as [`probe`]."""
+    said how many rows that costs). No video is decoded. Raises as [`probe`].
+
+    Args:
+        most: about so many rows, of whole groups that are drawn once for all.
+    """
     if find_spec("sklearn") is None:
         raise ValueError("a probe needs scikit-learn, which is not installed: pip install scikit-learn.")
-    rows = open_split(data, split, (label, group))
+    split = split or choose_split(data)
+    rows, group = open_split(data, split, label, group)
     columns = [(row[label], str(row[group])) for row in rows.select_columns(list({label, group}))]
     if not columns:
         raise ValueError(f"the split to probe of {str(data)!r} has no rows: choose another, or prepare more videos.")
     labeled = np.array([name is not None and name == name for name, _ in columns], bool)  # NaN is no label
     labels = np.array([str(name) for name, _ in columns])
     groups = np.array([name for _, name in columns])
+    if most is not None:
+        labeled &= np.isin(groups, some_groups(groups[labeled], most))
     classes = np.unique(labels[labeled])
     # A fold holds out whole groups, and with its only group the class.
     alone = [name for name in classes if len(set(groups[labeled & (labels == name)])) == 1]
@@ -64,28 +81,68 @@ def labeled_rows(data: str | Path, label: str, *, split: str | None = None, grou
         print(f"probe: {left_out} rows are left out, of classes in one group only: {names}")
     # The mask finds these rows again when their videos are read; labels and groups follow in its order.
     mask = labeled & ~np.isin(labels, alone)
-    return LabeledRows(rows, group, mask, labels[mask], groups[mask])
+    return LabeledRows(rows, split, group, mask, labels[mask], groups[mask])
 
 
-def open_split(data: str | Path, split: str | None, columns: tuple[str, ...]) -> IterableDataset:
-    """A split of a prepared set, `test` if it has one unless told; `ValueError` where it or one of `columns` lacks."""
+def some_groups(groups: np.ndarray, most: int) -> list[str]:
+    """Groups that hold about `most` of the rows whose groups are given: drawn by their names alone, so that a set
+    has the same ones in every run."""
+    names, counts = np.unique(groups, return_counts=True)
+    order = sorted(range(len(names)), key=lambda place: hashlib.sha256(str(names[place]).encode()).digest())
+    ends = np.cumsum(counts[order])
+    # All up to the one that makes it enough.
+    return [str(names[place]) for place, end in zip(order, ends, strict=True) if end - counts[place] < most]
+
+
+def group_column(columns: Sequence[str], label: str) -> str:
+    """The column that keeps people together: the first of `PEOPLE` that a set has, else `source`, the file."""
+    return next((name for name in PEOPLE if name in columns and name != label), "source")
+
+
+def splits_of(data: str | Path) -> list[str]:
+    """The splits of a prepared set; `ValueError` where it cannot be opened."""
     check_path(data)
     if is_missing(data):
         raise ValueError(f"cannot open {str(data)!r} as a prepared set: there is no such folder")
     check_card(data)
     try:
-        sets = get_dataset_split_names(str(data))
+        return get_dataset_split_names(str(data))
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"cannot open {str(data)!r} as a prepared set: {reason}") from error
-    split = split or ("test" if "test" in sets else "train")
+
+
+def choose_split(data: str | Path) -> str:
+    """The split whose scores are reported: `test` if a set has one, else `train`."""
+    return "test" if "test" in splits_of(data) else "train"
+
+
+def choose_validation(data: str | Path) -> str:
+    """The split to choose checkpoints by: one for validation if a set has it, else `train`; never `test`, which is
+    reported. `ValueError` where there is no other."""
+    sets = splits_of(data)
+    split = next((name for name in (*VALIDATION, "train") if name in sets), None)
+    if split is None:
+        raise ValueError(
+            f"{str(data)!r} has the splits {', '.join(sets)} only, and a run's probe takes none that is reported: "
+            f"name a set with a split validation or train as probe_data, or the split as probe_split."
+        )
+    return split
+
+
+def open_split(data: str | Path, split: str, label: str, group: str | None) -> tuple[IterableDataset, str]:
+    """A split of a prepared set and the column that groups its rows, `group` if given; `ValueError` where the split
+    or a column lacks."""
+    sets = splits_of(data)
     if split not in sets:
         raise ValueError(f"{str(data)!r} has no split {split!r}: choose one of {', '.join(sets)}.")
     rows = open_prepared(data, split).rows
-    for column in columns:
-        if column not in rows.column_names:
-            raise ValueError(f"{str(data)!r} has no column {column!r}: choose one of {', '.join(rows.column_names)}.")
-    return rows
+    names = list(rows.column_names or [])
+    group = group or group_column(names, label)
+    for column in (label, group):
+        if column not in names:
+            raise ValueError(f"{str(data)!r} has no column {column!r}: choose one of {', '.join(names)}.")
+    return rows, group
 
 
 def usable_folds(labels: np.ndarray, groups: np.ndarray, folds: int, label: str, group: str, seed: int = 0) -> int:

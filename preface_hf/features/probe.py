@@ -63,7 +63,8 @@ def probe(
         data: prepared set.
         label: column to predict.
         split: `test` if the set has one, else `train`.
-        group: rows with the same value here never stand on both sides of a fold; `source` unless told.
+        group: rows with the same value here never stand on both sides of a fold; unless told the first column of
+            people that the set has (`PEOPLE`), else `source`, the file.
         folds: of the cross-validation (fewer where a class has fewer groups, or a fold would have nothing to compare).
         baselines: also probe 16x16 pixels and the same encoder before training.
         seed: of folds and random encoder.
@@ -72,7 +73,7 @@ def probe(
     features with NaN or infinity.
     """
     encoder = load_encoder(model)
-    rows = labeled_rows(data, label, split=split, group=group or "source")
+    rows = labeled_rows(data, label, split=split, group=group)
     folds = usable_folds(rows.labels, rows.groups, folds, label, rows.group, seed)
     # What learning brings shows beside what has learned nothing: pixels, and the network before training.
     encoders: dict[str, Encode] = {"pixels": pixel_encoder, "random encoder": random_encoder(encoder, seed)}
@@ -163,3 +164,5 @@ def print_probes(results: list[ProbeResult]) -> None:
         table.add_row(row[0].encoder, row[0].classifier, *cells)
     table.add_row("chance", "", *[f"{100 * result.chance:.1f}" for result in results])
     Console(width=110).print(table)
+    if any(result.group == "source" for result in results):
+        print("folds by source keep the rows of a file together: where people have several files, name their column.")

@@ -36,6 +36,7 @@ class Method:
     """What a method is made of.
 
     Attributes:
+        student: the `pretraining_method` whose heads the student has.
         config: the settings of the section `objective`, a dataclass with defaults.
         views: the settings of the section `views`, likewise.
         stream: makes batches of what the objective takes.
@@ -49,6 +50,7 @@ class Method:
         heads: fields of the model's configuration that give the weights of the heads their shapes.
     """
 
+    student: str
     config: type[Any]
     views: type[TubeConfig] | type[MaskConfig]
     stream: type[ClipStream]
@@ -72,6 +74,7 @@ DECODER = (
 
 METHODS = {
     "preface": Method(
+        student="preface",
         config=PrefAceObjectiveConfig,
         views=ViewConfig,
         stream=ViewStream,
@@ -84,6 +87,7 @@ METHODS = {
         neighbors=cache_neighbors,
     ),
     "dino": Method(
+        student="dino",
         config=DinoObjectiveConfig,
         views=TubeConfig,
         stream=CropStream,
@@ -94,6 +98,7 @@ METHODS = {
         heads=PROTOTYPES,
     ),
     "marlin": Method(
+        student="marlin",
         config=MarlinObjectiveConfig,
         views=MaskConfig,
         stream=MaskStream,
@@ -106,6 +111,7 @@ METHODS = {
         reconstruct=reconstruct,
     ),
     "videomae": Method(
+        student="videomae",
         config=VideoMAEObjectiveConfig,
         views=TubeMaskConfig,
         stream=MaskStream,

@@ -201,6 +201,6 @@ class TeacherObjective:
         if state is None or not part(state, "teacher"):
             reason = "it is of a run without one" if state else "it holds no training state"
             return f"the student starts from {checkpoint}; its teacher starts anew ({reason})."
-        teacher = self.teacher.completed(part(state, "teacher"))
-        self.load_state_dict({**state, **flat({"teacher": teacher})})
+        rest = {name: value for name, value in state.items() if not name.startswith("teacher.")}
+        self.load_state_dict({**rest, **flat({"teacher": self.teacher.completed(part(state, "teacher"))})})
         return f"student and teacher continue from {checkpoint}."

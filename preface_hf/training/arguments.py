@@ -60,9 +60,10 @@ class PretrainArguments:
     keep_best: bool = False  # beside them the one with the highest probe_knn, which is saved when it is found
     logging_steps: int = 10
     probe_steps: int = 0  # a kNN probe every so many steps, and after the last; 0: never
-    probe_data: str = ""  # prepared set of the probe: its split `test`, if it has one, else `train`
+    probe_data: str = ""  # prepared set of the probe
+    probe_split: str = ""  # of it; "": validation, if there is one, else about 1000 rows of train
     probe_label: str = ""  # column to predict
-    probe_group: str = "source"  # column that folds keep together
+    probe_group: str = ""  # column that folds keep together; "": that of people, if the set has one, else the file
     report_to: list[str] = field(default_factory=list)  # beside metrics.jsonl: tensorboard, trackio
     num_workers: int = 1  # processes that decode and cut views
     shuffle_window: int = 512  # rows shuffled together, held in memory by all training processes together
@@ -105,13 +106,17 @@ class PretrainArguments:
                 raise ValueError(f"probe_steps={self.probe_steps} needs {name}: set it, or probe_steps to 0.")
         if self.keep_best and not self.probe_steps:
             raise ValueError("keep_best=True needs a probe: set probe_steps, probe_data and probe_label.")
+        if self.keep_best and self.probe_split == "test":
+            raise ValueError(
+                "keep_best=True would choose by probe_split='test', which is reported: set it to validation or train."
+            )
 
     def parts(self) -> Parts:
         """What the sections say, over the defaults of the size and the method. Raises `ValueError` for an unknown key,
         a value of the wrong type, or sizes that do not divide."""
         method = METHODS[self.method]
         check_keys(self.model, [f.name for f in dataclasses.fields(PrefAceConfig)], "model")
-        model = PrefAceConfig.from_preset(self.size, **{**self.model, "pretraining_method": self.method})
+        model = PrefAceConfig.from_preset(self.size, **{**self.model, "pretraining_method": method.student})
         views = build(method.views, {**view_defaults(model, method.views), **self.views}, "views")
         check_views(views, model)
         return Parts(method, model, views, build(method.config, self.objective, "objective"))

@@ -36,6 +36,7 @@ FREE = {
     "probe_data",
     "probe_label",
     "probe_group",
+    "probe_split",
     "num_workers",
     "gradient_checkpointing",
     "publish",

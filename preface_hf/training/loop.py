@@ -55,9 +55,9 @@ class Pretraining:
     def __init__(self, arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None):
         self.arguments, self.folder = arguments, Path(arguments.output_dir)
         self.parts = arguments.parts()
-        resolved = with_sections(arguments, self.parts)
         # What can be refused is refused here, before the output folder is claimed or a file is written.
         data, self.probe = open_mixture(arguments.data), open_probe(arguments)
+        resolved = with_sections(arguments, self.parts)  # with what the probe has chosen
         self.accelerator = build_accelerator(arguments, self.parts)
         set_seed(arguments.seed)
         self.model = build_model(arguments, self.parts, init_from).to(self.accelerator.device)
@@ -265,10 +265,15 @@ class Pretraining:
     def run_probe(self) -> dict[str, float]:
         """What the probe says of the model to be published, on the main process; the others wait."""
         # To gather a sharded model takes every process; to probe it the main one is enough.
-        model, logs = self.published_model(), {}
+        model, logs, problem = self.published_model(), {}, ""
         if self.probe and self.accelerator.is_main_process:
-            logs = self.probe.logs(model, self.processor)
-        self.accelerator.wait_for_everyone()
+            try:
+                logs = self.probe.logs(model, self.processor)
+            except ValueError as error:
+                problem = str(error)
+        # All end where the probe could not be made: one that ended alone would leave the others waiting.
+        if not self.all_processes(not problem):
+            raise ValueError(problem or "the probe failed on the main process, which says why.")
         return logs
 
     def warn_of_collapse(self, logs: dict[str, float]) -> None:

@@ -10,7 +10,7 @@ import torch
 from accelerate.utils import broadcast
 
 from preface_hf.features.encoders import Encoder
-from preface_hf.features.labeled import labeled_rows, usable_folds
+from preface_hf.features.labeled import VALIDATION_ROWS, choose_validation, labeled_rows, usable_folds
 from preface_hf.features.probe import cross_validate, encode_rows
 from preface_hf.training.checkpoint import best_checkpoint, probe_of
 
@@ -31,9 +31,12 @@ class RunProbe:
     Raises `ValueError` for a set, label or group that cannot be probed (see [`preface_hf.features.probe.probe`]).
     """
 
-    def __init__(self, data: str, label: str, group: str):
-        self.rows = labeled_rows(data, label, group=group)
-        self.folds = usable_folds(self.rows.labels, self.rows.groups, FOLDS, label, group)
+    def __init__(self, data: str, label: str, group: str | None = None, split: str | None = None):
+        # What chooses among checkpoints must not be what is reported of them.
+        split = split or choose_validation(data)
+        most = VALIDATION_ROWS if split == "train" else None
+        self.rows = labeled_rows(data, label, split=split, group=group, most=most)
+        self.folds = usable_folds(self.rows.labels, self.rows.groups, FOLDS, label, self.rows.group)
 
     def logs(self, model: PrefAceForPreTraining, processor: PrefAceVideoProcessor) -> dict[str, float]:
         """`probe_knn`, the mean accuracy over folds that keep groups whole, and `probe_chance`, both in [0, 1], of a
@@ -61,4 +64,9 @@ def open_probe(arguments: PretrainArguments) -> RunProbe | None:
     """The probe of a run, if it has one. Every process opens it: so an error ends them all before the first step."""
     if not arguments.probe_steps:
         return None
-    return RunProbe(arguments.probe_data, arguments.probe_label, arguments.probe_group)
+    probe = RunProbe(
+        arguments.probe_data, arguments.probe_label, arguments.probe_group or None, arguments.probe_split or None
+    )
+    # What was chosen is part of the run's record.
+    arguments.probe_group, arguments.probe_split = probe.rows.group, probe.rows.split
+    return probe

@@ -159,7 +159,8 @@ def test_a_prepared_set_is_probed(checkpoint, prepared):  # noqa: F811
         ("mood", {}, "no column 'mood': choose one of .*expression"),
         ("expression", {"split": "dev"}, "no split 'dev': choose one of"),
         ("expression", {"group": "family"}, "no column 'family'"),
-        ("source", {}, "0 classes in two groups of 'source'"),
+        ("source", {}, "0 classes in two groups of 'identity'"),
+        ("source", {"group": "source"}, "0 classes in two groups of 'source'"),
     ],
 )
 def test_what_cannot_be_probed_is_named(checkpoint, prepared, column, options, message):  # noqa: F811

@@ -30,6 +30,40 @@ class TestPrefAceForVideoClassification(ModelTests):
         chances = output.logits.sigmoid()
         torch.testing.assert_close(output.loss, -(labels * chances.log() + (1 - labels) * (1 - chances).log()).mean())
 
+    @pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.int32, torch.uint8, torch.float16])
+    @pytest.mark.parametrize("problem", [None, "multi_label_classification"])
+    def test_multiple_labels_may_be_integers_or_booleans(self, model, problem, dtype):
+        model.config.problem_type = problem
+        labels = torch.tensor([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+        output = model(self.clips(), labels=labels.to(dtype))
+        chances = output.logits.sigmoid()
+        torch.testing.assert_close(output.loss, -(labels * chances.log() + (1 - labels) * (1 - chances).log()).mean())
+        output.loss.backward()
+        expected = ((chances - labels) / labels.numel()).sum(dim=0)  # of the bias, by hand
+        torch.testing.assert_close(model.classifier.bias.grad, expected)
+
+    @pytest.mark.parametrize("shape", [(3,), (3, 1)])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.bool])
+    @pytest.mark.parametrize("problem", [None, "regression", "multi_label_classification"])
+    def test_one_label_a_clip_comes_in_either_shape(self, problem, dtype, shape):
+        model = PrefAceForVideoClassification(PrefAceConfig(**{**TINY, "num_labels": 1}, problem_type=problem))
+        labels = torch.tensor([1, 0, 1]).to(dtype).reshape(shape)
+        output = model(self.clips(), labels=labels)
+        logits, targets = output.logits[:, 0], labels.reshape(3).float()
+        expected = (logits - targets).square().mean()
+        if problem == "multi_label_classification":
+            expected = -(targets * logits.sigmoid().log() + (1 - targets) * (-logits).sigmoid().log()).mean()
+        torch.testing.assert_close(output.loss, expected)
+        one = model(self.clips()[:1], labels=labels[:1])  # a batch of one stays a batch
+        assert one.loss.shape == () and one.loss.isfinite()
+
+    def test_single_labels_may_be_short_integers(self, model):
+        ours, theirs = (
+            model(self.clips(), labels=torch.tensor([4, 0, 1], dtype=dtype)).loss
+            for dtype in (torch.uint8, torch.int64)
+        )
+        assert torch.equal(ours, theirs)
+
     @pytest.mark.parametrize("count", [1, 3])
     def test_regression(self, count):
         model = PrefAceForVideoClassification(
@@ -50,6 +84,8 @@ class TestPrefAceForVideoClassification(ModelTests):
             (torch.zeros(3), "regression", r"num_labels=5\) is needed"),
             (torch.zeros(3, dtype=torch.long), "multi_label_classification", r"num_labels=5\) is needed"),
             (torch.zeros(3), "single_label_classification", "integers"),
+            (torch.full((3, 5), 2), None, "from 2 to 2, but multiple labels are 0 or 1"),
+            (torch.zeros(3, 5), "single_label_classification", "integers"),
         ],
     )
     def test_labels_that_do_not_fit_are_named(self, model, labels, problem, message):

@@ -1,7 +1,11 @@
 """The probe on the way: right, without a trace in the training, refused before the first step; the best is kept."""
 
+import shutil
+
+import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from preface_hf.features import labeled
@@ -31,7 +35,7 @@ def test_the_probe_leaves_no_trace_and_is_that_of_the_command(probed, tmp_path, 
     assert [row["step"] for row in rows(tmp_path / "plain")] == [1, 4, 5]
     assert [row["step"] for row in rows(tmp_path / "probed")] == [1, 2, 4, 5]
     assert list(scores(tmp_path / "probed")) == [2, 4, 5]
-    result = probe(final, probed["data"], "expression", group="identity", baselines=False)
+    result = probe(final, probed["data"], "expression", split="train", group="identity", baselines=False)
     assert scores(tmp_path / "probed")[5] == pytest.approx(result.scores[0].mean)
     assert rows(tmp_path / "probed")[-1]["probe_chance"] == result.chance
 
@@ -46,6 +50,8 @@ def test_the_probe_leaves_no_trace_and_is_that_of_the_command(probed, tmp_path, 
         ({"probe_label": ""}, "probe_steps=2 needs probe_label"),
         ({"probe_steps": -1}, "probe_steps=-1 must be 0"),
         ({"probe_steps": 0, "keep_best": True}, "keep_best=True needs a probe"),
+        ({"probe_split": "test", "keep_best": True}, "keep_best=True would choose by probe_split='test'"),
+        ({"probe_split": "dev"}, "no split 'dev': choose one of"),
     ],
 )
 def test_what_cannot_be_probed_is_named_before_the_first_step(probed, tmp_path, settings, message):
@@ -106,3 +112,51 @@ def test_the_best_survives_a_crash_and_a_resume(probed, tmp_path, monkeypatch, s
     assert kept(tmp_path / "cut") == kept(tmp_path / "whole") == [4, 8]
     assert scores(tmp_path / "cut") == scores(tmp_path / "whole")
     assert_same(*(load_file(path / "model.safetensors") for path in (final, again)))
+
+
+def add_split(prepared, folder, name):
+    """A copy of the set with its test rows as a split of another name too."""
+    shutil.copytree(prepared, folder)
+    source = next((folder / "data").glob("test-*.parquet"))
+    shutil.copy(source, folder / f"data/{name}-00000-of-00001.parquet")
+    (folder / "README.md").unlink()  # without a card the names of the files say the splits
+    return folder
+
+
+def test_checkpoints_are_never_chosen_by_the_split_that_is_reported(prepared, tmp_path):
+    """Unless a set has a split for it, part of train serves, whose people stay together; the record says which."""
+    opened = RunProbe(str(prepared), "expression")  # of 12 rows: fewer than would be drawn
+    assert (opened.rows.split, opened.rows.group) == ("train", "identity")
+    whole = labeled.labeled_rows(prepared, "expression", split="train")
+    names = labeled.some_groups(whole.groups, 5)
+    assert names == labeled.some_groups(whole.groups[::-1], 5), "by their names, not by their order"
+    assert 5 <= np.isin(whole.groups, names).sum() < len(whole.groups)
+    folder = add_split(prepared, tmp_path / "set", "validation")
+    assert RunProbe(str(folder), "expression").rows.split == "validation"
+
+
+def test_what_the_probe_has_chosen_is_in_the_record(probed, tmp_path):
+    settings = {**probed, "probe_steps": 1, "max_steps": 1, "keep_best": True, "probe_group": ""}
+    run(settings, tmp_path / "run")
+    saved = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert (saved["probe_split"], saved["probe_group"]) == ("train", "identity")
+    run({**settings, "probe_group": "source"}, tmp_path / "old", resume=False)
+    assert yaml.safe_load((tmp_path / "old/config.yaml").read_text())["probe_group"] == "source"
+
+
+def test_a_set_of_a_test_split_alone_is_no_set_to_choose_by(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "set")
+    for file in (tmp_path / "set/data").glob("train-*"):
+        file.unlink()
+    (tmp_path / "set/README.md").unlink()
+    with pytest.raises(ValueError, match="has the splits test only, and a run's probe takes none that is reported"):
+        RunProbe(str(tmp_path / "set"), "expression")
+
+
+def test_a_probe_that_fails_ends_the_run_with_its_reason(probed, tmp_path, monkeypatch):
+    def logs(self, model, processor):
+        raise ValueError("the features of 3 of 12 rows hold NaN or infinity.")
+
+    monkeypatch.setattr(RunProbe, "logs", logs)
+    with pytest.raises(ValueError, match="features of 3 of 12 rows"):
+        run({**probed, "probe_steps": 1, "max_steps": 1}, tmp_path / "run")
