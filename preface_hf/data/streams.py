@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
+from preface_hf.data.checking import check_row
 from preface_hf.data.crop_views import make_crop_views
 from preface_hf.data.opening import Mixture, PreparedSet, as_mixture
 from preface_hf.data.order import Draw, draws, rows_in_order, spread_rows
@@ -33,7 +34,13 @@ from preface_hf.video.decoding import open_video
 
 def read_frames(row: dict[str, Any], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Decode frames `(T, H, W, 3)` uint8 of a row and their landmarks `(T, 68, 2)`, NaN where it has none."""
-    frames = open_video(row["video"]["bytes"], "pyav").frames(indices)  # decord is slower on short clips
+    try:
+        check_row(row)
+        frames = open_video(row["video"]["bytes"], "pyav").frames(indices)  # decord is slower on short clips
+    except ValueError as error:
+        raise ValueError(
+            f"instance_id {row['instance_id']} cannot be read ({error}): prepare the set again without that video."
+        ) from error
     landmarks = np.asarray(row["landmarks"], dtype=np.float32)
     return frames, landmarks[indices] if len(landmarks) else np.full((len(indices), 68, 2), np.nan, np.float32)
 

@@ -38,25 +38,37 @@ def loader(stream: IterableDataset, workers: int) -> DataLoader:
 def loaded(batches: DataLoader) -> Iterator[Any]:
     """What a [`loader`] yields. Raises `ChildProcessError`, in one sentence, where a loading process has died."""
     iterator = iter(batches)
-    while True:
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            return
-        except ValueError as error:
-            if str(error).startswith("Caught "):  # with the traceback; its last line is the error of a loading process
-                raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from error
-            raise
-        except (RuntimeError, EOFError, ConnectionError) as error:
-            # torch hands an error from inside a loading process on as "Caught ..."; that one says what is wrong.
-            died = not isinstance(error, RuntimeError) or str(error).startswith("DataLoader worker")
-            if not batches.num_workers or not died or str(error).startswith("Caught "):
-                raise
-            raise ChildProcessError(
-                "a loading process was killed, most often because memory ran out: end other programs or "
-                "lower num_workers"
-            ) from error
-        yield batch
+    try:
+        while True:
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except (ValueError, RuntimeError, EOFError, ConnectionError) as error:
+                told = explained(error, batches.num_workers)
+                if told is error:
+                    raise
+                raise told from error
+            yield batch
+    finally:
+        # Loading processes ignore the signal by which Python would end them: without this the program would wait for
+        # them without end wherever an error still holds the iterator.
+        if shut_down := getattr(iterator, "_shutdown_workers", None):
+            shut_down()
+
+
+def explained(error: Exception, workers: int) -> Exception:
+    """What a user is told of an error that reached the training process from loading."""
+    # torch hands an error from inside a loading process on as "Caught ..." with the traceback; its last line says it.
+    caught = str(error).startswith("Caught ")
+    if isinstance(error, ValueError):
+        return ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) if caught else error
+    died = not isinstance(error, RuntimeError) or str(error).startswith("DataLoader worker")
+    if not workers or not died or caught:
+        return error
+    return ChildProcessError(
+        "a loading process was killed, most often because memory ran out: end other programs or lower num_workers"
+    )
 
 
 def start_fork_server() -> None:

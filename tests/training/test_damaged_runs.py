@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 from safetensors.torch import load_file, save_file
 
 from preface_hf.training.report import write_report
 from tests.conftest import tiny
-from tests.training.test_loop import run
+from tests.training.test_loop import command, environment, run
 
 
 def other_set(prepared, target, rows_left=None):
@@ -143,3 +144,39 @@ def test_a_last_line_that_is_no_row_is_listed(trained, tmp_path, capsys):
         file.write_text(good + last + "\n", encoding="utf-8")
         write_report(tmp_path / "run")
         assert ("1 damaged lines are left out (2)" in capsys.readouterr().out) == listed
+
+
+def cut_video(prepared, target, row):
+    """The set, with the video of a row cut after 200 bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shutil.copytree(prepared, target)
+    (file,) = (target / "data").glob("train-*")
+    table = pq.read_table(file)
+    place = table.column_names.index("video")
+    videos = table["video"].to_pylist()
+    videos[row]["bytes"] = videos[row]["bytes"][:200]
+    field = table.schema.field("video")
+    pq.write_table(table.set_column(place, field, pa.array(videos, field.type)), file, row_group_size=16)
+    return str(target)
+
+
+@pytest.mark.parametrize("method", ["dino", "marlin"])
+def test_a_video_that_cannot_be_read_is_named_and_the_program_ends(tiny_settings, prepared, tmp_path, method):
+    """A loading process ignores the signal by which Python ends it: the program waited for it without end."""
+    sizes = (
+        "image_size",
+        "num_frames",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    )
+    model = {name: tiny_settings["model"][name] for name in sizes}
+    data = cut_video(prepared, tmp_path / "set", 3)
+    settings = {**tiny_settings, "method": method, "model": model, "views": {}, "num_workers": 1, "data": data}
+    program = command(settings, tmp_path / "run")
+    ended = subprocess.run(program, env=environment(), capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr
+    assert "instance_id 3 cannot be read" in " ".join(ended.stderr.split())
