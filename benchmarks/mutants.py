@@ -37,6 +37,12 @@ TESTS = {
     "preface_hf/objectives/dino.py": [*OBJECTIVES, PLAN],
     "preface_hf/objectives/facefeat_cache.py": ["tests/objectives/test_facefeat_cache.py", OBJECTIVES[2]],
     "preface_hf/objectives/losses.py": OBJECTIVES[:1],
+    "preface_hf/objectives/marlin.py": [
+        "tests/objectives/test_marlin.py",
+        "tests/plan/test_flops.py",
+        "tests/objectives/test_masked_runs.py::test_methods_start_from_each_others_checkpoints",
+        "tests/objectives/test_masked_runs.py::test_it_trains_resumes_bit_for_bit_and_is_shown",
+    ],
     "preface_hf/objectives/mapped.py": ["tests/objectives/test_facefeat_cache.py"],
     "preface_hf/objectives/methods.py": ["tests/objectives/test_methods.py", "tests/training/test_build.py"],
     "preface_hf/objectives/preface.py": [*OBJECTIVES, PLAN, f"{LOOP}starting_from_a_checkpoint_of_a_run"],
@@ -53,6 +59,7 @@ TESTS = {
         f"{LOOP}the_last_checkpoints_are_kept",
         f"{LOOP}resumed_equals_uninterrupted",
         f"{LOOP}a_run_folder_holds_what_is_promised",
+        "tests/training/test_damaged_runs.py",
         "tests/training/test_probing.py",
     ],
 }
