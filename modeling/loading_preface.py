@@ -11,8 +11,9 @@ from transformers.activations import ACT2FN
 COUNTS = (
     "image_size", "patch_size", "num_channels", "num_frames", "tubelet_size", "hidden_size", "num_attention_heads",
     "intermediate_size", "num_landmarks", "projector_hidden_size", "projector_output_size", "num_prototypes",
-    "facefeat_size",
+    "facefeat_size", "decoder_hidden_size", "decoder_num_attention_heads", "decoder_intermediate_size",
 )  # fmt: skip
+LAYERS = ("num_hidden_layers", "decoder_num_hidden_layers")
 MOST, MOST_LAYERS = 2**24, 1000
 
 
@@ -32,7 +33,7 @@ def check_bounds(config) -> None:
     """`ValueError` for the first number, or activation, of a configuration that no model can have."""
     if config.hidden_act not in ACT2FN:
         raise ValueError(f"hidden_act={config.hidden_act!r} is no activation of transformers: take gelu, for example.")
-    bounds = dict.fromkeys(COUNTS, (1, MOST)) | {"num_hidden_layers": (1, MOST_LAYERS)}
+    bounds = dict.fromkeys(COUNTS, (1, MOST)) | dict.fromkeys(LAYERS, (1, MOST_LAYERS))
     bounds |= {"initializer_range": (0, MOST), "hidden_dropout_prob": (0, 1), "attention_probs_dropout_prob": (0, 1)}
     for name, (least, most) in {**bounds, "layer_norm_eps": (0, 1)}.items():
         value = getattr(config, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -122,6 +124,21 @@ def test_another_architecture_is_refused(tmp_path, capsys):
         convert("videomae", tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(ValueError, match="unknown source 'timm': choose videomae or marlin"):
         convert("timm", tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("damage", ["cut", "nan"])
+def test_weights_that_are_cut_or_nan_are_one_sentence(videomae_folder, tmp_path, damage):
+    shutil.copytree(videomae_folder, tmp_path / "broken")
+    file = tmp_path / "broken/model.safetensors"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:500])
+    else:
+        weights = load_file(file)
+        next(iter(weights.values())).view(-1)[0] = float("nan")
+        save_file(weights, file, {"format": "pt"})
+    with pytest.raises(ValueError, match="cannot read the weights of|holds NaN or infinity in") as caught:
+        convert("videomae", tmp_path / "broken", tmp_path / "out")
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_taken_is_left_alone(videomae_folder, tmp_path):

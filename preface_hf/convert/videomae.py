@@ -99,7 +99,7 @@ def load_videomae(src: str | Path) -> VideoMAEModel | VideoMAEForPreTraining:
     architecture = VideoMAEForPreTraining if full else VideoMAEModel
     try:
         model, info = architecture.from_pretrained(src, output_loading_info=True, ignore_mismatched_sizes=True)
-    except OSError as error:
+    except Exception as error:  # of a file that is cut, safetensors and pickle raise several kinds
         raise ValueError(f"cannot read the weights of {str(src)!r}: {first_sentence(error)}") from error
     # transformers would fill these with random numbers and only warn: here they are errors.
     missing, misshapen = list(info["missing_keys"]), [key for key, *_ in info["mismatched_keys"]]

@@ -41,6 +41,8 @@ def load_strictly(model: Model, weights: Mapping[str, torch.Tensor], source: str
             f"{source} does not fit; missing: {listed(missing)}; unexpected: {listed(unexpected)}; "
             f"of another shape: {listed(misshapen)}; give an unchanged checkpoint."
         )
+    if broken := [key for key, tensor in weights.items() if not tensor.isfinite().all()]:
+        raise ValueError(f"{source} holds NaN or infinity in {listed(broken)}; give a checkpoint that is whole.")
     # From here on nothing can be missing or of another shape.
     model.load_state_dict(weights)
     return model

@@ -76,8 +76,12 @@ def check_ranges(values: Mapping[str, Any], where: str) -> None:
     """`ValueError` for the first number, alone or in a list, that its setting cannot be; NaN is in no range."""
     for name, value in values.items():
         least, most = RANGES.get(name, (-math.inf, math.inf))
-        numbers = list(value) if isinstance(value, list | tuple) else [value]
-        if not all(isinstance(number, int | float) for number in numbers):
+        several = isinstance(value, list | tuple)
+        numbers = list(value) if several else [value]
+        wrong = [number for number in numbers if isinstance(number, bool) or not isinstance(number, int | float)]
+        if name.endswith("_scale") and len(numbers) != 2 or several and name in RANGES and wrong:
+            raise ValueError(f"{where}{name}={value!r} must be {'two ' * name.endswith('_scale')}numbers: change it.")
+        if wrong:
             continue  # not a number: checked by its type
         if not all(least <= number <= most for number in numbers):
             raise ValueError(f"{where}{name}={value!r} must be from {least:g} to {most:g}: change it.")

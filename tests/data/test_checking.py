@@ -16,7 +16,13 @@ from preface_hf.features.sources import open_corpus
 from tests.data.rows import write_rows
 
 
-DOORS = [open_prepared, open_splits, open_mixture, lambda path: open_split(path, "train", ()), open_corpus]
+DOORS = [
+    open_prepared,
+    open_splits,
+    open_mixture,
+    lambda path: open_split(path, "train", "expression", None),
+    open_corpus,
+]
 
 
 @pytest.fixture

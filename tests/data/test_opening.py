@@ -55,6 +55,12 @@ def test_a_missing_set_among_several_is_named(prepared, tmp_path):
 @pytest.mark.parametrize("name", ["nowhere", "./nowhere", "/no/where", "a/b/c"])
 def test_a_path_where_nothing_lies_is_not_asked_of_the_hub(name, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a network was asked"))
-    for door in (open_prepared, open_splits, open_mixture, load_encoder, lambda path: open_split(path, None, ())):
+    for door in (
+        open_prepared,
+        open_splits,
+        open_mixture,
+        load_encoder,
+        lambda path: open_split(path, "train", "label", None),
+    ):
         with pytest.raises(ValueError, match=rf"cannot open .*'{name}' .*there is no such folder"):
             door(name)

@@ -225,7 +225,12 @@ def test_a_card_names_files_of_its_set_only(stills: Path, tmp_path: Path, addres
     place = place.format(folder=tmp_path, address=address)
     head = f"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {place!r}\n---\n"
     (stills / "README.md").write_text(head)
-    doors = [lambda path: listing("hub", path), open_prepared, open_splits, lambda path: open_split(path, "train", ())]
+    doors = [
+        lambda path: listing("hub", path),
+        open_prepared,
+        open_splits,
+        lambda path: open_split(path, "train", "label", None),
+    ]
     for door in doors:
         with pytest.raises(ValueError, match="lies outside the set|cannot open"):
             door(stills)

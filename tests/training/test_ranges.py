@@ -63,6 +63,13 @@ def test_what_a_setting_cannot_be_is_one_sentence(value):
         ("model", "num_prototypes", 0),
         ("objective", "teacher_momentum", 1e8),
         ("views", "global_scale", [0.9, 0.4]),
+        ("views", "global_scale", [0.5]),
+        ("views", "global_scale", []),
+        ("views", "global_scale", ["a", "b"]),
+        ("views", "local_scale", [True, True]),
+        ("views", "global_rates", ["fast"]),
+        ("model", "decoder_num_hidden_layers", 2**40),
+        ("model", "decoder_intermediate_size", 0),
     ],
 )
 def test_numbers_that_trials_brought_up(section, name, value):
