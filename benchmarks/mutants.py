@@ -45,7 +45,13 @@ TESTS = {
     ],
     "preface_hf/objectives/mapped.py": ["tests/objectives/test_facefeat_cache.py"],
     "preface_hf/objectives/methods.py": ["tests/objectives/test_methods.py", "tests/training/test_build.py"],
-    "preface_hf/objectives/preface.py": [*OBJECTIVES, PLAN, f"{LOOP}starting_from_a_checkpoint_of_a_run"],
+    "preface_hf/objectives/preface.py": [
+        *OBJECTIVES,
+        PLAN,
+        f"{LOOP}starting_from_a_checkpoint_of_a_run",
+        f"{LOOP}a_cache_that_was_never_filled_is_filled",
+    ],
+    "preface_hf/objectives/teacher.py": [*OBJECTIVES, f"{LOOP}published_weights_are_the_teachers_or_the_students"],
     "preface_hf/objectives/schedules.py": ["tests/objectives/test_schedules.py", "tests/training/test_optimizer.py"],
     "preface_hf/data/views.py": [
         "tests/data/test_views.py",

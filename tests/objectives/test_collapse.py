@@ -37,6 +37,7 @@ def test_healthy_and_collapsed_features_are_told_apart():
     torch.manual_seed(0)
     healthy, collapsed = torch.randn(200, 16), torch.randn(1, 16).repeat(200, 1)
     assert float(feature_std(healthy)) == pytest.approx(1 / 4, rel=0.05) and float(feature_std(collapsed)) < 1e-6
+    assert float(effective_rank(1e-4 * healthy)) == pytest.approx(float(effective_rank(healthy)), rel=1e-4)
     assert float(effective_rank(healthy)) > 15 and float(effective_rank(collapsed)) == pytest.approx(1, abs=1e-3)
 
 

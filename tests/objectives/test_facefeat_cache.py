@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from preface_hf import FaceFeatCache
-from preface_hf.objectives.facefeat_cache import rounds
+from preface_hf.objectives.facefeat_cache import count_filled, rounds
 from preface_hf.objectives.mapped import copy_bytes, saved_rows
 
 
@@ -173,3 +173,12 @@ def test_an_unknown_instance_is_named(wrong):
 def test_an_empty_cache_is_refused():
     with pytest.raises(ValueError, match="0 instances"):
         FaceFeatCache(0, 4)
+
+
+def test_the_first_empty_entry_is_found_in_any_block():
+    entries = torch.nn.functional.normalize(torch.randn(50, 4), dim=1)
+    assert count_filled(entries, block=8) == 50
+    for empty in (0, 7, 8, 21, 49):
+        some = entries.clone()
+        some[[empty, 49]] = 0
+        assert count_filled(some, block=8) == empty

@@ -70,3 +70,8 @@ def test_all_batches_of_a_step_move_the_center(started, batch):  # noqa: F811
     started.after_step(0)
     assert (means[0] - means[1]).abs().max() > 0.01
     torch.testing.assert_close(started.center, 0.1 * (means[0] + means[1]) / 2, atol=1e-5, rtol=1e-4)
+
+
+def test_the_teacher_is_published_where_it_is_asked_for(started):
+    assert started.published_model("teacher") is started.teacher.model
+    assert started.published_model("student") is None  # it is the run's own

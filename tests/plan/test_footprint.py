@@ -93,3 +93,16 @@ def test_several_processes_hold_gradients_twice():
     alone, several = (memory(arguments, arguments.parts(), 100, n) for n in (1, 8))
     assert several["gradients"] == 2 * alone["gradients"]
     assert {name for name in alone if alone[name] != several[name]} == {"gradients"}
+
+
+def test_a_critic_is_counted_to_the_weight(noise_step):
+    arguments = PretrainArguments(method="marlin", size="vit-t")
+    parts = arguments.parts()
+    objective, _ = noise_step(arguments, 50)
+    weights = sum(weight.numel() for weight in objective.critic.parameters())
+    costs = parts.method.costs(parts.model, parts.views, parts.objective, False, 50)
+    assert costs.memory == {"critic": 16 * weights}  # itself, its gradients, two moments
+    assert costs.checkpoint_bytes == 12 * weights
+    plain = PretrainArguments(method="videomae", size="vit-t").parts()
+    costs = plain.method.costs(plain.model, plain.views, plain.objective, False, 50)
+    assert costs.memory == {} and costs.checkpoint_bytes == 0
