@@ -271,3 +271,17 @@ def test_a_row_that_two_processes_sent_counts_once(batch):
     twice.start([(batch.instance_ids[repeated], clips[repeated])])
     torch.testing.assert_close(once.student.feature_mean, twice.student.feature_mean)
     torch.testing.assert_close(once.facefeat_center, twice.facefeat_center)
+
+
+@pytest.mark.parametrize(("weight", "passed"), [(0.0, 1), (1.0, 4)])
+def test_without_l_id_only_the_first_clips_are_decoded_before_the_first_step(batch, monkeypatch, weight, passed):
+    monkeypatch.setattr("preface_hf.objectives.plain_features.ROWS_AT_ONCE", 1)
+    asked = []
+
+    def clips():
+        for instance in range(4):
+            asked.append(instance)
+            yield torch.tensor([instance]), batch.global_tubes[:1, 0]
+
+    make(instance_weight=weight).start(clips())
+    assert len(asked) == passed
