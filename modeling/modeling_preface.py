@@ -476,11 +476,13 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
         # `loss_function` would decide by the dtype alone; an error from in there would name no setting.
         count, batch, shape = self.config.num_labels, len(logits), tuple(labels.shape)
         integers = not labels.is_floating_point() and labels.dtype != torch.bool
-        if self.config.problem_type is None:
+        problem = self.config.problem_type
+        if problem is None:
             several = "single_label" if integers and labels.ndim < 2 else "multi_label"
-            self.config.problem_type = "regression" if count == 1 else f"{several}_classification"
-        if self.config.problem_type == "single_label_classification":
+            problem = "regression" if count == 1 else f"{several}_classification"
+        if problem == "single_label_classification":
             self.check_classes(labels, integers, batch)
+            self.config.problem_type = problem
             return labels.long()
         if shape != (batch, count) and (shape, count) != ((batch,), 1):
             raise ValueError(
@@ -489,12 +491,13 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
             )
         # Of one label a clip may have the number alone. Whole numbers and yes or no are numbers to these losses.
         labels = labels.reshape(batch, count).float()
-        free = self.config.problem_type == "regression" or torch.compiler.is_compiling()
-        if not free and ((labels < 0) | (labels > 1)).any():
+        free = problem == "regression" or torch.compiler.is_compiling()
+        if not free and not ((labels >= 0) & (labels <= 1)).all():  # NaN is neither
             raise ValueError(
                 f"labels go from {labels.min():g} to {labels.max():g}, but multiple labels are 0 or 1: set "
                 f"problem_type to regression for other numbers."
             )
+        self.config.problem_type = problem
         return labels
 
     def check_classes(self, labels: torch.Tensor, integers: bool, batch: int) -> None:

@@ -19,7 +19,7 @@ from preface_hf.video.windows import Window, windows
 
 
 # Columns that say who is seen, as recipes name them. Faces of one person are alike: folds keep them together.
-PEOPLE = ("identity", "person", "actor", "subject", "speaker")
+PEOPLE = ("identity", "person", "actor", "subject", "speaker", "youtube_id", "target_id", "original")
 # Splits to choose by, in their owners' words, and how many rows of `train` stand in for one.
 VALIDATION, VALIDATION_ROWS = ("validation", "val", "valid", "dev"), 1000
 

@@ -269,8 +269,8 @@ class Pretraining:
         if self.probe and self.accelerator.is_main_process:
             try:
                 logs = self.probe.logs(model, self.processor)
-            except ValueError as error:
-                problem = str(error)
+            except Exception as error:  # whatever it is, the others must hear of it
+                problem = " ".join(str(error).split()) or type(error).__name__
         # All end where the probe could not be made: one that ended alone would leave the others waiting.
         if not self.all_processes(not problem):
             raise ValueError(problem or "the probe failed on the main process, which says why.")

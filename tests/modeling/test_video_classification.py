@@ -84,6 +84,7 @@ class TestPrefAceForVideoClassification(ModelTests):
             (torch.zeros(3), "regression", r"num_labels=5\) is needed"),
             (torch.zeros(3, dtype=torch.long), "multi_label_classification", r"num_labels=5\) is needed"),
             (torch.zeros(3), "single_label_classification", "integers"),
+            (torch.full((3, 5), float("nan")), None, "multiple labels are 0 or 1"),
             (torch.full((3, 5), 2), None, "from 2 to 2, but multiple labels are 0 or 1"),
             (torch.zeros(3, 5), "single_label_classification", "integers"),
         ],
@@ -92,6 +93,7 @@ class TestPrefAceForVideoClassification(ModelTests):
         model.config.problem_type = problem
         with pytest.raises(ValueError, match=message):
             model(self.clips(), labels=labels)
+        assert model.config.problem_type == problem, "labels that are refused decide nothing"
 
     def test_another_number_of_labels_is_named(self, model, tmp_path):
         model.save_pretrained(tmp_path)

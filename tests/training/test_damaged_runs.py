@@ -180,3 +180,13 @@ def test_a_video_that_cannot_be_read_is_named_and_the_program_ends(tiny_settings
     ended = subprocess.run(program, env=environment(), capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2 and "Traceback" not in ended.stderr
     assert "instance_id 3 cannot be read" in " ".join(ended.stderr.split())
+
+
+def test_a_probe_that_cannot_be_made_ends_every_process(tiny_settings, prepared, tmp_path):
+    """The main process alone probes: the other one must not wait for it."""
+    probe = {"probe_data": cut_video(prepared, tmp_path / "set", 3), "probe_label": "expression", "probe_steps": 1}
+    program = command({**tiny_settings, **probe, "max_steps": 2}, tmp_path / "run", processes=2)
+    ended = subprocess.run(program, env=environment(), capture_output=True, text=True, timeout=180)
+    said = " ".join(ended.stderr.split())
+    assert ended.returncode != 0 and "preface-hf: " in said and "cannot be opened as a video" in said
+    assert "the probe failed on the main process" in said
