@@ -132,7 +132,8 @@ def open_decord(file: VideoFile, asked: bool = False) -> Any:
     # It makes room for all frames that a header counts before it reads one: too many end the whole process.
     if file.presentation.overstated:
         raise ValueError("the header counts more frames than there are, which decord believes: use PyAV")
-    if "avi" not in kind and file.presentation.timeline.seekable is None:
+    timeline = file.presentation.timeline
+    if "avi" not in kind and len(timeline.times) > 1 and timeline.seekable is None:
         raise ValueError("decord takes one frame for another where their times are equal: use PyAV")
     if "matroska" in kind and file.presentation.orientation.transposed | file.presentation.orientation.upside_down:
         raise ValueError("decord does not turn mkv upright: use PyAV")
