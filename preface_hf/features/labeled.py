@@ -65,7 +65,12 @@ def labeled_rows(
         raise ValueError("a probe needs scikit-learn, which is not installed: pip install scikit-learn.")
     split = split or choose_split(data)
     rows, group = open_split(data, split, label, group)
-    columns = [(row[label], str(row[group])) for row in rows.select_columns(list({label, group}))]
+    # Of whom it is not said who is seen, the file is a group of its own.
+    wanted = {label, group} | ({"source"} & set(rows.column_names or []))
+    read = [(row[label], row[group], row.get("source")) for row in rows.select_columns(list(wanted))]
+    if read and all(name is None for _, name, _ in read):
+        group = "source"
+    columns = [(name, str(file if person is None else person)) for name, person, file in read]
     if not columns:
         raise ValueError(f"the split to probe of {str(data)!r} has no rows: choose another, or prepare more videos.")
     labeled = np.array([name is not None and name == name for name, _ in columns], bool)  # NaN is no label

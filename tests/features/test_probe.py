@@ -6,7 +6,7 @@ import pytest
 
 from preface_hf.data.shards import prepared_features, write_shards
 from preface_hf.features.encoders import pixel_encoder
-from preface_hf.features.labeled import folds_of, usable_folds
+from preface_hf.features.labeled import folds_of, labeled_rows, usable_folds
 from preface_hf.features.probe import cross_validate, encode_rows, probe
 from preface_hf.video.windows import windows
 from tests.data.rows import row
@@ -98,7 +98,13 @@ def labeled_set(tmp_path_factory):
         (folder / "data").mkdir()
         features = prepared_features({"mood": "string", "score": "float64", "person": "string"})
         labels = [
-            {**row(i), "mood": mood, "score": np.nan if mood is None else float(i % 2), "person": person}
+            {
+                **row(i),
+                "source": f"{i}.mp4",
+                "mood": mood,
+                "score": np.nan if mood is None else float(i % 2),
+                "person": person,
+            }
             for i, (mood, person) in enumerate(rows)
         ]
         if rows:
@@ -166,3 +172,11 @@ def test_a_prepared_set_is_probed(checkpoint, prepared):  # noqa: F811
 def test_what_cannot_be_probed_is_named(checkpoint, prepared, column, options, message):  # noqa: F811
     with pytest.raises(ValueError, match=message):
         probe(checkpoint, prepared, column, **options)
+
+
+@pytest.mark.parametrize(("people", "group"), [([None] * 8, "source"), (["a", "a", *[None] * 6], "person")])
+def test_rows_of_unknown_people_are_grouped_by_their_file(labeled_set, people, group):
+    """All of them together were one group, which no fold can split."""
+    folder = labeled_set([("ab"[i % 2], person) for i, person in enumerate(people)])
+    rows = labeled_rows(folder, "mood")
+    assert rows.group == group and len(set(rows.groups)) == (8 if group == "source" else 7)
