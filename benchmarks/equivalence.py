@@ -23,7 +23,8 @@ from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEModel
 from preface_hf.convert import convert, from_videomae, full_from_videomae
 from preface_hf.convert.marlin import CRITIC_FILE
 from preface_hf.modeling import PRESETS, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
-from preface_hf.objectives.marlin import Critic, VideoMAEObjective, VideoMAEObjectiveConfig
+from preface_hf.objectives.masked.critic import Critic
+from preface_hf.objectives.masked.videomae import VideoMAEObjective, VideoMAEObjectiveConfig
 
 
 MARLIN = {"S": "marlin_vit_small_ytf", "B": "marlin_vit_base_ytf", "L": "marlin_vit_large_ytf"}

@@ -37,7 +37,7 @@ TESTS = {
     "preface_hf/objectives/dino.py": [*OBJECTIVES, PLAN],
     "preface_hf/objectives/facefeat_cache.py": ["tests/objectives/test_facefeat_cache.py", OBJECTIVES[2]],
     "preface_hf/objectives/losses.py": OBJECTIVES[:1],
-    "preface_hf/objectives/marlin.py": [
+    "preface_hf/objectives/masked/": [
         "tests/objectives/test_marlin.py",
         "tests/plan/test_flops.py",
         "tests/objectives/test_masked_runs.py::test_methods_start_from_each_others_checkpoints",

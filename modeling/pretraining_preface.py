@@ -94,9 +94,9 @@ class PrefAceDecoder(nn.Module):
 class PrefAceForPreTraining(PrefAcePreTrainedModel):
     """The encoder with the heads of `config.pretraining_method`.
 
-    marlin and videomae have a decoder. The others have a projector onto prototypes (self-distillation), and all but
-    pros and dino one into the FaceFeat Cache (identity). Projectors see standardized features. Mean and deviation are
-    running statistics, moved by the objective, so that a clip's output never depends on its batch.
+    marlin and videomae have a decoder. The others have a projector onto prototypes (self-distillation), preface also
+    one into the FaceFeat Cache (identity). Projectors see standardized features. Mean and deviation are running
+    statistics, moved by the objective, so that a clip's output never depends on its batch.
     """
 
     feature_mean: torch.Tensor

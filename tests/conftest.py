@@ -12,6 +12,15 @@ from tests.slurm import install_queue
 pytest.register_assert_rewrite("tests.modeling_common")
 
 pytest_plugins = ["tests.noise"]
+# What `tiny_settings` say of the encoder, without heads.
+ENCODER_SIZES = (
+    "image_size",
+    "num_frames",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+)
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 

@@ -140,6 +140,14 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def by_channel(
+    pixels: tuple[list[float], list[float]], device: torch.device | str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each channel as tensors `(3, 1, 1)`, for clips `(…, 3, S, S)`."""
+    mean, deviation = (torch.tensor(values, device=device)[:, None, None] for values in pixels)
+    return mean, deviation
+
+
 def flat(state: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested state as one dictionary, its names joined by points."""
     joined: dict[str, Any] = {}

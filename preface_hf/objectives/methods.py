@@ -6,7 +6,7 @@ A new method is one file with its settings and its objective (`base.Objective`),
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,12 @@ from preface_hf.objectives.base import Neighbors, Objective, Terms
 from preface_hf.objectives.collapse import self_distillation_terms
 from preface_hf.objectives.costs import Costs
 from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig, dino_costs
-from preface_hf.objectives.marlin import (
-    MarlinObjective,
-    MarlinObjectiveConfig,
+from preface_hf.objectives.masked.cubes import reconstruct
+from preface_hf.objectives.masked.marlin import MarlinObjective, MarlinObjectiveConfig, marlin_costs
+from preface_hf.objectives.masked.videomae import (
     VideoMAEObjective,
     VideoMAEObjectiveConfig,
-    marlin_costs,
     masked_terms,
-    reconstruct,
     videomae_costs,
 )
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig, cache_neighbors, preface_costs
@@ -72,6 +70,20 @@ DECODER = (
     "decoder_intermediate_size",
 )
 
+MARLIN = Method(
+    student="marlin",
+    config=MarlinObjectiveConfig,
+    views=MaskConfig,
+    stream=MaskStream,
+    objective=MarlinObjective,
+    costs=marlin_costs,
+    terms=masked_terms,
+    all_weights_train=lambda config: True,
+    heads=DECODER,
+    publish=("student",),
+    reconstruct=reconstruct,
+)
+
 METHODS = {
     "preface": Method(
         student="preface",
@@ -97,30 +109,14 @@ METHODS = {
         all_weights_train=lambda config: True,
         heads=PROTOTYPES,
     ),
-    "marlin": Method(
-        student="marlin",
-        config=MarlinObjectiveConfig,
-        views=MaskConfig,
-        stream=MaskStream,
-        objective=MarlinObjective,
-        costs=marlin_costs,
-        terms=masked_terms,
-        all_weights_train=lambda config: True,
-        heads=DECODER,
-        publish=("student",),
-        reconstruct=reconstruct,
-    ),
-    "videomae": Method(
+    "marlin": MARLIN,
+    # Without the critic, on other masks.
+    "videomae": replace(
+        MARLIN,
         student="videomae",
         config=VideoMAEObjectiveConfig,
         views=TubeMaskConfig,
-        stream=MaskStream,
         objective=VideoMAEObjective,
         costs=videomae_costs,
-        terms=masked_terms,
-        all_weights_train=lambda config: True,
-        heads=DECODER,
-        publish=("student",),
-        reconstruct=reconstruct,
     ),
 }

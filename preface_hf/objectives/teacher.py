@@ -13,7 +13,7 @@ from torch import nn
 
 from preface_hf.data.views import TubeConfig, photometric
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceForPreTrainingOutput
-from preface_hf.objectives.base import Gather, alone, flat, part, saved_state, whole, with_new_names
+from preface_hf.objectives.base import Gather, alone, by_channel, flat, part, saved_state, whole, with_new_names
 from preface_hf.objectives.plain_features import plain_features
 from preface_hf.objectives.schedules import cosine
 
@@ -97,8 +97,7 @@ class TeacherObjective:
         self.scratch, self.rest_epochs = scratch, rest_epochs
         self.teacher = Teacher(student)
         self.device = next(student.parameters()).device
-        mean, deviation = (torch.tensor(values, device=self.device)[:, None, None] for values in pixels)
-        self.pixel_mean, self.pixel_std = mean, deviation  # (3, 1, 1)
+        self.pixel_mean, self.pixel_std = by_channel(pixels, self.device)  # (3, 1, 1)
         self.center = torch.zeros(student.config.num_prototypes, device=self.device)  # (K,)
         self.watching = True  # whether the coming steps are logged: what only the log needs is left out of others
         self.started = 0

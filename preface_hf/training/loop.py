@@ -59,6 +59,10 @@ class Pretraining:
         data, self.probe = open_mixture(arguments.data), open_probe(arguments)
         resolved = with_sections(arguments, self.parts)  # with what the probe has chosen
         self.accelerator = build_accelerator(arguments, self.parts)
+        if self.probe:
+            self.accelerator.print(
+                f"probe: split {arguments.probe_split!r}, folds keep each {arguments.probe_group!r} together."
+            )
         set_seed(arguments.seed)
         self.model = build_model(arguments, self.parts, init_from).to(self.accelerator.device)
         if self.accelerator.is_main_process:

@@ -9,7 +9,7 @@ from torch.nn.functional import leaky_relu
 
 from preface_hf.data.masked_clips import MaskedBatch
 from preface_hf.data.opening import open_prepared
-from preface_hf.objectives.marlin import cubes, mean_color_error, reconstruct, to_clip
+from preface_hf.objectives.masked.cubes import cubes, mean_color_error, reconstruct, to_clip
 from preface_hf.training.arguments import PretrainArguments
 
 

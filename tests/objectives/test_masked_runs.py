@@ -15,6 +15,7 @@ from preface_hf.features.extract import extract
 from preface_hf.objectives.base import saved_state
 from preface_hf.plan.table import show_plan
 from preface_hf.training.arguments import PretrainArguments, build
+from tests.conftest import ENCODER_SIZES
 from tests.marlin_weights import full_marlin
 from tests.training.test_loop import Stopped, assert_same, run, stop_after  # noqa: F401
 
@@ -26,15 +27,7 @@ def masked(tiny_settings):
         "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
         "decoder_intermediate_size": 32,
     }  # fmt: skip
-    sizes = (
-        "image_size",
-        "num_frames",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-    )
-    model = {name: tiny_settings["model"][name] for name in sizes} | heads
+    model = {name: tiny_settings["model"][name] for name in ENCODER_SIZES} | heads
     return {**tiny_settings, "model": model, "views": {}, "learning_rate": 0.005}
 
 

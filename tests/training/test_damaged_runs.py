@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from preface_hf.training.report import write_report
-from tests.conftest import tiny
+from tests.conftest import ENCODER_SIZES, tiny
 from tests.training.test_loop import command, environment, run
 
 
@@ -165,15 +165,7 @@ def cut_video(prepared, target, row):
 @pytest.mark.parametrize("method", ["dino", "marlin"])
 def test_a_video_that_cannot_be_read_is_named_and_the_program_ends(tiny_settings, prepared, tmp_path, method):
     """A loading process ignores the signal by which Python ends it: the program waited for it without end."""
-    sizes = (
-        "image_size",
-        "num_frames",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-    )
-    model = {name: tiny_settings["model"][name] for name in sizes}
+    model = {name: tiny_settings["model"][name] for name in ENCODER_SIZES}
     data = cut_video(prepared, tmp_path / "set", 3)
     settings = {**tiny_settings, "method": method, "model": model, "views": {}, "num_workers": 1, "data": data}
     program = command(settings, tmp_path / "run")

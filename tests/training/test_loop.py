@@ -31,6 +31,7 @@ from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import latest_checkpoint
 from preface_hf.training.guards import check_finite
 from preface_hf.training.loop import Pretraining, pretrain
+from tests.conftest import ENCODER_SIZES
 
 
 ROOT = Path(__file__).parents[2]
@@ -272,16 +273,8 @@ def test_starting_from_weights_of_another_clip_size_keeps_their_positions(tiny_s
 
 
 def test_starting_from_a_converted_videomae(tiny_settings, tmp_path, capsys):
-    sizes = (
-        "image_size",
-        "num_frames",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-    )
     fields = build(PretrainArguments, tiny_settings, "test").parts().model.to_dict()
-    VideoMAEModel(VideoMAEConfig(**{k: fields[k] for k in (*sizes, "patch_size")})).save_pretrained(
+    VideoMAEModel(VideoMAEConfig(**{k: fields[k] for k in (*ENCODER_SIZES, "patch_size")})).save_pretrained(
         tmp_path / "theirs"
     )
     convert("videomae", str(tmp_path / "theirs"), tmp_path / "ours")

@@ -18,8 +18,6 @@ def numbers(cls):
             yield f.name, f.default
 
 
-SECTIONS = {("objective", cls) for cls in (m.config for m in METHODS.values())}
-SECTIONS |= {("views", cls) for cls in (m.views for m in METHODS.values())}
 SETTINGS = [
     (method, section, name, default)
     for method, entry in METHODS.items()

@@ -1,0 +1,1 @@
+"""Masked autoencoders: VideoMAE, and MARLIN, which adds a critic to it."""
