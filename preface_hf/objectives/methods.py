@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from preface_hf.data.masked_clips import MaskConfig, MaskStream, TubeMaskConfig
-from preface_hf.data.streams import ClipStream, CropStream, ViewStream
+from preface_hf.data.still_views import StillConfig
+from preface_hf.data.streams import ClipStream, CropStream, StillStream, ViewStream
 from preface_hf.data.views import TubeConfig, ViewConfig
 from preface_hf.modeling import PrefAceConfig
 from preface_hf.objectives.base import Neighbors, Objective, Terms
@@ -27,6 +28,7 @@ from preface_hf.objectives.masked.videomae import (
     videomae_costs,
 )
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig, cache_neighbors, preface_costs
+from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig, pros_costs
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Method:
         publish: whose weights a run can end with; the first is the default.
         neighbors: which instances a checkpoint finds alike, if it has a vector for each.
         reconstruct: what a model makes of a clip with a mask, if it has a decoder; see [`reconstruct`].
+        stills: whether it sees a frame of a clip, not its time: its model is then made for the shortest clip.
         heads: fields of the model's configuration that give the weights of the heads their shapes.
     """
 
@@ -57,6 +60,7 @@ class Method:
     terms: Callable[[PrefAceConfig], Terms]
     all_weights_train: Callable[[Any], bool]
     heads: tuple[str, ...]
+    stills: bool = False
     publish: tuple[str, ...] = ("teacher", "student")
     neighbors: Callable[[Path, Any], Neighbors] | None = None
     reconstruct: Callable[..., dict[str, Any]] | None = None
@@ -84,6 +88,18 @@ MARLIN = Method(
     reconstruct=reconstruct,
 )
 
+DINO = Method(
+    student="dino",
+    config=DinoObjectiveConfig,
+    views=TubeConfig,
+    stream=CropStream,
+    objective=DinoObjective,
+    costs=dino_costs,
+    terms=self_distillation_terms,
+    all_weights_train=lambda config: True,
+    heads=PROTOTYPES,
+)
+
 METHODS = {
     "preface": Method(
         student="preface",
@@ -98,17 +114,18 @@ METHODS = {
         heads=(*PROTOTYPES, "facefeat_size"),
         neighbors=cache_neighbors,
     ),
-    "dino": Method(
-        student="dino",
-        config=DinoObjectiveConfig,
-        views=TubeConfig,
-        stream=CropStream,
-        objective=DinoObjective,
-        costs=dino_costs,
-        terms=self_distillation_terms,
-        all_weights_train=lambda config: True,
-        heads=PROTOTYPES,
+    # On stills, with a loss of its own.
+    "pros": replace(
+        DINO,
+        student="pros",
+        config=ProsObjectiveConfig,
+        views=StillConfig,
+        stream=StillStream,
+        objective=ProsObjective,
+        costs=pros_costs,
+        stills=True,
     ),
+    "dino": DINO,
     "marlin": MARLIN,
     # Without the critic, on other masks.
     "videomae": replace(
