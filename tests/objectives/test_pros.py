@@ -17,15 +17,17 @@ from preface_hf.training.arguments import PretrainArguments
 from tests.objectives.test_small_sets import write_some
 
 
-VIEWS = StillConfig(global_size=32, num_local=3, local_size=16)
+# Colors and blur are mild, so that a few steps teach something.
+MILD = {"brightness": 0.12, "contrast": 0.12, "saturation": 0.06, "hue": 0.03, "gray_probability": 0.05}
+VIEWS = StillConfig(global_size=32, num_local=3, local_size=16, blur_radius=(0.1, 0.5), **MILD)
 TOP = math.log(24)
 
 
 @pytest.fixture(scope="module")
 def batch(prepared, tmp_path_factory):
-    """Six clips of drawn faces."""
-    data = write_some(prepared, tmp_path_factory.mktemp("pros") / "set", 6)
-    return next(iter(StillStream(data, VIEWS, batch_size=6, seed=0)))
+    """Twelve clips of six drawn faces."""
+    data = write_some(prepared, tmp_path_factory.mktemp("pros") / "set", 12)
+    return next(iter(StillStream(data, VIEWS, batch_size=12, seed=0)))
 
 
 def make(**config) -> ProsObjective:
@@ -38,7 +40,7 @@ def make(**config) -> ProsObjective:
         )
     )  # fmt: skip
     return ProsObjective(
-        student, ProsObjectiveConfig(**config), views=VIEWS, num_instances=6, max_steps=100, seed=0,
+        student, ProsObjectiveConfig(**config), views=VIEWS, num_instances=12, max_steps=100, seed=0,
         pixels=([0.5] * 3, [0.25] * 3),
     )  # fmt: skip
 
@@ -149,8 +151,8 @@ def test_the_mean_is_that_of_all_processes_and_so_is_its_gradient(world):
 
 def train(batch, steps, **config):
     """The logs of the last of `steps` steps on one batch."""
-    objective = started(batch, teacher_momentum=0.9, **config)
-    optimizer = torch.optim.AdamW(objective.trainable_parameters(), lr=2e-3, weight_decay=0.0)
+    objective = started(batch, teacher_momentum=0.98, **config)
+    optimizer = torch.optim.AdamW(objective.trainable_parameters(), lr=3e-4, weight_decay=0.0)
     for step in range(steps):
         output = objective(batch, step)
         optimizer.zero_grad()
@@ -161,13 +163,11 @@ def train(batch, steps, **config):
 
 
 def test_prototypes_stay_in_use_and_without_the_term_the_watch_speaks(batch):
-    objective, logs = train(batch, 150)
-    print(logs)
-    assert logs["mean_entropy"] > 0.8 * TOP and objective.warning(logs) is None
-    assert logs["loss_distill"] < 2.0
-    objective, logs = train(batch, 150, mean_entropy_weight=0.0)
-    print(logs)
-    assert "prototypes" in objective.warning(logs) or "assigned alike" in objective.warning(logs)
+    objective, logs = train(batch, 80)
+    assert logs["mean_entropy"] > 0.8 * TOP and logs["teacher_information"] > 1.0 and objective.warning(logs) is None
+    assert logs["loss_distill"] < 1.5
+    objective, logs = train(batch, 80, mean_entropy_weight=0.0)
+    assert "a few prototypes have taken all clips" in objective.warning(logs)
 
 
 @pytest.mark.parametrize(
