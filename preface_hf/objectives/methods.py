@@ -5,8 +5,8 @@ A new method is one file with its settings and its objective (`base.Objective`),
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,20 @@ from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConf
 from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig, pros_costs
 
 
+# Of each head that a student may have, the fields of the model's configuration that give its weights their shapes.
+HEADS = {
+    "projector": ("projector_hidden_size", "projector_output_size"),
+    "prototypes": ("projector_output_size", "num_prototypes"),
+    "facefeat_projector": ("projector_hidden_size", "facefeat_size"),
+    "decoder": (
+        "decoder_hidden_size",
+        "decoder_num_hidden_layers",
+        "decoder_num_attention_heads",
+        "decoder_intermediate_size",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Method:
     """What a method is made of.
@@ -47,8 +61,7 @@ class Method:
         publish: whose weights a run can end with; the first is the default.
         neighbors: which instances a checkpoint finds alike, if it has a vector for each.
         reconstruct: what a model makes of a clip with a mask, if it has a decoder; see [`reconstruct`].
-        stills: whether it sees a frame of a clip, not its time: its model is then made for the shortest clip.
-        heads: fields of the model's configuration that give the weights of the heads their shapes.
+        model: fields of the model's configuration, over those of its size.
     """
 
     student: str
@@ -59,20 +72,17 @@ class Method:
     costs: Callable[[PrefAceConfig, Any, Any, bool, int], Costs]
     terms: Callable[[PrefAceConfig], Terms]
     all_weights_train: Callable[[Any], bool]
-    heads: tuple[str, ...]
-    stills: bool = False
+    model: Mapping[str, Any] = field(default_factory=dict)
     publish: tuple[str, ...] = ("teacher", "student")
     neighbors: Callable[[Path, Any], Neighbors] | None = None
     reconstruct: Callable[..., dict[str, Any]] | None = None
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Fields of the model's configuration that give the weights of the student's heads their shapes."""
+        fields = [HEADS[name] for name in PrefAceConfig(pretraining_method=self.student).pretraining_heads]
+        return tuple(dict.fromkeys(name for some in fields for name in some))
 
-PROTOTYPES = ("projector_hidden_size", "projector_output_size", "num_prototypes")
-DECODER = (
-    "decoder_hidden_size",
-    "decoder_num_hidden_layers",
-    "decoder_num_attention_heads",
-    "decoder_intermediate_size",
-)
 
 MARLIN = Method(
     student="marlin",
@@ -83,7 +93,6 @@ MARLIN = Method(
     costs=marlin_costs,
     terms=masked_terms,
     all_weights_train=lambda config: True,
-    heads=DECODER,
     publish=("student",),
     reconstruct=reconstruct,
 )
@@ -97,7 +106,6 @@ DINO = Method(
     costs=dino_costs,
     terms=self_distillation_terms,
     all_weights_train=lambda config: True,
-    heads=PROTOTYPES,
 )
 
 METHODS = {
@@ -111,7 +119,6 @@ METHODS = {
         terms=self_distillation_terms,
         # L_ID alone reaches the projector of the cache: without it that projector has no gradient.
         all_weights_train=lambda config: bool(config.instance_weight),
-        heads=(*PROTOTYPES, "facefeat_size"),
         neighbors=cache_neighbors,
     ),
     # On stills, with a loss of its own.
@@ -123,7 +130,7 @@ METHODS = {
         stream=StillStream,
         objective=ProsObjective,
         costs=pros_costs,
-        stills=True,
+        model={"num_frames": 2, "num_prototypes": 1024},  # a still is the shortest clip there is (K: not stated, MSN)
     ),
     "dino": DINO,
     "marlin": MARLIN,

@@ -38,10 +38,11 @@ class Teacher(nn.Module):
         return self.model(pixel_values_videos)
 
     def completed(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The weights of a teacher of another method, without heads that this one lacks, and with its own where that
-        one lacked them."""
+        """The weights of a teacher of another method, without heads that this one lacks or has in other shapes, and
+        with its own where that one lacked them."""
         ours = self.state_dict()
-        return {**ours, **{name: tensor for name, tensor in weights.items() if name in ours}}
+        fit = {name: weight for name, weight in weights.items() if name in ours and weight.shape == ours[name].shape}
+        return {**ours, **fit}
 
     @torch.no_grad()
     def follow(self, student: nn.Module, momentum: float) -> None:

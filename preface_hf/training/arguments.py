@@ -116,16 +116,11 @@ class PretrainArguments:
         a value of the wrong type, or sizes that do not divide."""
         method = METHODS[self.method]
         check_keys(self.model, [f.name for f in dataclasses.fields(PrefAceConfig)], "model")
-        model = PrefAceConfig.from_preset(self.size, **self.model_fields(method))
+        fields = {**method.model, **self.model, "pretraining_method": method.student}
+        model = PrefAceConfig.from_preset(self.size, **fields)
         views = build(method.views, {**view_defaults(model, method.views), **self.views}, "views")
         check_views(views, model)
         return Parts(method, model, views, build(method.config, self.objective, "objective"))
-
-    def model_fields(self, method: Method) -> dict[str, Any]:
-        """What is set over the size's configuration: what this run says, and what its method does."""
-        fields = {**self.model, "pretraining_method": method.student}
-        # A still is the shortest clip there is, unless the run says otherwise.
-        return {"num_frames": self.model.get("tubelet_size", 2), **fields} if method.stills else fields
 
     def resolved(self) -> dict[str, Any]:
         """Every setting with its value, as `config.yaml` holds them."""

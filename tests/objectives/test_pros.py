@@ -2,19 +2,25 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining
 from preface_hf.data.still_views import StillConfig
 from preface_hf.data.streams import StillStream
+from preface_hf.features.extract import extract
+from preface_hf.features.probe import probe
 from preface_hf.objectives.collapse import assignment_warning
 from preface_hf.objectives.losses import mean_entropy
 from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig
-from preface_hf.training.arguments import PretrainArguments
+from preface_hf.plan.table import show_plan
+from preface_hf.training.arguments import PretrainArguments, build
 from tests.objectives.test_small_sets import write_some
+from tests.training.test_loop import run
 
 
 # Colors and blur are mild, so that a few steps teach something.
@@ -188,6 +194,41 @@ def test_fewer_than_two_prototypes_are_refused():
 
 
 def test_its_model_is_made_for_stills_unless_the_run_says_otherwise():
-    for model, frames in (({}, 2), ({"tubelet_size": 4}, 4), ({"num_frames": 8}, 8)):
-        parts = PretrainArguments(size="vit-t", method="pros", model=model).parts()
+    for model, frames in (({}, 2), ({"num_frames": 8, "num_prototypes": 9}, 8)):
+        parts = PretrainArguments(size="vit-b", method="pros", model=model).parts()
         assert parts.model.num_frames == parts.views.num_frames == frames
+        assert parts.model.num_prototypes == (9 if model else 1024)
+
+
+def test_runs_start_from_those_of_other_methods_and_say_what_is_kept(tiny_settings, tmp_path, capsys):
+    source, fields = tmp_path / "preface/checkpoints/step-00000001", {"num_frames": 4, "num_prototypes": 16}
+    run({**tiny_settings, "max_steps": 1}, tmp_path / "preface")
+    pros = {**tiny_settings, "method": "pros", "max_steps": 1, "model": {**tiny_settings["model"], **fields}}
+    capsys.readouterr()
+    run(pros, tmp_path / "pros", init_from=str(source))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "student and teacher continue from" in said and "kept are the encoder, projector;" in said
+    assert "new are prototypes; left behind are prototypes, facefeat_projector." in said
+    back = str(tmp_path / "pros/checkpoints/step-00000001")
+    run({**tiny_settings, "method": "dino", "max_steps": 1}, tmp_path / "dino", init_from=back)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "new are prototypes; left behind are prototypes." in said
+    # The same method keeps its prototypes, or is refused.
+    with pytest.raises(ValueError, match="num_prototypes: 16 -> 32"):
+        run({**pros, "model": {**pros["model"], "num_prototypes": 32}}, tmp_path / "other", init_from=back)
+    still = {**pros, "learning_rate": 0.0, "final_learning_rate": 0.0, "warmup_steps": 0}
+    run(still, tmp_path / "again", init_from=back)
+    weights = [load_file(folder / "model.safetensors") for folder in (Path(back), tmp_path / "again/final")]
+    assert weights[0].keys() == weights[1].keys()
+
+
+def test_it_is_shown_planned_extracted_and_probed(tiny_settings, tmp_path, capsys):
+    settings = {**tiny_settings, "method": "pros", "model": {**tiny_settings["model"], "num_frames": 2}}
+    final = run({**settings, "max_steps": 2}, tmp_path / "run")
+    text = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert "mean_entropy" in text and "tube: local" in text and "FaceFeat" not in text
+    show_plan(build(PretrainArguments, {**settings, "output_dir": "x"}, "test"), "cpu-2", 100)
+    printed = capsys.readouterr().out
+    assert "teacher" in printed and "FaceFeat" not in printed
+    assert extract(final, Path(settings["data"]), tmp_path / "features.parquet")["rows"] > 0
+    assert probe(final, settings["data"], "expression", group="identity", baselines=False).scores
