@@ -15,7 +15,7 @@ from preface_hf.data.still_views import StillConfig
 from preface_hf.data.streams import ClipStream, CropStream, StillStream, ViewStream
 from preface_hf.data.views import TubeConfig, ViewConfig
 from preface_hf.modeling import PrefAceConfig
-from preface_hf.objectives.base import Neighbors, Objective, Terms
+from preface_hf.objectives.base import Groups, Neighbors, Objective, Terms
 from preface_hf.objectives.collapse import self_distillation_terms
 from preface_hf.objectives.costs import Costs
 from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig, dino_costs
@@ -28,7 +28,7 @@ from preface_hf.objectives.masked.videomae import (
     videomae_costs,
 )
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig, cache_neighbors, preface_costs
-from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig, pros_costs
+from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig, pros_costs, prototype_faces
 
 
 # Of each head that a student may have, the fields of the model's configuration that give its weights their shapes.
@@ -60,6 +60,7 @@ class Method:
         all_weights_train: whether every weight of the student has a gradient with these settings, which DDP asks.
         publish: whose weights a run can end with; the first is the default.
         neighbors: which instances a checkpoint finds alike, if it has a vector for each.
+        groups: which clips a model sorts together, if it does; see [`prototype_faces`].
         reconstruct: what a model makes of a clip with a mask, if it has a decoder; see [`reconstruct`].
         model: fields of the model's configuration, over those of its size.
     """
@@ -75,6 +76,7 @@ class Method:
     model: Mapping[str, Any] = field(default_factory=dict)
     publish: tuple[str, ...] = ("teacher", "student")
     neighbors: Callable[[Path, Any], Neighbors] | None = None
+    groups: Callable[..., Groups] | None = None
     reconstruct: Callable[..., dict[str, Any]] | None = None
 
     @property
@@ -130,6 +132,7 @@ METHODS = {
         stream=StillStream,
         objective=ProsObjective,
         costs=pros_costs,
+        groups=prototype_faces,
         model={"num_frames": 2, "num_prototypes": 1024},  # a still is the shortest clip there is (K: not stated, MSN)
     ),
     "dino": DINO,

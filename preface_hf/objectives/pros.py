@@ -15,8 +15,8 @@ import torch
 
 from preface_hf.data.still_views import StillConfig
 from preface_hf.data.streams import Batch
-from preface_hf.modeling import PrefAceConfig
-from preface_hf.objectives.base import whole
+from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining
+from preface_hf.objectives.base import Groups, by_channel, whole
 from preface_hf.objectives.collapse import assignment_warning
 from preface_hf.objectives.costs import Costs, self_distillation_costs
 from preface_hf.objectives.distillation import DistillationObjective, StudentViews, Term, check_choice
@@ -76,6 +76,35 @@ class ProsObjective(DistillationObjective):
     def warning(self, logs: Mapping[str, float]) -> str | None:
         """See [`assignment_warning`]."""
         return assignment_warning(logs, self.teacher.model.config.num_prototypes)
+
+
+@torch.no_grad()
+def prototype_faces(
+    model: PrefAceForPreTraining, clips: torch.Tensor, pixels: tuple[list[float], list[float]], faces: int = 6
+) -> Groups:
+    """The prototypes that most clips have as their nearest, each with the clips nearest to it.
+
+    Args:
+        model: whose prototypes they are.
+        clips: uint8 `(n, T, 3, S, S)`.
+        pixels: mean and standard deviation of each channel, for values in [0, 1].
+        faces: how many are shown of a prototype, and how many prototypes.
+    """
+    mean, deviation = by_channel(pixels)
+    blocks = [model((block.float() / 255 - mean) / deviation).prototype_logits for block in clips.split(32)]
+    cosines = torch.cat(blocks).float()  # (n, K)
+    used = cosines.argmax(dim=1).bincount(minlength=cosines.shape[1])  # (K,)
+    rows = []
+    for prototype in used.argsort(descending=True, stable=True)[:faces].tolist():
+        if used[prototype]:
+            best = cosines[:, prototype].topk(min(faces, len(clips)))
+            members = list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+            rows.append((f"prototype {prototype}: the nearest of {int(used[prototype])}", members))
+    note = (
+        f"{int((used > 0).sum())} of {cosines.shape[1]} prototypes are the nearest of some of {len(clips)} faces, "
+        f"seen without augmentation. Of those with most of them, the faces that are nearest by cosine."
+    )
+    return Groups("Prototypes and their nearest faces", note, rows)
 
 
 def pros_costs(

@@ -8,6 +8,7 @@ from threading import Barrier
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining
 from preface_hf.data.still_views import StillConfig
@@ -16,10 +17,13 @@ from preface_hf.features.extract import extract
 from preface_hf.features.probe import probe
 from preface_hf.objectives.collapse import assignment_warning
 from preface_hf.objectives.losses import mean_entropy
-from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig
+from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig, prototype_faces
+from preface_hf.plan.flops import clip_flops
+from preface_hf.plan.footprint import encoder_bytes, head_bytes, pixel_bytes
 from preface_hf.plan.table import show_plan
 from preface_hf.training.arguments import PretrainArguments, build
 from tests.objectives.test_small_sets import write_some
+from tests.plan.test_footprint import kept_bytes
 from tests.training.test_loop import run
 
 
@@ -227,8 +231,42 @@ def test_it_is_shown_planned_extracted_and_probed(tiny_settings, tmp_path, capsy
     final = run({**settings, "max_steps": 2}, tmp_path / "run")
     text = (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert "mean_entropy" in text and "tube: local" in text and "FaceFeat" not in text
+    assert "of 32 prototypes are the nearest of some of 12 faces" in text and "<h3>prototype " in text
     show_plan(build(PretrainArguments, {**settings, "output_dir": "x"}, "test"), "cpu-2", 100)
     printed = capsys.readouterr().out
     assert "teacher" in printed and "FaceFeat" not in printed
     assert extract(final, Path(settings["data"]), tmp_path / "features.parquet")["rows"] > 0
     assert probe(final, settings["data"], "expression", group="identity", baselines=False).scores
+
+
+def test_the_faces_of_a_prototype_are_those_nearest_to_it():
+    model, pixels = make().student.eval(), ([0.5] * 3, [0.25] * 3)
+    torch.manual_seed(1)
+    clips = torch.randint(0, 256, (40, 2, 3, 32, 32), dtype=torch.uint8)
+    groups = prototype_faces(model, clips, pixels, faces=3)
+    with torch.no_grad():
+        cosines = model((clips.float() / 255 - 0.5) / 0.25).prototype_logits
+    counts = [int((cosines.argmax(1) == k).sum()) for k in range(24)]
+    assert f"{sum(count > 0 for count in counts)} of 24 prototypes" in groups.note and 1 <= len(groups.rows) <= 3
+    for name, members in groups.rows:
+        prototype, count = (int(word.rstrip(":")) for word in (name.split()[1], name.split()[-1]))
+        assert counts[prototype] == count > 0
+        assert [place for place, _ in members] == cosines[:, prototype].argsort(descending=True)[:3].tolist()
+        assert members[0][1] == pytest.approx(float(cosines[:, prototype].max()), abs=1e-5)
+    assert [counts[int(name.split()[1].rstrip(":"))] for name, _ in groups.rows] == sorted(counts)[
+        -len(groups.rows) :
+    ][::-1]
+
+
+@pytest.mark.parametrize("prototypes", [32, 2048])
+def test_it_costs_what_torch_counts_and_keeps(noise_step, prototypes):
+    small = {"image_size": 32, "num_hidden_layers": 3, "num_prototypes": prototypes}
+    arguments = PretrainArguments(size="vit-t", method="pros", model=small, batch_size=2, attn_implementation="eager")
+    parts = arguments.parts()
+    objective, batch = noise_step(arguments, 50)
+    with FlopCounterMode(display=False) as counter:
+        objective(batch, 0).loss.backward()
+    assert sum(clip_flops(arguments, parts, 50).values()) * 2 == pytest.approx(counter.get_total_flops(), rel=1e-3)
+    predicted = encoder_bytes(arguments, parts) + head_bytes(arguments, parts, 50)
+    predicted += pixel_bytes(arguments, parts) * 4 // 5
+    assert predicted == pytest.approx(kept_bytes(*noise_step(arguments, 50)), rel=0.03)
