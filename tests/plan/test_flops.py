@@ -8,6 +8,7 @@ from preface_hf.objectives import costs, plain_features
 from preface_hf.objectives.methods import METHODS
 from preface_hf.plan.flops import clip_flops, run_encoder_flops
 from preface_hf.training.arguments import PretrainArguments
+from tests.noise import count_encoder_flops
 
 
 SMALL = {"image_size": 32, "num_frames": 4, "num_hidden_layers": 3, "num_prototypes": 512}
@@ -40,33 +41,11 @@ def test_a_step_costs_what_torch_counts(settings, noise_step):
     assert sum(flops.values()) * 2 == pytest.approx(counter.get_total_flops(), rel=1e-3)
 
 
-def encoders_of(objective):
-    """The student's encoder, and the teacher's where there is one."""
-    teacher = getattr(objective, "teacher", None)
-    return [objective.student.preface, *([teacher.model.preface] if teacher else [])]
-
-
 @EVERY_KIND
 def test_the_encoder_costs_what_torch_counts(settings, noise_step):
-    """What a step asks of the encoders is asked of them again, alone."""
     arguments = PretrainArguments(batch_size=2, attn_implementation="eager", **settings)
     objective, batch = noise_step(arguments, 5000)
-    calls = []
-    hooks = [
-        encoder.register_forward_pre_hook(lambda *call: calls.append(call), with_kwargs=True)
-        for encoder in encoders_of(objective)
-    ]
-    objective(batch, 0)
-    for hook in hooks:
-        hook.remove()
-    with FlopCounterMode(display=False) as counter:
-        for encoder, values, named in calls:
-            trained = next(encoder.parameters()).requires_grad
-            with torch.set_grad_enabled(trained):
-                output = encoder(*values, **named).last_hidden_state
-            if trained:
-                output.sum().backward()
-    assert run_encoder_flops(arguments, 5000)[1] == counter.get_total_flops()
+    assert run_encoder_flops(arguments, 5000)[1] == count_encoder_flops(objective, lambda: objective(batch, 0))
 
 
 @pytest.mark.parametrize("instances", [3, 12])
@@ -79,11 +58,8 @@ def test_what_passes_the_encoder_before_the_first_step(method, objective, instan
         monkeypatch.setattr(file, "ROWS_AT_ONCE", 4)
     arguments = PretrainArguments(method=method, size="vit-t", attn_implementation="eager", objective=objective)
     started, _ = noise_step(arguments, instances)
-    views, passes = arguments.parts().views, []
+    views = arguments.parts().views
     clip = torch.zeros(1, views.num_frames, 3, views.global_size, views.global_size, dtype=torch.uint8)
-    with FlopCounterMode(display=False) as counter:
-        started.student.preface(clip / 255)
-    for encoder in encoders_of(started):
-        encoder.register_forward_hook(lambda *call: passes.append(call))
-    started.start((torch.tensor([number]), clip) for number in range(instances))
-    assert run_encoder_flops(arguments, instances)[0] == len(passes) * counter.get_total_flops()
+    clips = ((torch.tensor([number]), clip) for number in range(instances))
+    counted = count_encoder_flops(started, lambda: started.start(clips))
+    assert run_encoder_flops(arguments, instances)[0] == counted
