@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from preface_hf.data.masked_clips import MaskConfig, MaskedBatch
 from preface_hf.data.masking import draw_mask
@@ -36,6 +37,29 @@ def masked_noise(views, clips):
     masks = [draw_mask("random", views.grid, views.mask_ratio, rng, None) for _ in range(clips)]
     pixels = torch.randint(0, 255, (clips, views.num_frames, 3, size, size), dtype=torch.uint8)
     return MaskedBatch(torch.arange(clips), pixels, torch.from_numpy(np.stack(masks)))
+
+
+def count_encoder_flops(objective, run):
+    """FLOPs by torch's count of what `run()` asks of the encoders of student and teacher: asked of them again, alone.
+    Attention must be eager, for torch does not count fused attention on CPUs."""
+    calls = []
+    teacher = getattr(objective, "teacher", None)
+    hooks = [
+        encoder.register_forward_pre_hook(
+            lambda *call: calls.append((*call, torch.is_grad_enabled())), with_kwargs=True
+        )
+        for encoder in (objective.student.preface, *([teacher.model.preface] if teacher else []))
+    ]
+    run()
+    for hook in hooks:
+        hook.remove()
+    with FlopCounterMode(display=False) as counter:
+        for encoder, values, named, learns in calls:
+            with torch.set_grad_enabled(learns):
+                output = encoder(*values, **named).last_hidden_state
+            if learns:
+                output.sum().backward()
+    return counter.get_total_flops()
 
 
 @pytest.fixture

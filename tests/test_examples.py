@@ -9,7 +9,12 @@ from transformers import pipeline
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.objectives.base import part
+from preface_hf.training import loop
+from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.checkpoint import saved_settings
+from preface_hf.training.log import read_metrics
 from tests.modeling_common import TINY
+from tests.noise import count_encoder_flops
 
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -85,3 +90,54 @@ def test_export_onnx(checkpoint, tmp_path, capsys):
     load("export_onnx").main(str(checkpoint), str(tmp_path / "model.onnx"))
     differences = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if "difference" in line]
     assert len(differences) == 2 and max(differences) < 1e-4
+
+
+@pytest.fixture
+def compare(monkeypatch):
+    """The example, with small batches that its own process loads, and without the pictures of each run's report."""
+    monkeypatch.setattr(loop, "try_report", lambda *run: None)
+    example = load("compare_methods")
+    example.COMMON |= {"batch_size": 2, "num_workers": 0, "attn_implementation": "eager"}
+    return example
+
+
+def spent(run: Path, noise_step) -> tuple[int, int]:
+    """FLOPs of the encoder in a run on 12 rows, and in a step of it, by torch's count."""
+    values = {name: value for name, value in saved_settings(run).items() if name != "init_from"}
+    arguments = build(PretrainArguments, values, str(run))
+    objective, batch = noise_step(arguments, 12)
+    views = arguments.parts().views
+    clips = torch.zeros(12, views.num_frames, 3, views.global_size, views.global_size, dtype=torch.uint8)
+    start = count_encoder_flops(objective, lambda: objective.start([(torch.arange(12), clips)]))
+    step = count_encoder_flops(objective, lambda: objective(batch, 0))
+    return start + read_metrics(run / "metrics.jsonl")[-1]["step"] * step, step
+
+
+def test_compare_methods(compare, prepared, noise_step, tmp_path, capsys):
+    command = {"data": str(prepared), "label": "expression", "output_dir": tmp_path, "max_steps": 1}
+    methods = ["dino", "videomae"]
+    compare.main(**command, methods=["dino"], reference="dino")
+    assert "| dino |" in capsys.readouterr().out.split("# Pretraining")[0], "told before anything runs"
+    alone = (tmp_path / "comparison.md").read_text(encoding="utf-8").splitlines()
+    compare.main(**command, methods=methods, reference="dino")
+    lines = (tmp_path / "comparison.md").read_text(encoding="utf-8").splitlines()
+    (added,) = set(lines) - set(alone)
+    assert added.startswith("| videomae | 0 FLOP |"), "and nothing else is done again"
+    rows = {line.split(" | ")[0][2:]: line.split(" | ") for line in lines if line.startswith("| ")}
+    assert set(rows) == {"encoder", "---", *methods, "pixels", "random encoder"}
+    assert rows["dino"][3] == "1" and all("±" in score for name in methods for score in rows[name][-2:])
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    (dino, _), (videomae, step) = (spent(tmp_path / name, noise_step) for name in methods)
+    assert abs(dino - videomae) <= step
+
+
+def test_what_compare_methods_refuses(compare, prepared, tmp_path):
+    command = {"data": str(prepared), "output_dir": tmp_path, "methods": ["dino", "videomae"], "reference": "videomae"}
+    with pytest.raises(ValueError, match="no column 'mood'"):
+        compare.main(**command, label="mood")
+    with pytest.raises(ValueError, match="leave dino no step"):
+        compare.main(**command, label="expression", max_steps=1)
+    del compare.MODEL["patch_size"]
+    with pytest.raises(ValueError, match="the settings of dino change the backbone"):
+        compare.main(**command, label="expression", max_steps=1000)
+    assert list(tmp_path.iterdir()) == []

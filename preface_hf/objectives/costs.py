@@ -14,6 +14,7 @@ from preface_hf.data.masked_clips import MaskConfig
 from preface_hf.data.masking import visible_tokens
 from preface_hf.data.views import TubeConfig
 from preface_hf.modeling import PrefAceConfig
+from preface_hf.objectives.plain_features import ROWS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Costs:
         memory: on the accelerator beside the networks, by name.
         checkpoint_bytes: in a checkpoint beside the networks.
         start: the name of what passes all clips through a network before step 1; empty: only some pass.
+        start_clips: how many pass at most.
     """
 
     student: dict[str, Tubes]
@@ -70,6 +72,7 @@ class Costs:
     memory: dict[str, int] = field(default_factory=dict)
     checkpoint_bytes: int = 0
     start: str = ""
+    start_clips: int = 0
 
 
 def self_distillation_costs(
@@ -103,6 +106,7 @@ def self_distillation_costs(
         # Pooled features: of the teacher and the student for each global tube, of the log for one. Best prototypes of
         # the log are int64. Mean logits (K) come once a process and are left out.
         gathered_bytes=4 * (2 * large + 1) * model.hidden_size + 8 * large,
+        start_clips=ROWS_AT_ONCE,  # for the statistics of the heads
     )
 
 

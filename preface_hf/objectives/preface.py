@@ -214,4 +214,6 @@ def preface_costs(
         memory={"FaceFeat Cache": cache} if config.cache_device == "accelerator" else {},
         checkpoint_bytes=cache,
         start="to fill the FaceFeat Cache",
+        # Without L_ID the cache is left empty.
+        start_clips=instances if config.instance_weight else costs.start_clips,
     )

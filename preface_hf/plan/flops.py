@@ -62,25 +62,45 @@ def decoder_flops(decoder: Decoder) -> int:
     return layers_flops(decoder.width, decoder.inner, decoder.num_layers, decoder.tokens)
 
 
-def clip_flops(arguments: PretrainArguments, parts: Parts, instances: int) -> dict[str, int]:
-    """FLOPs that one clip costs in a step, by part."""
+def clip_encoder_flops(arguments: PretrainArguments, parts: Parts, costs: Costs) -> dict[str, int]:
+    """FLOPs of the encoder that one clip costs in a step, by part: the student's, those of networks beside it, what is
+    computed twice. No heads, no decoder, no loss."""
     model, frames = parts.model, parts.views.num_frames
-    costs = costs_of(arguments, parts, instances)
     flops = {}
     for name, tubes in costs.student.items():
         flops[f"student, {name}"] = tubes.count * training_flops(model, frames, tubes)
+    for name, tubes in costs.others.items():
+        flops[name] = tubes.count * forward_flops(model, frames, tubes)
+    if arguments.gradient_checkpointing:
+        again = (tubes.count * recomputed_flops(model, frames, tubes) for tubes in costs.student.values())
+        flops["recomputing"] = sum(again)
+    return flops
+
+
+def run_encoder_flops(arguments: PretrainArguments, instances: int) -> tuple[int, int]:
+    """FLOPs of the encoder that a run of one process on so many instances costs: before step 1, and in each step. By
+    these methods are compared: what heads, decoder and losses cost beside is left out."""
+    parts = arguments.parts()
+    costs = costs_of(arguments, parts, instances)
+    plain = forward_flops(parts.model, parts.views.num_frames, Tubes(1, parts.views.global_size))
+    clips = arguments.batch_size * arguments.gradient_accumulation_steps
+    step = clips * sum(clip_encoder_flops(arguments, parts, costs).values())
+    return min(instances, costs.start_clips) * plain, step
+
+
+def clip_flops(arguments: PretrainArguments, parts: Parts, instances: int) -> dict[str, int]:
+    """FLOPs that one clip costs in a step, by part."""
+    costs = costs_of(arguments, parts, instances)
+    flops = clip_encoder_flops(arguments, parts, costs)
     seen = sum(tubes.count for tubes in costs.student.values())
     flops["student, heads"] = seen * costs.student_head_flops
-    if costs.decoder:
-        flops["student, decoder"] = 3 * decoder_flops(costs.decoder)
+    decoder = costs.decoder
+    if decoder:
+        flops["student, decoder"] = 3 * decoder_flops(decoder)
     for name, tubes in costs.others.items():
-        one = forward_flops(model, frames, tubes) + costs.head_flops
-        flops[name] = tubes.count * one
-    flops |= costs.term_flops
-    if arguments.gradient_checkpointing:
-        again = sum(tubes.count * recomputed_flops(model, frames, tubes) for tubes in costs.student.values())
-        decoder = costs.decoder
-        if decoder:  # likewise
-            again += decoder_flops(decoder) - 2 * decoder.num_layers * decoder.tokens * decoder.width * decoder.inner
-        flops["recomputing"] = again
-    return flops
+        flops[name] += tubes.count * costs.head_flops
+    if decoder and arguments.gradient_checkpointing:
+        # As `recomputed_flops`.
+        last = 2 * decoder.num_layers * decoder.tokens * decoder.width * decoder.inner
+        flops["recomputing"] += decoder_flops(decoder) - last
+    return flops | costs.term_flops
