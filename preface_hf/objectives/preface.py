@@ -17,16 +17,16 @@ from preface_hf.data.streams import Batch
 from preface_hf.data.views import ViewConfig
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining
 from preface_hf.objectives.base import Neighbors, flat, part, saved_state, with_new_names
-from preface_hf.objectives.costs import Costs, self_distillation_costs
-from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig
-from preface_hf.objectives.distillation import StudentViews, Term, check_choice
-from preface_hf.objectives.facefeat_cache import (
+from preface_hf.objectives.cache.facefeat_cache import (
     CACHE_FILE,
     FaceFeatCache,
     count_filled,
     nearest_entries,
     saved_entries,
 )
+from preface_hf.objectives.costs import Costs, self_distillation_costs
+from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig
+from preface_hf.objectives.distillation import StudentViews, Term, check_choice
 from preface_hf.objectives.losses import instance_loss
 
 

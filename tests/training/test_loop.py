@@ -21,8 +21,8 @@ from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcesso
 from preface_hf.convert import convert
 from preface_hf.data.streams import Batch, PlainClips
 from preface_hf.objectives.base import ObjectiveOutput, part, saved_state
-from preface_hf.objectives.facefeat_cache import CACHE_FILE
-from preface_hf.objectives.mapped import saved_rows
+from preface_hf.objectives.cache.facefeat_cache import CACHE_FILE
+from preface_hf.objectives.cache.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
