@@ -35,6 +35,8 @@ TESTS = {
     "preface_hf/objectives/collapse.py": OBJECTIVES[2:],
     "preface_hf/objectives/costs.py": ["tests/plan/test_footprint.py", "tests/plan/test_flops.py", PLAN],
     "preface_hf/objectives/dino.py": [*OBJECTIVES, PLAN],
+    "preface_hf/objectives/distillation.py": [*OBJECTIVES, PLAN],
+    "preface_hf/objectives/pros.py": ["tests/objectives/test_pros.py"],
     "preface_hf/objectives/cache/facefeat_cache.py": ["tests/objectives/test_facefeat_cache.py", OBJECTIVES[2]],
     "preface_hf/objectives/losses.py": OBJECTIVES[:1],
     "preface_hf/objectives/masked/": [
