@@ -1,1 +1,1 @@
-"""Metrics of the downstream tasks."""
+"""Metrics of the downstream tasks: `evaluate.Metric`s, with intervals, that need no network."""
