@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from preface_hf.data.workers import loaded, loader
 from preface_hf.training.checkpoint import latest_checkpoint
-from tests.data.test_workers import Parents
+from tests.data.test_workers import Processes
 from tests.training.test_loop import assert_same, command, environment, last_step, processes_of, run, state
 
 
@@ -85,7 +85,7 @@ def test_before_the_first_step_nothing_is_saved(tiny_settings, tmp_path, monkeyp
 
 
 def test_another_error_in_a_loading_process_says_what_it_is():
-    class Broken(Parents):
+    class Broken(Processes):
         def __iter__(self):
             raise RuntimeError("no such thing")
 
