@@ -11,9 +11,10 @@ FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3"]
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
+METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
-DEV = ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
+DEV = ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "types-PyYAML", "torchmetrics>=1.6"]
 
 setup(
     name="preface-hf",
@@ -51,8 +52,9 @@ setup(
         "curation": CURATION,
         "export": EXPORT,
         "trackers": TRACKERS,
+        "metrics": METRICS,
         "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
-        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, "scikit-learn>=1.5", "matplotlib>=3.9", *DEV],
+        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, "matplotlib>=3.9", *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )
