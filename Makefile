@@ -24,8 +24,8 @@ setup: $(VENV)/.dev  ## build .venv with the tested versions and the tools
 demo: $(VENV)/.ready  ## prepare, pretrain, extract, probe; FACES=folder takes real videos
 	$(BIN)/python -m preface_hf demo --output-dir demo $(if $(FACES),--faces $(FACES)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
-test: $(VENV)/.dev  ## the fast suite
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.dev  ## the fast suite, in as many processes as there are cores, up to 8
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
 
 test-slow: $(VENV)/.dev  ## what takes minutes
 	$(BIN)/python -m pytest -q -m slow

@@ -13,7 +13,7 @@ PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
-DEV = ["pytest>=8", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
+DEV = ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "types-PyYAML"]
 
 setup(
     name="preface-hf",

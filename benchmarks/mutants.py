@@ -35,7 +35,9 @@ TESTS = {
     "preface_hf/objectives/collapse.py": OBJECTIVES[2:],
     "preface_hf/objectives/costs.py": ["tests/plan/test_footprint.py", "tests/plan/test_flops.py", PLAN],
     "preface_hf/objectives/dino.py": [*OBJECTIVES, PLAN],
-    "preface_hf/objectives/facefeat_cache.py": ["tests/objectives/test_facefeat_cache.py", OBJECTIVES[2]],
+    "preface_hf/objectives/distillation.py": [*OBJECTIVES, PLAN],
+    "preface_hf/objectives/pros.py": ["tests/objectives/test_pros.py"],
+    "preface_hf/objectives/cache/facefeat_cache.py": ["tests/objectives/test_facefeat_cache.py", OBJECTIVES[2]],
     "preface_hf/objectives/losses.py": OBJECTIVES[:1],
     "preface_hf/objectives/masked/": [
         "tests/objectives/test_marlin.py",
@@ -43,7 +45,7 @@ TESTS = {
         "tests/objectives/test_masked_runs.py::test_methods_start_from_each_others_checkpoints",
         "tests/objectives/test_masked_runs.py::test_it_trains_resumes_bit_for_bit_and_is_shown",
     ],
-    "preface_hf/objectives/mapped.py": ["tests/objectives/test_facefeat_cache.py"],
+    "preface_hf/objectives/cache/mapped.py": ["tests/objectives/test_facefeat_cache.py"],
     "preface_hf/objectives/methods.py": ["tests/objectives/test_methods.py", "tests/training/test_build.py"],
     "preface_hf/objectives/preface.py": [
         *OBJECTIVES,

@@ -18,7 +18,7 @@ AUTO_MAP = {
 }
 
 # The methods that pretrain the family. The masked ones have a decoder in place of projectors and prototypes.
-PRETRAINING_METHODS = ("preface", "dino", "marlin", "videomae")
+PRETRAINING_METHODS = ("preface", "pros", "dino", "marlin", "videomae")
 MASKED_METHODS = ("marlin", "videomae")
 
 # The sizes of the field; decoders are MARLIN's. vit-t is the laptop size: small clips, for tests and the demo.
@@ -81,7 +81,7 @@ class PrefAceConfig(PreTrainedConfig):
         num_prototypes (`int`, defaults to 65536): outputs whose distribution student and teacher agree on (DINO).
         facefeat_size (`int`, defaults to 256): width of a vector of the FaceFeat Cache (not stated, chosen).
         pretraining_method (`str`, defaults to `"preface"`): the method whose heads [`PrefAceForPreTraining`] has:
-            preface, dino, marlin or videomae.
+            preface, pros, dino, marlin or videomae.
         decoder_hidden_size (`int`, defaults to 384), decoder_num_hidden_layers (`int`, defaults to 4),
         decoder_num_attention_heads (`int`, defaults to 6), decoder_intermediate_size (`int`, defaults to 1536): the
             decoder of marlin and videomae (MARLIN-B and VideoMAE-B).

@@ -34,7 +34,13 @@ def check_bounds(config) -> None:
     if config.hidden_act not in ACT2FN:
         raise ValueError(f"hidden_act={config.hidden_act!r} is no activation of transformers: take gelu, for example.")
     bounds = dict.fromkeys(COUNTS, (1, MOST)) | dict.fromkeys(LAYERS, (1, MOST_LAYERS))
-    bounds |= {"initializer_range": (0, MOST), "hidden_dropout_prob": (0, 1), "attention_probs_dropout_prob": (0, 1)}
+    # Of a single prototype every clip is alike.
+    bounds |= {
+        "num_prototypes": (2, MOST),
+        "initializer_range": (0, MOST),
+        "hidden_dropout_prob": (0, 1),
+        "attention_probs_dropout_prob": (0, 1),
+    }
     for name, (least, most) in {**bounds, "layer_norm_eps": (0, 1)}.items():
         value = getattr(config, name)
         # NaN is in no range.

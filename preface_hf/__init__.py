@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         PrefAceModel,
         PrefAceVideoProcessor,
     )
-    from preface_hf.objectives.facefeat_cache import FaceFeatCache
+    from preface_hf.objectives.cache.facefeat_cache import FaceFeatCache
 
 __version__ = "0.2.0"
 
@@ -29,7 +29,7 @@ _HOMES = {
     "PrefAceForVideoClassification": "preface_hf.modeling",
     "PrefAceForLandmarkDetection": "preface_hf.modeling",
     "PrefAceVideoProcessor": "preface_hf.modeling",
-    "FaceFeatCache": "preface_hf.objectives.facefeat_cache",
+    "FaceFeatCache": "preface_hf.objectives.cache.facefeat_cache",
 }
 
 __all__ = [

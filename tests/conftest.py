@@ -87,7 +87,7 @@ def tiny(prepared: Path) -> dict:
 def two_ray_workers():
     """A Ray cluster of two processes on this machine."""
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 

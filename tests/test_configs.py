@@ -17,7 +17,8 @@ NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 def test_all_are_there():
     masked = ["marlin-b", "marlin-l", "marlin-laptop", "marlin-s", "videomae-b", "videomae-laptop"]
-    assert sorted(["demo", "laptop", "vit-b", "vit-l", "vit-s", *masked]) == NAMES
+    pros = ["pros-b", "pros-laptop", "pros-synthetic"]
+    assert sorted(["demo", "laptop", "vit-b", "vit-l", "vit-s", *masked, *pros]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,7 +52,15 @@ def test_those_of_masked_autoencoders_keep_the_methods_settings_and_fit(name):
     assert found == decoder
 
 
-@pytest.mark.parametrize("name", ["laptop", "marlin-laptop", "videomae-laptop"])
+def test_that_of_pros_keeps_the_methods_settings_and_fits():
+    arguments = load_arguments("pros-b", {})
+    assert (arguments.views, arguments.objective, arguments.model) == ({}, {}, {})
+    made = plan(arguments, MACHINES["a100-8"], 200_000)
+    assert made.global_batch == 1024 and made.epochs == pytest.approx(100, rel=1e-4)
+    assert sum(memory(arguments, arguments.parts(), 200_000, 8).values()) < 0.8 * 80 * 2**30
+
+
+@pytest.mark.parametrize("name", ["laptop", "marlin-laptop", "videomae-laptop", "pros-laptop", "pros-synthetic"])
 def test_the_laptop_takes_a_step(name, prepared, tmp_path):
     flags = {"data": str(prepared), "output_dir": str(tmp_path / "run"), "max_steps": 1, "num_workers": 0}
     assert (pretrain(load_arguments(name, {**flags, "batch_size": 4})) / "model.safetensors").exists()

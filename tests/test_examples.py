@@ -47,6 +47,13 @@ def test_pretrain_preface(model):
     assert checkpoint["step"] == 2 and all(torch.equal(published[name], taught[name]) for name in taught)
 
 
+def test_pretrain_on_drawn_faces(tmp_path, capsys):
+    load("pretrain_on_drawn_faces").main(str(tmp_path / "drawn"), people=30, max_steps=1)
+    assert "pretrained encoder" in capsys.readouterr().out
+    published = PrefAceForPreTraining.from_pretrained(tmp_path / "drawn/run/final")
+    assert published.config.pretraining_method == "pros" and published.config.num_frames == 2
+
+
 def test_video_features(model, drawn_videos, capsys):
     folder = model.strip().split()[-1]
     load("video_features").main(folder, str(next(drawn_videos.glob("*.mp4"))))

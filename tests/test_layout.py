@@ -50,7 +50,9 @@ def test_importing_the_package_is_quick():
 @pytest.mark.parametrize(
     "imports",
     ["import preface_hf; from transformers import AutoModel", "from transformers import AutoModel; import preface_hf",
-     "from preface_hf.modeling import PrefAceModel; from transformers import AutoModel"],
+     # The tests that run in this process know that: their first import is of something like it.
+     pytest.param("from preface_hf.modeling import PrefAceModel; from transformers import AutoModel",
+                  marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_auto_classes_know_the_models_in_any_order_of_imports(imports, checkpoint):
     code = f"{imports}; print(type(AutoModel.from_pretrained({str(checkpoint)!r})).__module__)"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from preface_hf.cli import main
 from preface_hf.executors import Display, run_tasks
-from preface_hf.progress import HUSHED, Counts, count_frames, count_video, read_tallies, shown, tallied
+from preface_hf.progress import HUSHED, Counts, Level, count_frames, count_video, read_tallies, shown, tallied
 
 
 pytest.importorskip("datatrove")
@@ -109,12 +110,19 @@ def test_what_quiet_and_verbose_show(checkpoint: Path, prepared: Path, tmp_path:
     assert verbose.returncode == 0 and "Loading weights" in verbose.stderr
     files = [(tmp_path / f"{name}.parquet").read_bytes() for name in ("plain", "quiet", "verbose")]
     assert files[0] == files[1] == files[2]
-    again = command("-q", "extract", checkpoint, prepared, tmp_path / "plain.parquet")
-    assert again.returncode == 2 and again.stderr.startswith("preface-hf: ") and again.stderr.count("\n") == 1
-    again = command("extract", checkpoint, prepared, tmp_path / "plain.parquet", "-v")
-    assert again.returncode == 2 and "Traceback" in again.stderr
-    both = command("-q", "-v", "extract", checkpoint, prepared, tmp_path / "plain.parquet")
-    assert both.returncode == 2 and "one of them" in both.stderr
+
+
+@pytest.mark.parametrize("flags", [["-q"], ["-v"], ["-q", "-v"]])
+def test_quiet_and_verbose_change_what_a_refusal_shows(tmp_path: Path, monkeypatch, capsys, flags: list[str]):
+    monkeypatch.setattr("preface_hf.progress._level", Level.NORMAL)  # as it was, when this ends
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(tmp_path), *flags])
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert ("Traceback" in errors) == (flags == ["-v"])
+    assert ("one of them" in errors) == (len(flags) == 2)
+    if flags != ["-v"]:
+        assert errors.startswith("preface-hf: ") and errors.count("\n") == 1
 
 
 def test_verbose_names_every_file_left_out(drawn_videos: Path, tmp_path: Path):

@@ -20,12 +20,12 @@ from preface_hf.data.checking import check_row
 from preface_hf.data.crop_views import make_crop_views
 from preface_hf.data.opening import Mixture, PreparedSet, as_mixture
 from preface_hf.data.order import Draw, draws, rows_in_order, spread_rows
+from preface_hf.data.still_views import make_still_views
 from preface_hf.data.views import (
     TubeConfig,
     Views,
     make_views,
     plain_view,
-    sample_indices,
     tube_indices,
 )
 from preface_hf.data.workers import loading_process
@@ -163,6 +163,14 @@ class CropStream(ViewStream):
         return make_crop_views(frames, self.config, rng, times)
 
 
+class StillStream(ViewStream):
+    """Batches of views of one frame of each clip, see [`make_still_views`]."""
+
+    def cut(self, frames: np.ndarray, landmarks: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> Views:
+        """The views of the one frame that is needed."""
+        return make_still_views(frames, self.config, rng)
+
+
 class PlainClips(IterableDataset):
     """The rows from `first` on that are process `rank`'s of `world`, un-augmented: ids `(b,)`, clips `(b, T, 3, S, S)`
     uint8. The row groups come in an order drawn once, so that the first clips stand for the whole set.
@@ -199,5 +207,5 @@ class PlainClips(IterableDataset):
     def clip(self, row: dict[str, Any]) -> torch.Tensor:
         """The middle of one row, `(T, 3, S, S)`; refuses what no batch could take, before the first step."""
         check_landmarks(row, self.config)
-        indices = sample_indices(int(row["num_frames"]), self.config.num_frames, self.config.sampling_rate)
+        indices = self.config.frames_of(int(row["num_frames"]))
         return plain_view(read_frames(row, indices)[0], self.config.global_size)

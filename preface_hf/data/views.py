@@ -62,6 +62,10 @@ class TubeConfig:
                 if not isinstance(rate, int) or rate < 1:
                     raise ValueError(f"{rate!r} in {name} is no sampling rate: give whole numbers of 1 or more.")
 
+    def frames_of(self, total: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Which `num_frames` frames of a video of `total` make its clip; see [`sample_indices`]."""
+        return sample_indices(total, self.num_frames, self.sampling_rate, rng)
+
     @property
     def num_small(self) -> int:
         """Small tubes of a clip."""
@@ -140,7 +144,7 @@ def at_rest(boxes: np.ndarray) -> np.ndarray:
 
 def tube_indices(total: int, config: TubeConfig, rng: np.random.Generator) -> np.ndarray:
     """Frames `(V, T)` of every tube, globals first: those of the clip, or of a speed and place of its own."""
-    clip = sample_indices(total, config.num_frames, config.sampling_rate, rng)
+    clip = config.frames_of(total, rng)
     rates = [config.global_rates] * config.num_global
     rates += [config.local_rates] * config.num_small
     return np.stack(

@@ -135,6 +135,20 @@ class Neighbors:
     nearest: Callable[[list[int], int], tuple[torch.Tensor, torch.Tensor]]
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Which of some faces a method sorts together: a report shows a few.
+
+    Attributes:
+        title, note: of the report's section.
+        rows: name of a group, and its members: places among the faces and similarities, the most alike first.
+    """
+
+    title: str
+    note: str
+    rows: list[tuple[str, list[tuple[int, float]]]]
+
+
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """All of a tensor that FSDP2 may have sharded; every process must ask for it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -69,11 +69,31 @@ def warning(logs: Mapping[str, float | torch.Tensor], num_prototypes: int) -> st
     return f"loss_distill={loss:.3f} is within 1 % of ln {num_prototypes} = {top:.3f}, as after a collapse; {cure}."
 
 
+def assignment_warning(logs: Mapping[str, float | torch.Tensor], num_prototypes: int) -> str | None:
+    """One sentence if the logged `mean_entropy` says that a few prototypes have taken all clips, or if targets tell
+    nothing about their clip; `None` otherwise."""
+    top = math.log(num_prototypes)
+    mean, information = (float(logs.get(name, math.nan)) for name in ("mean_entropy", "teacher_information"))
+    if mean < 0.5 * top:  # chosen
+        return (
+            f"mean_entropy={mean:.3f} is below half of ln {num_prototypes} = {top:.3f}: a few prototypes have taken "
+            f"all clips; raise objective.mean_entropy_weight or set objective.targets: sinkhorn."
+        )
+    if information < 0.01 * top:
+        return (
+            f"teacher_information={information:.3f} is below 1 % of ln {num_prototypes} = {top:.3f}, as after a "
+            f"collapse: every clip is assigned alike; lower objective.sharpening or raise learning_rate."
+        )
+    return None
+
+
 GROUPS: dict[str, list[tuple[str, ...]]] = {
     "Losses": [
         ("loss",), ("loss_distill",), ("loss_global", "loss_local", "loss_landmark"), ("loss_id",), ("loss_koleo",),
+        ("loss_mean_entropy",),
     ],
     "Collapse watch": [
+        ("mean_entropy",),
         ("teacher_entropy",), ("kl",), ("teacher_information",), ("feature_std",), ("effective_rank",),
         ("used_prototypes",),
     ],
@@ -84,6 +104,8 @@ NOTES = {
     "loss_global": "distillation by family of the student's view",
     "loss_id": "instance learning with the FaceFeat Cache",
     "loss_koleo": "KoLeo: how near the nearest features of a batch are",
+    "loss_mean_entropy": "ln K less mean_entropy",
+    "mean_entropy": "of the student's mean assignment, in nats: ln K where all prototypes are used alike",
     "teacher_entropy": "of a target, in nats: near ln K the targets are flat",
     "kl": "student from teacher, in nats: near 0 there is nothing to learn",
     "teacher_information": "what a target tells about its clip, in nats: 0 after a collapse",
@@ -97,4 +119,5 @@ def self_distillation_terms(model: PrefAceConfig) -> Terms:
     """How a report shows what is logged, for a model of so many prototypes and such width."""
     top = "ln K", math.log(model.num_prototypes)
     spread = "1/√width", 1 / math.sqrt(model.hidden_size)
-    return Terms(GROUPS, NOTES, {"loss_distill": top, "teacher_entropy": top, "feature_std": spread})
+    levels = dict.fromkeys(("loss_distill", "mean_entropy", "teacher_entropy"), top)
+    return Terms(GROUPS, NOTES, {**levels, "feature_std": spread})

@@ -51,6 +51,27 @@ def entropy(distribution: torch.Tensor) -> torch.Tensor:
     return -(distribution * distribution.clamp(min=1e-12).log()).sum(dim=-1)
 
 
+def mean_entropy(
+    logits: torch.Tensor,
+    temperature: float,
+    gather: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor,
+) -> torch.Tensor:
+    """Entropy of the mean of softmax(logits / temperature) over views and clips of all processes: ln K where every
+    prototype is used as much as the others.
+
+    ProS: the form is not stated, chosen (MSN, Assran et al. 2022: "mean entropy maximization").
+
+    Args:
+        logits: `(views, batch, num_prototypes)`.
+        temperature: of the student.
+        gather: joins the rows of all processes; each has as many clips.
+    """
+    ours = (logits.float() / temperature).softmax(dim=-1).mean(dim=(0, 1))  # (K,)
+    every = gather(ours.detach()[None].contiguous()).mean(dim=0)
+    # The value of all processes with the gradient of this one: DDP takes the mean of the gradients.
+    return entropy(ours + (every - ours).detach())
+
+
 def distillation_loss(student_logits: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
     """L_distill: cross-entropy of every student view against every teacher view that is another view.
 

@@ -5,16 +5,17 @@ A new method is one file with its settings and its objective (`base.Objective`),
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from preface_hf.data.masked_clips import MaskConfig, MaskStream, TubeMaskConfig
-from preface_hf.data.streams import ClipStream, CropStream, ViewStream
+from preface_hf.data.still_views import StillConfig
+from preface_hf.data.streams import ClipStream, CropStream, StillStream, ViewStream
 from preface_hf.data.views import TubeConfig, ViewConfig
 from preface_hf.modeling import PrefAceConfig
-from preface_hf.objectives.base import Neighbors, Objective, Terms
+from preface_hf.objectives.base import Groups, Neighbors, Objective, Terms
 from preface_hf.objectives.collapse import self_distillation_terms
 from preface_hf.objectives.costs import Costs
 from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig, dino_costs
@@ -27,6 +28,21 @@ from preface_hf.objectives.masked.videomae import (
     videomae_costs,
 )
 from preface_hf.objectives.preface import PrefAceObjective, PrefAceObjectiveConfig, cache_neighbors, preface_costs
+from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig, pros_costs, prototype_faces
+
+
+# Of each head that a student may have, the fields of the model's configuration that give its weights their shapes.
+HEADS = {
+    "projector": ("projector_hidden_size", "projector_output_size"),
+    "prototypes": ("projector_output_size", "num_prototypes"),
+    "facefeat_projector": ("projector_hidden_size", "facefeat_size"),
+    "decoder": (
+        "decoder_hidden_size",
+        "decoder_num_hidden_layers",
+        "decoder_num_attention_heads",
+        "decoder_intermediate_size",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +60,9 @@ class Method:
         all_weights_train: whether every weight of the student has a gradient with these settings, which DDP asks.
         publish: whose weights a run can end with; the first is the default.
         neighbors: which instances a checkpoint finds alike, if it has a vector for each.
+        groups: which clips a model sorts together, if it does; see [`prototype_faces`].
         reconstruct: what a model makes of a clip with a mask, if it has a decoder; see [`reconstruct`].
-        heads: fields of the model's configuration that give the weights of the heads their shapes.
+        model: fields of the model's configuration, over those of its size.
     """
 
     student: str
@@ -56,19 +73,18 @@ class Method:
     costs: Callable[[PrefAceConfig, Any, Any, bool, int], Costs]
     terms: Callable[[PrefAceConfig], Terms]
     all_weights_train: Callable[[Any], bool]
-    heads: tuple[str, ...]
+    model: Mapping[str, Any] = field(default_factory=dict)
     publish: tuple[str, ...] = ("teacher", "student")
     neighbors: Callable[[Path, Any], Neighbors] | None = None
+    groups: Callable[..., Groups] | None = None
     reconstruct: Callable[..., dict[str, Any]] | None = None
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Fields of the model's configuration that give the weights of the student's heads their shapes."""
+        fields = [HEADS[name] for name in PrefAceConfig(pretraining_method=self.student).pretraining_heads]
+        return tuple(dict.fromkeys(name for some in fields for name in some))
 
-PROTOTYPES = ("projector_hidden_size", "projector_output_size", "num_prototypes")
-DECODER = (
-    "decoder_hidden_size",
-    "decoder_num_hidden_layers",
-    "decoder_num_attention_heads",
-    "decoder_intermediate_size",
-)
 
 MARLIN = Method(
     student="marlin",
@@ -79,9 +95,19 @@ MARLIN = Method(
     costs=marlin_costs,
     terms=masked_terms,
     all_weights_train=lambda config: True,
-    heads=DECODER,
     publish=("student",),
     reconstruct=reconstruct,
+)
+
+DINO = Method(
+    student="dino",
+    config=DinoObjectiveConfig,
+    views=TubeConfig,
+    stream=CropStream,
+    objective=DinoObjective,
+    costs=dino_costs,
+    terms=self_distillation_terms,
+    all_weights_train=lambda config: True,
 )
 
 METHODS = {
@@ -95,20 +121,21 @@ METHODS = {
         terms=self_distillation_terms,
         # L_ID alone reaches the projector of the cache: without it that projector has no gradient.
         all_weights_train=lambda config: bool(config.instance_weight),
-        heads=(*PROTOTYPES, "facefeat_size"),
         neighbors=cache_neighbors,
     ),
-    "dino": Method(
-        student="dino",
-        config=DinoObjectiveConfig,
-        views=TubeConfig,
-        stream=CropStream,
-        objective=DinoObjective,
-        costs=dino_costs,
-        terms=self_distillation_terms,
-        all_weights_train=lambda config: True,
-        heads=PROTOTYPES,
+    # On stills, with a loss of its own.
+    "pros": replace(
+        DINO,
+        student="pros",
+        config=ProsObjectiveConfig,
+        views=StillConfig,
+        stream=StillStream,
+        objective=ProsObjective,
+        costs=pros_costs,
+        groups=prototype_faces,
+        model={"num_frames": 2, "num_prototypes": 1024},  # a still is the shortest clip there is (K: not stated, MSN)
     ),
+    "dino": DINO,
     "marlin": MARLIN,
     # Without the critic, on other masks.
     "videomae": replace(

@@ -1,7 +1,7 @@
 """The PrefAce objective: landmark-guided self-distillation plus instance learning with the FaceFeat Cache.
 
-L = L_distill + L_ID (PrefAce, a plain sum). The distillation is that of `dino.py`, whose letters stand at line ends;
-d is the width of the cache.
+L = L_distill + L_ID (PrefAce, a plain sum). The distillation is that of `dino.py`; shapes at line ends as in
+`distillation.py`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from preface_hf.data.streams import Batch
 from preface_hf.data.views import ViewConfig
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining
 from preface_hf.objectives.base import Neighbors, flat, part, saved_state, with_new_names
-from preface_hf.objectives.costs import Costs, self_distillation_costs
-from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig, Term, check_choice
-from preface_hf.objectives.facefeat_cache import (
+from preface_hf.objectives.cache.facefeat_cache import (
     CACHE_FILE,
     FaceFeatCache,
     count_filled,
     nearest_entries,
     saved_entries,
 )
+from preface_hf.objectives.costs import Costs, self_distillation_costs
+from preface_hf.objectives.dino import DinoObjective, DinoObjectiveConfig
+from preface_hf.objectives.distillation import StudentViews, Term, check_choice
 from preface_hf.objectives.losses import instance_loss
 
 
@@ -79,14 +80,12 @@ class PrefAceObjective(DinoObjective):
             "landmark": (slice(end, None), self.config.landmark_weight),
         }
 
-    def other_terms(
-        self, facefeat: torch.Tensor | None, pooled: torch.Tensor, batch: Batch, step: int, num_global: int
-    ) -> Iterable[Term]:
+    def other_terms(self, views: StudentViews, batch: Batch, step: int) -> Iterable[Term]:
         """L_ID, then what the self-distillation adds."""
-        if self.config.instance_weight and facefeat is not None:
-            identity = self.identity_loss(facefeat, batch.instance_ids, step, num_global)
+        if self.config.instance_weight and views.facefeat is not None:
+            identity = self.identity_loss(views.facefeat, batch.instance_ids, step, batch.global_tubes.shape[1])
             yield "loss_id", self.config.instance_weight, identity
-        yield from super().other_terms(facefeat, pooled, batch, step, num_global)
+        yield from super().other_terms(views, batch, step)
 
     def identity_loss(
         self, facefeat: torch.Tensor, instance_ids: torch.Tensor, step: int, num_global: int

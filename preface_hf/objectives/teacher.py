@@ -1,5 +1,5 @@
 """The teacher: a copy of the student that follows it slowly and is never trained; and what every method with one
-shares. Letters: D hidden size, K prototypes."""
+shares. Letter: D hidden size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from preface_hf.data.views import TubeConfig, photometric
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceForPreTrainingOutput
-from preface_hf.objectives.base import Gather, alone, by_channel, flat, part, saved_state, whole, with_new_names
+from preface_hf.objectives.base import Gather, alone, by_channel, flat, part, saved_state, whole
 from preface_hf.objectives.plain_features import plain_features
 from preface_hf.objectives.schedules import cosine
 
@@ -38,10 +38,11 @@ class Teacher(nn.Module):
         return self.model(pixel_values_videos)
 
     def completed(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The weights of a teacher of another method, without heads that this one lacks, and with its own where that
-        one lacked them."""
+        """The weights of a teacher of another method, without heads that this one lacks or has in other shapes, and
+        with its own where that one lacked them."""
         ours = self.state_dict()
-        return {**ours, **{name: tensor for name, tensor in weights.items() if name in ours}}
+        fit = {name: weight for name, weight in weights.items() if name in ours and weight.shape == ours[name].shape}
+        return {**ours, **fit}
 
     @torch.no_grad()
     def follow(self, student: nn.Module, momentum: float) -> None:
@@ -59,8 +60,8 @@ def move_statistics(model: PrefAceForPreTraining, features: torch.Tensor, pace: 
 
 
 class TeacherObjective:
-    """A student with a teacher, the center of the teacher's outputs, and the statistics that the heads of both
-    standardize by: how they start, move and are saved. The loss is the subclass's.
+    """A student with a teacher, and the statistics that the heads of both standardize by: how they start, move and are
+    saved. The loss is the subclass's.
 
     Args:
         student: the model to train; set `objective.student` to its prepared (wrapped) form afterwards.
@@ -98,10 +99,9 @@ class TeacherObjective:
         self.teacher = Teacher(student)
         self.device = next(student.parameters()).device
         self.pixel_mean, self.pixel_std = by_channel(pixels, self.device)  # (3, 1, 1)
-        self.center = torch.zeros(student.config.num_prototypes, device=self.device)  # (K,)
         self.watching = True  # whether the coming steps are logged: what only the log needs is left out of others
         self.started = 0
-        self.continues = False  # whether centers and statistics are set already
+        self.continues = False  # whether the statistics are set already
         self.pending: list[dict[str, torch.Tensor]] = []  # what after_step will need, a dict a batch
 
     def pixel_values(self, tubes: torch.Tensor, colors: torch.Tensor | None = None) -> torch.Tensor:
@@ -120,7 +120,7 @@ class TeacherObjective:
 
     @torch.no_grad()
     def after_step(self, step: int, learning_rate: float = 0.0) -> None:
-        """Teacher, center and statistics move on, alike on every process."""
+        """Teacher and statistics move on, alike on every process, and what the subclass has."""
         momentum = cosine(step, self.max_steps, self.config.teacher_momentum, 1.0)
         self.teacher.follow(self.student, momentum)
         # One gather for each name, over all accumulated batches of the step and all processes.
@@ -132,11 +132,10 @@ class TeacherObjective:
         self.pending.clear()
         self.move(rows, 1 - self.config.center_momentum)
 
-    moving: tuple[str, ...] = ("student", "logits", "teacher")  # what `move` needs of all processes
+    moving: tuple[str, ...] = ("student", "teacher")  # what `move` needs of all processes
 
     def move(self, rows: dict[str, torch.Tensor], pace: float) -> None:
         """Move what follows the batches of a step, of rows of all processes by name."""
-        self.center.lerp_(rows["logits"].mean(dim=0), pace)
         for model, features in ((self.teacher.model, rows["teacher"]), (self.heads, rows["student"])):
             move_statistics(model, features, pace)
 
@@ -178,14 +177,12 @@ class TeacherObjective:
         return self.teacher.model if publish == "teacher" else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Teacher and center."""
-        return flat({"teacher": self.teacher.state_dict(), "center": self.center})
+        """The teacher."""
+        return flat({"teacher": self.teacher.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        state = with_new_names(state)
         self.teacher.load_state_dict(part(state, "teacher"))
-        self.center.copy_(state["center"])
         self.started, self.continues = self.num_instances, True
 
     def save_files(self, folder: Path) -> None:
@@ -195,11 +192,13 @@ class TeacherObjective:
         """All is in `state_dict`."""
 
     def take_over(self, checkpoint: str) -> str:
-        """Take teacher and center over, if `checkpoint` is that of a run."""
+        """Take the teacher, and what goes with it, over, if `checkpoint` is that of a run."""
         state = saved_state(checkpoint)
         if state is None or not part(state, "teacher"):
             reason = "it is of a run without one" if state else "it holds no training state"
             return f"the student starts from {checkpoint}; its teacher starts anew ({reason})."
+        # What a run of another method has not, stays as it is here.
         rest = {name: value for name, value in state.items() if not name.startswith("teacher.")}
-        self.load_state_dict({**rest, **flat({"teacher": self.teacher.completed(part(state, "teacher"))})})
+        teacher = flat({"teacher": self.teacher.completed(part(state, "teacher"))})
+        self.load_state_dict({**self.state_dict(), **rest, **teacher})
         return f"student and teacher continue from {checkpoint}."

@@ -116,7 +116,8 @@ class PretrainArguments:
         a value of the wrong type, or sizes that do not divide."""
         method = METHODS[self.method]
         check_keys(self.model, [f.name for f in dataclasses.fields(PrefAceConfig)], "model")
-        model = PrefAceConfig.from_preset(self.size, **{**self.model, "pretraining_method": method.student})
+        fields = {**method.model, **self.model, "pretraining_method": method.student}
+        model = PrefAceConfig.from_preset(self.size, **fields)
         views = build(method.views, {**view_defaults(model, method.views), **self.views}, "views")
         check_views(views, model)
         return Parts(method, model, views, build(method.config, self.objective, "objective"))

@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from preface_hf.files import why_unopened
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.base import Objective
-from preface_hf.objectives.methods import METHODS
+from preface_hf.objectives.methods import HEADS
 from preface_hf.training.arguments import Parts, PretrainArguments
 from preface_hf.training.sharding import set_up_sharding
 
@@ -79,10 +79,12 @@ def build_model(arguments: PretrainArguments, parts: Parts, init_from: str | Non
         try:
             source = PrefAceConfig.from_pretrained(init_from)
             # Asked first: transformers only warns of layers that are missing or left over.
-            check_alike(source, config, common_heads(source, parts))
+            # Heads of another method that have other shapes start anew; an encoder alone fits whatever the heads.
+            same = heads_in(source) and source.pretraining_method == config.pretraining_method
+            check_alike(source, config, parts.method.heads if same else ())
             config = deepcopy(config)
             config.update({name: getattr(source, name) for name in FIXED_BY_WEIGHTS})
-            model = PrefAceForPreTraining.from_pretrained(init_from, config=config)
+            model = PrefAceForPreTraining.from_pretrained(init_from, config=config, ignore_mismatched_sizes=not same)
         except (OSError, ValueError, UnpicklingError) as error:
             raise ValueError(f"cannot start from {init_from!r}: {why_unopened(error)}") from error
     else:
@@ -109,22 +111,22 @@ def heads_in(source: PrefAceConfig) -> tuple[str, ...]:
     return source.pretraining_heads if source.architectures == ["PrefAceForPreTraining"] else ()
 
 
-def common_heads(source: PrefAceConfig, parts: Parts) -> tuple[str, ...]:
-    """Fields of the configuration that must be alike, as the checkpoint has weights for heads of the run's method."""
-    # An encoder alone fits whatever the heads: they start anew. So do those of a method that has others.
-    theirs = METHODS[source.pretraining_method].heads if heads_in(source) else ()
-    return tuple(name for name in parts.method.heads if name in theirs)
+def kept_heads(source: PrefAceConfig, config: PrefAceConfig) -> list[str]:
+    """Those of a checkpoint of `source` that a student of `config` has too, of the same shapes."""
+    both = [head for head in heads_in(source) if head in config.pretraining_heads]
+    return [head for head in both if all(getattr(source, name) == getattr(config, name) for name in HEADS[head])]
 
 
 def start_from(objective: Objective, config: PrefAceConfig, checkpoint: str) -> str:
     """Let an objective start from a checkpoint that the student of `config` has its weights from; returns what is
     kept, what starts anew and what is left behind."""
-    ours, theirs = config.pretraining_heads, heads_in(PrefAceConfig.from_pretrained(checkpoint))
+    source = PrefAceConfig.from_pretrained(checkpoint)
+    kept, theirs = kept_heads(source, config), heads_in(source)
+    new = [head for head in config.pretraining_heads if head not in kept]
+    left = [head for head in theirs if head not in kept]
     sentences = [objective.take_over(checkpoint)]
-    if theirs and ours != theirs:
-        kept = ", ".join(["the encoder", *(name for name in theirs if name in ours)])
-        new, left = ([name for name in a if name not in b] for a, b in ((ours, theirs), (theirs, ours)))
-        sentences.append(f"It is of another method: kept are {kept};")
+    if theirs and (new or left):
+        sentences.append(f"It is of another method: kept are {', '.join(['the encoder', *kept])};")
         sentences.append(f"new are {', '.join(new) or 'none'}; left behind are {', '.join(left) or 'none'}.")
     return " ".join(sentences)
 

@@ -1,4 +1,4 @@
-"""Faces of a run's report: the tubes of some clips as they are trained on, and instances that it finds alike."""
+"""Faces of a run's report: the tubes of some clips as they are trained on, and what it finds alike."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from preface_hf.data.opening import Mixture
 from preface_hf.data.order import rows_in_order
 from preface_hf.data.row_groups import open_parquet
 from preface_hf.data.streams import read_frames
+from preface_hf.data.views import plain_view
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceVideoProcessor
-from preface_hf.objectives.base import Neighbors
+from preface_hf.objectives.base import Groups, Neighbors
 from preface_hf.pictures.sheets import clip_strip, tube_strips
 from preface_hf.training.arguments import Parts, PretrainArguments
 from preface_hf.training.build import pixel_scale
 
 
 CLIPS, INSTANCES, NEIGHBORS = 3, 6, 5  # shown on a page
+SORTED = 256  # instances of which groups are made
 FACE = 96  # pixels of a face on it
 
 
@@ -92,6 +94,25 @@ def reconstructions(data: Mixture, arguments: PretrainArguments, parts: Parts, c
         panels = parts.method.reconstruct(model, parts.objective, clip, torch.from_numpy(mask), pixel_scale(processor))
         clips.append(Clip(row["name"], [(name, clip_strip(panel)) for name, panel in panels.items()]))
     return clips
+
+
+def grouped(
+    data: Mixture, arguments: PretrainArguments, parts: Parts, checkpoint: Path
+) -> tuple[Groups, list[tuple[str, list[Face]]]]:
+    """How the model that a checkpoint publishes sorts some instances, and the groups as faces."""
+    if parts.method.groups is None:
+        raise ValueError(f"the method {arguments.method} sorts no faces: ask for those of another.")
+    published = checkpoint / str(arguments.publish)  # the student has no folder of its own
+    model = PrefAceForPreTraining.from_pretrained(published if published.exists() else checkpoint).eval()
+    pixels = pixel_scale(PrefAceVideoProcessor.from_pretrained(checkpoint))
+    instances, faces = spread(SORTED, data.num_rows), Faces(data)
+    rows = map(faces.row, instances)
+    clips = [
+        plain_view(read_frames(row, parts.views.frames_of(int(row["num_frames"])))[0], parts.views.global_size)
+        for row in rows
+    ]
+    groups = parts.method.groups(model, torch.stack(clips), pixels)
+    return groups, [(name, [faces.face(instances[i], cosine) for i, cosine in row]) for name, row in groups.rows]
 
 
 def nearest(data: Mixture, neighbors: Neighbors) -> list[list[Face]]:

@@ -49,6 +49,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "saturation": SHARE,
     "hue": (0, 0.5),
     "gray_probability": SHARE,
+    "blur_probability": SHARE,
+    "blur_radius": (0, 1000),
+    "solarize_probability": SHARE,
     "tubelet_size": (1, 1024),
     "patch_size": PIXELS,
     "mask_ratio": SHARE,
@@ -60,7 +63,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "koleo_weight": WEIGHT,
     "adversarial_weight": WEIGHT,
     "gradient_penalty_weight": WEIGHT,
+    "mean_entropy_weight": WEIGHT,
     "student_temperature": TEMPERATURE,
+    "sharpening": (1e-3, 1),
     "teacher_temperature": TEMPERATURE,
     "teacher_temperature_start": TEMPERATURE,
     "instance_temperature": TEMPERATURE,
@@ -71,19 +76,22 @@ RANGES: dict[str, tuple[float, float]] = {
     "cache_negatives": (1, 10**7),
 }
 
+PAIRS = ("_scale", "_radius")  # settings that are the least and the most of what is drawn
+
 
 def check_ranges(values: Mapping[str, Any], where: str) -> None:
     """`ValueError` for the first number, alone or in a list, that its setting cannot be; NaN is in no range."""
     for name, value in values.items():
+        pair = name.endswith(PAIRS)
         least, most = RANGES.get(name, (-math.inf, math.inf))
         several = isinstance(value, list | tuple)
         numbers = list(value) if several else [value]
         wrong = [number for number in numbers if isinstance(number, bool) or not isinstance(number, int | float)]
-        if name.endswith("_scale") and len(numbers) != 2 or several and name in RANGES and wrong:
-            raise ValueError(f"{where}{name}={value!r} must be {'two ' * name.endswith('_scale')}numbers: change it.")
+        if pair and len(numbers) != 2 or several and name in RANGES and wrong:
+            raise ValueError(f"{where}{name}={value!r} must be {'two ' * pair}numbers: change it.")
         if wrong:
             continue  # not a number: checked by its type
         if not all(least <= number <= most for number in numbers):
             raise ValueError(f"{where}{name}={value!r} must be from {least:g} to {most:g}: change it.")
-        if name.endswith("_scale") and numbers != sorted(numbers):
+        if pair and numbers != sorted(numbers):
             raise ValueError(f"{where}{name}={value!r} must be two numbers, the smaller first: change it.")

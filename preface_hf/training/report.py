@@ -13,7 +13,7 @@ from preface_hf.pictures.curves import Curve, draw_curves
 from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
 from preface_hf.training.arguments import Parts, PretrainArguments, build, with_new_names
 from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint, saved_settings
-from preface_hf.training.gallery import Face, nearest, reconstructions, tubes
+from preface_hf.training.gallery import Face, grouped, nearest, reconstructions, tubes
 from preface_hf.training.log import read_metrics
 
 
@@ -111,13 +111,15 @@ def curve_card(curve: Curve) -> str:
 
 
 def face_sections(arguments: PretrainArguments, parts: Parts, folder: Path, data: Data) -> Iterator[str]:
-    """Tubes or reconstructions, and neighbors; a sentence in their place where the set is gone."""
+    """Tubes or reconstructions, groups and neighbors; a sentence in their place where the set is gone."""
     try:
         mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
         if parts.method.reconstruct:
             yield reconstruction_section(mixture, arguments, parts, latest_checkpoint(folder / "checkpoints"))
         else:
             yield tube_section(mixture, arguments, parts)
+        if parts.method.groups:
+            yield group_section(mixture, arguments, parts, latest_checkpoint(folder / "checkpoints"))
         if parts.method.neighbors:
             yield neighbor_section(mixture, parts, latest_checkpoint(folder / "checkpoints"))
     except ValueError as error:
@@ -155,6 +157,17 @@ def reconstruction_section(data: Mixture, arguments: PretrainArguments, parts: P
         ]
         figures += [f"<h3>instance {escape(clip.name)}</h3>", box("tubes", strips)]
     return section("Reconstructions", *figures)
+
+
+def group_section(data: Mixture, arguments: PretrainArguments, parts: Parts, checkpoint: Path | None) -> str:
+    """Some groups of faces that the run's model sorts together."""
+    if checkpoint is None:
+        return section("Groups", paragraph("There is no checkpoint yet."))
+    groups, rows = grouped(data, arguments, parts, checkpoint)
+    lines = []
+    for name, faces in rows:
+        lines += [f"<h3>{escape(name)}</h3>", box("faces", map(face_figure, faces))]
+    return section(groups.title, paragraph(groups.note, "faint"), *lines)
 
 
 def neighbor_section(data: Mixture, parts: Parts, checkpoint: Path | None) -> str:

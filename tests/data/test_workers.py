@@ -11,18 +11,19 @@ from torch.utils.data import IterableDataset
 from preface_hf.data.workers import loader
 
 
-class Parents(IterableDataset):
-    """The process that started the loading one, again and again."""
+class Processes(IterableDataset):
+    """The process that loads and the one that started it, again and again."""
 
     def __iter__(self):
         for _ in count():
-            yield torch.tensor(os.getppid())
+            yield torch.tensor([os.getpid(), os.getppid()])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has neither fork server nor SIGTERM")
-def test_loading_goes_on_when_the_fork_server_gets_sigterm():
-    batches = iter(loader(Parents(), workers=1))
-    server = int(next(batches))
-    os.kill(server, signal.SIGTERM)
+def test_loading_goes_on_when_all_its_processes_get_the_signals():
+    batches = iter(loader(Processes(), workers=1))
+    loading, server = processes = next(batches).tolist()
+    for process, number in ((server, signal.SIGTERM), (loading, signal.SIGTERM), (loading, signal.SIGINT)):
+        os.kill(process, number)
     time.sleep(0.5)
-    assert {int(next(batches)) for _ in range(20)} == {server}
+    assert all(next(batches).tolist() == processes for _ in range(20))

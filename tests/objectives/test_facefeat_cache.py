@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from preface_hf import FaceFeatCache
-from preface_hf.objectives.facefeat_cache import count_filled, rounds
-from preface_hf.objectives.mapped import copy_bytes, saved_rows
+from preface_hf.objectives.cache.facefeat_cache import count_filled, rounds
+from preface_hf.objectives.cache.mapped import copy_bytes, saved_rows
 
 
 def unit(values):

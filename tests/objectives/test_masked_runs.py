@@ -37,7 +37,7 @@ def whole_state(checkpoint):
 
 @pytest.mark.parametrize("method", ["marlin", "videomae"])
 def test_it_trains_resumes_bit_for_bit_and_is_shown(masked, tmp_path, stop_after, method, capsys):  # noqa: F811
-    settings = {**masked, "method": method, "max_steps": 6, "gradient_accumulation_steps": 2, "num_workers": 1}
+    settings = {**masked, "method": method, "max_steps": 6, "gradient_accumulation_steps": 2}
     final = run(settings, tmp_path / "whole")
     disarm = stop_after(5)
     with pytest.raises(Stopped):

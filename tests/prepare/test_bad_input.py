@@ -44,7 +44,7 @@ def bad(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     return src, write_bad_files(src)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=SLOW), "2"])
 def test_bad_files_are_listed_and_the_others_prepared(bad, tmp_path: Path, workers: str):
     src, reasons = bad
     done = command(src, tmp_path / "out", "--media", "all", "--workers", workers)

@@ -162,7 +162,7 @@ def cut_video(prepared, target, row):
     return str(target)
 
 
-@pytest.mark.parametrize("method", ["dino", "marlin"])
+@pytest.mark.parametrize("method", [pytest.param("dino", marks=pytest.mark.slow), "marlin"])
 def test_a_video_that_cannot_be_read_is_named_and_the_program_ends(tiny_settings, prepared, tmp_path, method):
     """A loading process ignores the signal by which Python ends it: the program waited for it without end."""
     model = {name: tiny_settings["model"][name] for name in ENCODER_SIZES}

@@ -21,11 +21,12 @@ from preface_hf import PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcesso
 from preface_hf.convert import convert
 from preface_hf.data.streams import Batch, PlainClips
 from preface_hf.objectives.base import ObjectiveOutput, part, saved_state
-from preface_hf.objectives.facefeat_cache import CACHE_FILE
-from preface_hf.objectives.mapped import saved_rows
+from preface_hf.objectives.cache.facefeat_cache import CACHE_FILE
+from preface_hf.objectives.cache.mapped import saved_rows
 from preface_hf.objectives.preface import PrefAceObjective
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
+from preface_hf.training import Interrupted
 from preface_hf.training import build as training_build
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.checkpoint import latest_checkpoint
@@ -35,6 +36,8 @@ from tests.conftest import ENCODER_SIZES
 
 
 ROOT = Path(__file__).parents[2]
+# Standing alone it takes a free port: by itself every launch takes the same one.
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone"]
 
 
 def run(settings, folder, **options) -> Path:
@@ -100,8 +103,8 @@ def stop_after(monkeypatch):
     ("died", "place"), [(4, "accelerator"), pytest.param(6, "accelerator", marks=pytest.mark.slow), (5, "disk")]
 )
 def test_resumed_equals_uninterrupted(tiny_settings, tmp_path, stop_after, died, place):
-    objective = {"cache_device": place}
-    settings = {**tiny_settings, "max_steps": 8, "save_steps": 3, "num_workers": 1, "objective": objective}
+    settings = {**tiny_settings, "max_steps": 8, "num_workers": int(place != "disk")}
+    settings["objective"] = {"cache_device": place}
     final = run(settings, tmp_path / "whole")
     disarm = stop_after(died)
     with pytest.raises(Stopped):
@@ -117,7 +120,7 @@ def test_resumed_equals_uninterrupted(tiny_settings, tmp_path, stop_after, died,
 
 def test_sets_by_weight_resume_exactly(tiny_settings, tmp_path, stop_after):
     sets = {tiny_settings["data"]: 3, str(write_drawn(tmp_path / "other")): 1}
-    settings = {**tiny_settings, "data": sets, "max_steps": 6, "num_workers": 1}
+    settings = {**tiny_settings, "data": sets, "max_steps": 6}
     final = run(settings, tmp_path / "whole")
     disarm = stop_after(4)
     with pytest.raises(Stopped):
@@ -431,9 +434,9 @@ def test_a_tracker_that_is_not_installed_is_named(tiny_settings, tmp_path, monke
 def command(settings, folder, *flags, processes=1):
     file = Path(f"{folder}.yaml")
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    launcher = ["torch.distributed.run", "--nproc_per_node", str(processes)] if processes > 1 else ["preface_hf"]
+    launcher = [*TORCHRUN, "--nproc_per_node", str(processes), "-m"] if processes > 1 else ["-m"]
     return [
-        sys.executable, "-m", *launcher, *(["-m", "preface_hf"] if processes > 1 else []),
+        sys.executable, *launcher, "preface_hf",
         "pretrain", "--config", str(file), "--output-dir", str(folder), *flags,
     ]  # fmt: skip
 
@@ -460,7 +463,7 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
     run({**settings, "batch_size": 8}, tmp_path / "one")
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (tmp_path / "every_rank.py").write_text(EVERY_RANK, encoding="utf-8")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "every_rank.py"]
+    launch = [sys.executable, *TORCHRUN, "--nproc_per_node", "2", "every_rank.py"]
     subprocess.run([*launch, "settings.yaml", "two"], env=environment(), check=True, cwd=tmp_path)
     assert_near(tmp_path / "one", tmp_path / "two", rtol=1e-2, atol=1e-4)
     ranks = [torch.load(tmp_path / f"two/rank{rank}.pt", weights_only=True) for rank in range(2)]
@@ -468,15 +471,22 @@ def test_two_processes_learn_what_one_does(tiny_settings, tmp_path):
     assert_same(*ranks)
 
 
-def test_torchrun_alone_starts_one_run(tiny_settings, tmp_path):
-    """On a machine without accelerators, of which nobody has told Accelerate."""
-    settings = {**tiny_settings, "max_steps": 2}
+def test_torchrun_alone_starts_one_run_of_rows_that_do_not_divide(tiny_settings, tmp_path):
+    """On a machine without accelerators, of which nobody has told Accelerate.
+
+    Three rows, two processes: gathering two features from one and one from the other would abort both.
+    """
+    probe = {"probe_steps": 1, "probe_data": tiny_settings["data"], "probe_label": "expression", "keep_best": True}
+    settings = {**tiny_settings, **probe, "max_steps": 2, "batch_size": 2}
+    settings["data"] = str(write_drawn(tmp_path / "three"))
     plain = {name: value for name, value in environment().items() if name != "ACCELERATE_USE_CPU"}
     call = command(settings, tmp_path / "run", processes=2)
     subprocess.run(call, env={**plain, "CUDA_VISIBLE_DEVICES": ""}, check=True, cwd=tmp_path)
+    checkpoint = tmp_path / "run/checkpoints/step-00000002"
     assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2]
-    training = json.loads((tmp_path / "run/checkpoints/step-00000002/training.json").read_text())
-    assert training["processes"] == 2
+    assert json.loads((checkpoint / "training.json").read_text())["processes"] == 2
+    assert state(checkpoint)["cache"].float().norm(dim=1).min() > 0.9
+    assert "probe_knn" in rows(tmp_path / "run")[0] and (tmp_path / "run/report.html").exists()
 
 
 def test_processes_that_do_not_train_together_are_refused(tiny_settings, tmp_path, monkeypatch):
@@ -484,21 +494,6 @@ def test_processes_that_do_not_train_together_are_refused(tiny_settings, tmp_pat
     with pytest.raises(ValueError, match="3 processes were launched, and Accelerate trains with 1: set ACCELERATE"):
         run(tiny_settings, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_processes_among_which_the_rows_do_not_divide(tiny_settings, tmp_path):
-    """Three rows, two processes: gathering two features from one and one from the other would abort both."""
-    probe = {"probe_steps": 1, "probe_data": tiny_settings["data"], "probe_label": "expression", "keep_best": True}
-    settings = {
-        **tiny_settings,
-        "data": str(write_drawn(tmp_path / "three")),
-        "max_steps": 1,
-        "batch_size": 2,
-        **probe,
-    }
-    subprocess.run(command(settings, tmp_path / "run", processes=2), env=environment(), check=True, cwd=tmp_path)
-    assert state(tmp_path / "run/checkpoints/step-00000001")["cache"].float().norm(dim=1).min() > 0.9
-    assert "probe_knn" in rows(tmp_path / "run")[0] and (tmp_path / "run/report.html").exists()
 
 
 @pytest.mark.parametrize("place", ["accelerator", pytest.param("disk", marks=pytest.mark.slow)])
@@ -593,6 +588,22 @@ def processes_of(folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_stop_is_heeded_after_the_step(tiny_settings, tmp_path, monkeypatch, number):
+    whole = Pretraining.train_step
+
+    def train_step(self, batches):
+        assert signal.getsignal(number) == self.stop
+        if self.step == 1:
+            signal.raise_signal(number)
+        return whole(self, batches)
+
+    monkeypatch.setattr(Pretraining, "train_step", train_step)
+    with pytest.raises(Interrupted, match="--resume"):
+        run(tiny_settings, tmp_path / "run")
+    assert latest_checkpoint(tmp_path / "run/checkpoints").name == "step-00000002"
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_ctrl_c_and_sigterm_save_and_exit_130(tiny_settings, tmp_path, number):
     """A terminal and SLURM send them to every process of the run, those that load included."""
     settings = {**tiny_settings, "max_steps": 5000, "save_steps": 5000, "num_workers": 1}
@@ -619,7 +630,7 @@ def test_the_last_checkpoints_are_kept(tiny_settings, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
-@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.bin"])
+@pytest.mark.parametrize("file", ["model.safetensors", pytest.param("optimizer.bin", marks=pytest.mark.slow)])
 def test_a_full_disk_leaves_the_last_checkpoint(tiny_settings, tmp_path, stop_after, file):
     """No file may grow to the size of `file` of a checkpoint: its writer fails in the middle."""
     import resource

@@ -18,7 +18,7 @@ from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining
 from preface_hf.objectives.base import Gather, ObjectiveOutput, Terms, alone, by_channel
 from preface_hf.objectives.collapse import WATCHED_CLIPS, effective_rank, feature_std
 from preface_hf.objectives.costs import Costs, masked_costs
-from preface_hf.objectives.dino import check_choice
+from preface_hf.objectives.distillation import check_choice
 from preface_hf.objectives.masked.cubes import cubes, mean_color_error, normalized
 
 

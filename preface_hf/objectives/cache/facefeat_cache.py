@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from preface_hf.objectives.mapped import MappedRows, saved_rows
+from preface_hf.objectives.cache.mapped import MappedRows, saved_rows
 
 
 CACHE_FILE = "facefeat_cache.bin"  # in a checkpoint: entries of a cache on disk, row after row

@@ -1,0 +1,1 @@
+"""The FaceFeat Cache: a vector for every instance, in memory or in a mapped file."""
