@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from multiprocessing.forkserver import ensure_running
 from threading import current_thread, main_thread
@@ -35,8 +35,9 @@ def loader(stream: IterableDataset, workers: int) -> DataLoader:
     )
 
 
-def loaded(batches: DataLoader) -> Iterator[Any]:
-    """What a [`loader`] yields. Raises `ChildProcessError`, in one sentence, where a loading process has died."""
+def loaded(batches: DataLoader) -> Generator[Any, None, None]:
+    """What a [`loader`] yields; close it, and the loading processes end. Raises `ChildProcessError`, in one sentence,
+    where one has died."""
     iterator = iter(batches)
     try:
         while True:
@@ -52,7 +53,8 @@ def loaded(batches: DataLoader) -> Iterator[Any]:
             yield batch
     finally:
         # Loading processes ignore the signal by which Python would end them: without this the program would wait for
-        # them without end wherever an error still holds the iterator.
+        # them without end wherever an error still holds the iterator. For the same reason whoever uses this generator
+        # closes it.
         if shut_down := getattr(iterator, "_shutdown_workers", None):
             shut_down()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,12 @@ class Pretraining:
         # A signal sets a flag only, so that the step in progress ends and a checkpoint never holds half of one.
         previous = {number: signal.signal(number, self.stop) for number in STOP_SIGNALS}
         try:
-            batches = self.batches()
             main = self.accelerator.is_main_process
-            with progress_bar(main) as progress, cores_for_loading(self.arguments.num_workers):
+            with (
+                closing(self.batches()) as batches,
+                progress_bar(main) as progress,
+                cores_for_loading(self.arguments.num_workers),
+            ):
                 task = progress.add_task("pretrain", total=self.arguments.max_steps, completed=self.step, loss="")
                 while self.step < self.arguments.max_steps:
                     logs = self.train_step(batches)
@@ -141,7 +145,7 @@ class Pretraining:
         """Stop after the step in progress (signal handler)."""
         self.stopping = True
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch, None, None]:
         """Batches of this process from the present step on, on its device."""
         arguments, accelerator = self.arguments, self.accelerator
         # `start` counts batches, of which an optimizer step takes `gradient_accumulation_steps`.
@@ -168,8 +172,12 @@ class Pretraining:
             accelerator.num_processes,
             first=self.objective.started,
         )
-        with accelerator.autocast(), cores_for_loading(arguments.num_workers):
-            self.objective.start(loaded(loader(clips, arguments.num_workers)))
+        with (
+            closing(loaded(loader(clips, arguments.num_workers))) as batches,
+            accelerator.autocast(),
+            cores_for_loading(arguments.num_workers),
+        ):
+            self.objective.start(batches)
 
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step over the accumulated batches; returns the means of what they logged."""

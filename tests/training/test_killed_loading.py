@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,23 @@ def test_before_the_first_step_nothing_is_saved(tiny_settings, tmp_path, monkeyp
     with pytest.raises(ChildProcessError, match="gone; no step was made yet: start again with --resume"):
         run(tiny_settings, tmp_path / "run")
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+@pytest.mark.parametrize("step", ["start", "after_train_step"])
+def test_no_loading_process_outlives_its_run(tiny_settings, tmp_path, monkeypatch, step):
+    """Else a script that Ctrl-C ends would wait for it without end: its traceback holds what the run has made."""
+    from preface_hf.objectives.preface import PrefAceObjective
+    from preface_hf.training.loop import Pretraining
+
+    def broken(self, made):
+        if step == "start":
+            next(iter(made))
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(PrefAceObjective if step == "start" else Pretraining, step, broken)
+    with pytest.raises(RuntimeError, match="broken") as held:
+        run({**tiny_settings, "num_workers": 1}, tmp_path / "run")
+    assert held.tb is not None and active_children() == []
 
 
 def test_another_error_in_a_loading_process_says_what_it_is():
