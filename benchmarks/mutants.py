@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 OBJECTIVES = [f"tests/objectives/test_{name}.py" for name in ("losses", "teacher", "preface", "collapse")]
 PLAN = "tests/plan/test_plan.py"  # compares what the methods say that they cost with what they do
 LOOP = "tests/training/test_loop.py::test_"
+EVERY = "tests/training/test_every_method.py::test_"
 # The tests that stand beside each file; the longest prefix counts.
 TESTS = {
     "preface_hf/objectives/": OBJECTIVES,
@@ -43,7 +44,8 @@ TESTS = {
         "tests/objectives/test_marlin.py",
         "tests/plan/test_flops.py",
         "tests/objectives/test_masked_runs.py::test_methods_start_from_each_others_checkpoints",
-        "tests/objectives/test_masked_runs.py::test_it_trains_resumes_bit_for_bit_and_is_shown",
+        "tests/objectives/test_masked_runs.py::test_it_trains_and_is_shown",
+        f"{EVERY}resumed_equals_uninterrupted",
     ],
     "preface_hf/objectives/cache/mapped.py": ["tests/objectives/test_facefeat_cache.py"],
     "preface_hf/objectives/methods.py": ["tests/objectives/test_methods.py", "tests/training/test_build.py"],
@@ -65,7 +67,7 @@ TESTS = {
     "preface_hf/training/checkpoint.py": [
         f"{LOOP}a_taken_folder_is_left_alone",
         f"{LOOP}the_last_checkpoints_are_kept",
-        f"{LOOP}resumed_equals_uninterrupted",
+        f"{EVERY}resumed_equals_uninterrupted",
         f"{LOOP}a_run_folder_holds_what_is_promised",
         "tests/training/test_damaged_runs.py",
         "tests/training/test_probing.py",

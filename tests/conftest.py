@@ -1,9 +1,11 @@
 """Small real data for the whole suite: drawn faces, as videos and as a prepared set."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from preface_hf.objectives.methods import METHODS
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from tests.slurm import install_queue
@@ -12,15 +14,16 @@ from tests.slurm import install_queue
 pytest.register_assert_rewrite("tests.modeling_common")
 
 pytest_plugins = ["tests.noise"]
-# What `tiny_settings` say of the encoder, without heads.
-ENCODER_SIZES = (
-    "image_size",
-    "num_frames",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-)
+# A student of seconds: its encoder, and every head that a method may give it.
+ENCODER_SIZES = {
+    "image_size": 32, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 64,
+}  # fmt: skip
+HEAD_SIZES = {
+    "projector_hidden_size": 32, "projector_output_size": 16, "num_prototypes": 32, "facefeat_size": 16,
+    "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
+    "decoder_intermediate_size": 32,
+}  # fmt: skip
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 
@@ -62,17 +65,23 @@ def tiny_settings(prepared) -> dict:
     return tiny(prepared)
 
 
-def tiny(prepared: Path) -> dict:
-    """`tiny_settings` for fixtures of a whole module."""
+@pytest.fixture
+def method_settings(prepared, method) -> dict:
+    """`tiny_settings` of the method that a test is parametrized by."""
+    return {**tiny(prepared, method), "learning_rate": 0.005}
+
+
+def tiny(prepared: Path, method: str = "preface") -> dict:
+    """`tiny_settings` of any method, and for fixtures of a whole module."""
+    entry = METHODS[method]
+    views = {"num_local": 2, "local_size": 16}
+    known = {field.name for field in fields(entry.views)}
     return {
+        "method": method,
         "data": str(prepared),
         "size": "vit-t",
-        "model": {
-            "image_size": 32, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "intermediate_size": 64, "projector_hidden_size": 32, "projector_output_size": 16, "num_prototypes": 32,
-            "facefeat_size": 16,
-        },
-        "views": {"num_local": 2, "local_size": 16},
+        "model": ENCODER_SIZES | {name: HEAD_SIZES[name] for name in entry.heads},
+        "views": {name: value for name, value in views.items() if name in known},
         "batch_size": 4,
         "max_steps": 6,
         "warmup_steps": 2,
@@ -80,7 +89,7 @@ def tiny(prepared: Path) -> dict:
         "logging_steps": 1,
         "num_workers": 0,
         "learning_rate": 0.05,
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Whole runs of MARLIN and VideoMAE: resumed, shown, started from, and trained on from weights of others."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -15,42 +14,27 @@ from preface_hf.features.extract import extract
 from preface_hf.objectives.base import saved_state
 from preface_hf.plan.table import show_plan
 from preface_hf.training.arguments import PretrainArguments, build
-from tests.conftest import ENCODER_SIZES
+from tests.conftest import tiny
 from tests.marlin_weights import full_marlin
-from tests.training.test_loop import Stopped, assert_same, run, stop_after  # noqa: F401
+from tests.training.test_loop import assert_same, rows, run
 
 
 @pytest.fixture
-def masked(tiny_settings):
-    """Settings of a run of seconds, to which a method is added."""
-    heads = {
-        "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
-        "decoder_intermediate_size": 32,
-    }  # fmt: skip
-    model = {name: tiny_settings["model"][name] for name in ENCODER_SIZES} | heads
-    return {**tiny_settings, "model": model, "views": {}, "learning_rate": 0.005}
-
-
-def whole_state(checkpoint):
-    return {**load_file(checkpoint / "model.safetensors"), **(saved_state(checkpoint) or {})}
+def masked(prepared):
+    """Settings of a run of seconds of one method, which may be set to the other."""
+    return {**tiny(prepared, "marlin"), "learning_rate": 0.005}
 
 
 @pytest.mark.parametrize("method", ["marlin", "videomae"])
-def test_it_trains_resumes_bit_for_bit_and_is_shown(masked, tmp_path, stop_after, method, capsys):  # noqa: F811
-    settings = {**masked, "method": method, "max_steps": 6, "gradient_accumulation_steps": 2}
-    final = run(settings, tmp_path / "whole")
-    disarm = stop_after(5)
-    with pytest.raises(Stopped):
-        run(settings, tmp_path / "cut")
-    disarm()
-    run(settings, tmp_path / "cut", resume=True)
-    states = [whole_state(tmp_path / name / "checkpoints/step-00000006") for name in ("whole", "cut")]
-    assert_same(*states)
-    assert any(name.startswith("moments.hidden.weight") for name in states[0]) == (method == "marlin")
-    logged = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
-    assert {"loss_reconstruction", "mean_color_error"} <= logged[0].keys()
-    assert ("loss_critic" in logged[0]) == (method == "marlin")
-    text = (tmp_path / "whole/report.html").read_text(encoding="utf-8")
+def test_it_trains_and_is_shown(method_settings, tmp_path, method, capsys):
+    settings = {**method_settings, "max_steps": 2}
+    final = run(settings, tmp_path / "run")
+    saved = saved_state(tmp_path / "run/checkpoints/step-00000002")
+    assert any(name.startswith("moments.hidden.weight") for name in saved) == (method == "marlin")
+    logged = rows(tmp_path / "run")[0].keys()
+    assert {"loss_reconstruction", "mean_color_error"} <= logged
+    assert ("loss_critic" in logged) == (method == "marlin")
+    text = (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert "Reconstructions" in text and "clip: reconstructed" in text and "tube: global" not in text
     assert extract(final, Path(settings["data"]), tmp_path / "features.parquet")["rows"] > 0
     opened = PrefAceForPreTraining.from_pretrained(final)

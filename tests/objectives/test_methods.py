@@ -22,7 +22,7 @@ from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.report import write_report
 from tests.objectives.test_small_sets import write_some
 from tests.plan.test_footprint import kept_bytes
-from tests.training.test_loop import Stopped, assert_same, run, state, stop_after  # noqa: F401
+from tests.training.test_loop import assert_same, rows, run, state
 
 
 PACKAGE = Path(__file__).parents[2] / "preface_hf"
@@ -97,33 +97,14 @@ def test_crops_are_drawn_from_seed_epoch_and_instance(prepared, tmp_path):
     assert one.colors.shape == (3, 5, 3, 4)
 
 
-def test_dino_trains_and_resumes_bit_for_bit(dino, tmp_path, stop_after):  # noqa: F811
-    settings = {**dino, "max_steps": 6}
-    run(settings, tmp_path / "whole")
-    disarm = stop_after(5)
-    with pytest.raises(Stopped):
-        run(settings, tmp_path / "cut")
-    disarm()
-    run(settings, tmp_path / "cut", resume=True)
-    one, other = (dino_state(tmp_path / name / "checkpoints/step-00000006") for name in ("whole", "cut"))
-    assert_same(one, other)
-    logged = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
-    assert {"loss_global", "loss_local", "teacher_entropy"} <= set(logged[0])
-    assert not {"loss_landmark", "loss_id"} & set(logged[0])
-    with pytest.raises(ValueError, match="method: dino -> preface"):
-        run({**settings, "method": "preface"}, tmp_path / "whole", resume=True)
-
-
-def dino_state(checkpoint):
-    from safetensors.torch import load_file
-
-    objective = saved_state(checkpoint)
-    assert {name.partition(".")[0] for name in objective} == {"teacher", "center"}
-    return {**load_file(checkpoint / "model.safetensors"), **objective}
-
-
 def test_dino_is_planned_shown_extracted_and_probed(dino, tmp_path, capsys):
     final = run({**dino, "max_steps": 2}, tmp_path / "run")
+    logged = rows(tmp_path / "run")[0].keys()
+    assert {"loss_global", "loss_local", "teacher_entropy"} <= logged and not {"loss_landmark", "loss_id"} & logged
+    state_of_dino = saved_state(tmp_path / "run/checkpoints/step-00000002")
+    assert {name.partition(".")[0] for name in state_of_dino} == {"teacher", "center"}
+    with pytest.raises(ValueError, match="method: dino -> preface"):
+        run({**dino, "max_steps": 2, "method": "preface"}, tmp_path / "run", resume=True)
     text = (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert "loss_local" in text and "tube: local" in text and "FaceFeat" not in text
     assert write_report(tmp_path / "run").exists()
