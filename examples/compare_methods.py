@@ -29,8 +29,9 @@ from preface_hf.training.loop import pretrain
 
 
 # What all have in common, over settings of their own. A clip has 64 tokens, of which a masked autoencoder sees 6, and
-# is one tubelet long, as methods of pictures have it. With one rate all are probed on the same frames.
-COMMON = {"size": "vit-t"}
+# is one tubelet long, as methods of pictures have it. With one rate all are probed on the same frames. Of all the
+# student is probed: after a short run a teacher is still close to its random start.
+COMMON = {"size": "vit-t", "publish": "student"}
 MODEL = {"image_size": 48, "patch_size": 6, "num_frames": 2, "tubelet_size": 2}
 VIEWS = {"sampling_rate": 4}
 
@@ -80,7 +81,9 @@ def main(data, label, output_dir, methods=None, reference="preface", max_steps=1
         f"`{label}` of {Path(data).name}: {result.num_rows} clips, {result.num_classes} classes, chance {chance:.1f}. "
         f"Scores are accuracies in %, mean ± standard deviation over {result.folds} folds by `{result.group}`.\n"
         f"{reference} makes {max_steps:,} steps, all others as many as cost as much. One run each, seed {seed}: "
-        f"the spread is that of the folds, not that of training.\n\n"
+        f"the spread is that of the folds, not that of training.\n"
+        f"FLOPs are those of the encoders, of student and teacher; heads, decoders and losses come on top. "
+        f"The students are probed.\n\n"
         f"{table(['encoder', *HEAD, 'seconds of its steps', *classifiers], cells)}\n\n![scores](comparison.png)\n"
     )
     (folder / "comparison.md").write_text(text, encoding="utf-8")
