@@ -11,14 +11,17 @@ import pytest
 import torch
 
 from preface_hf.data.crop_views import make_crop_views
-from preface_hf.data.streams import CropStream
+from preface_hf.data.opening import as_mixture, open_prepared
+from preface_hf.data.streams import CropStream, PlainClips
 from preface_hf.data.views import TubeConfig
 from preface_hf.features.extract import extract
 from preface_hf.features.probe import probe
 from preface_hf.objectives.base import OBJECTIVE_FILE, PICKLED_STATE, Objective, part, saved_state
 from preface_hf.objectives.methods import METHODS
+from preface_hf.objectives.schedules import cosine
 from preface_hf.plan.table import show_plan
 from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.build import build_model
 from preface_hf.training.report import write_report
 from tests.objectives.test_small_sets import write_some
 from tests.plan.test_footprint import kept_bytes
@@ -61,6 +64,62 @@ def test_every_objective_offers_the_whole_interface():
         (method, name) for method, entry in METHODS.items() for name in promised if not hasattr(entry.objective, name)
     }
     assert not missing
+
+
+# What is learned of one batch.
+
+BATCH_MODEL = {
+    "image_size": 32, "num_frames": 4, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 128,
+}  # fmt: skip
+# Small heads of the methods that have them.
+BATCH_HEADS = {"projector_hidden_size": 64, "projector_output_size": 32, "num_prototypes": 64, "facefeat_size": 32}
+# A teacher that follows within the steps of a test, and first weights by which so small a network tells clips apart.
+QUICK_TEACHER, LARGE_WEIGHTS = {"teacher_momentum": 0.9}, {"initializer_range": 0.1}
+
+
+def one_batch(method, prepared, steps):
+    """The objective of a method, ready for its first step, and four drawn clips as it sees them."""
+    entry = METHODS[method]
+    heads = {name: value for name, value in BATCH_HEADS.items() if name in entry.heads}
+    masked = entry.reconstruct is not None
+    model, sections = {**BATCH_MODEL, **heads}, {}
+    if not masked:
+        model |= LARGE_WEIGHTS
+        sections = {"views": {"num_local": 1}, "objective": QUICK_TEACHER}
+    arguments = PretrainArguments(size="vit-t", method=method, model=model, batch_size=4, **sections)
+    parts, data = arguments.parts(), as_mixture(open_prepared(prepared))
+    torch.manual_seed(0)
+    objective = entry.objective(
+        build_model(arguments, parts), parts.objective, views=parts.views, num_instances=data.num_rows,
+        max_steps=steps, seed=0, pixels=([0.5] * 3, [0.25] * 3),
+    )  # fmt: skip
+    if objective.started < data.num_rows:
+        objective.start(PlainClips(data, parts.views, 4, 0, 1))
+    return objective, next(iter(entry.stream(data, parts.views, 4, 0)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_batch_is_overfitted_by_each(method, prepared):
+    steps, peak = (140, 3e-3) if METHODS[method].reconstruct else (100, 2e-3)
+    objective, batch = one_batch(method, prepared, steps)
+    optimizer = torch.optim.AdamW(objective.trainable_parameters(), betas=(0.9, 0.95), weight_decay=0.0)
+    logs = []
+    for step in range(steps):
+        rate = optimizer.param_groups[0]["lr"] = cosine(step, steps, peak, peak / 100)
+        objective.watching = step in (0, steps - 1)
+        output = objective(batch, step)
+        output.loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        objective.after_step(step, rate)
+        logs += [{name: float(value) for name, value in output.logs.items()}] if objective.watching else []
+    first, last = logs
+    # Where a teacher sets the targets, their entropy is no error, and a student and a teacher that say the same of
+    # every clip would have none.
+    terms = [name for name in ("loss_reconstruction", "kl", "loss_id") if name in last]
+    assert terms and all(last[name] < first[name] / 3 for name in terms), (first, last)
+    assert last.get("teacher_information", 1.0) > 0.5
 
 
 # dino: the plain method, without landmarks and cache.
