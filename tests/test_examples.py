@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import load_dataset
 from transformers import pipeline
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
@@ -59,6 +60,14 @@ def test_video_features(model, drawn_videos, capsys):
     load("video_features").main(folder, str(next(drawn_videos.glob("*.mp4"))))
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 3 and "0.00 s to   0.32 s: (128,)" in lines[0]
+
+
+def test_finetune_on_your_videos(model, prepared, tmp_path):
+    folder, output = model.strip().split()[-1], str(tmp_path / "tuned")
+    scores = load("finetune_on_your_videos").main(folder, str(prepared), "expression", output, epochs=1)
+    assert 0 <= scores["eval_uar"] <= 1 and scores["eval_count"] == 12
+    named = pipeline("video-classification", model=output).model.config.id2label
+    assert sorted(named.values()) == sorted(set(load_dataset(str(prepared), split="train")["expression"]))
 
 
 @pytest.fixture(scope="module")
