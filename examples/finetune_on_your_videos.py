@@ -21,7 +21,7 @@ def main(model: str, data: str, label: str, output: str, epochs: float = 10, bat
     test = LabeledClips(data, "test", labels, processor, windows=2)
     arguments = TrainingArguments(
         output, num_train_epochs=epochs, per_device_train_batch_size=batch_size, learning_rate=1e-3,
-        eval_strategy="epoch", save_strategy="epoch", load_best_model_at_end=False, report_to=[],
+        eval_strategy="epoch", save_strategy="epoch", report_to=[],
     )  # fmt: skip
     trainer = Trainer(
         AutoModelForVideoClassification.from_pretrained(model, **labels.head()), arguments, train_dataset=train,

@@ -24,6 +24,7 @@ class Attributes(FaceMetric):
     summary = "Accuracy and AUC of facial attributes, micro and by attribute."
     prediction = Sequence(NUMBER)
     reference = Sequence(NUMBER)
+    options = ("threshold",)
 
     def covered(self, predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
         """A clip with some attributes labeled counts by these."""

@@ -30,6 +30,7 @@ class FaceMetric(evaluate.Metric, ABC):  # abstract: `evaluate.load` takes the f
     summary: ClassVar[str]
     prediction: ClassVar[Any] = NUMBER  # features of one item
     reference: ClassVar[Any] = NUMBER
+    options: ClassVar[tuple[str, ...]] = ()  # more arguments of `compute`
 
     def _info(self) -> evaluate.MetricInfo:
         features = datasets.Features({"predictions": self.prediction, "references": self.reference})
@@ -44,6 +45,10 @@ class FaceMetric(evaluate.Metric, ABC):  # abstract: `evaluate.load` takes the f
         seed: int = 0,
         **options: Any,
     ) -> dict[str, Any]:
+        for name in options:
+            if name not in self.options:
+                known = ", ".join(("groups", "samples", "seed", *self.options))
+                raise ValueError(f"{type(self).__name__} takes no {name!r}: choose of {known}.")
         guesses, truths = (np.asarray(values, dtype=float) for values in (predictions, references))
         kept = self.covered(guesses, truths)
         if not kept.any():

@@ -22,6 +22,7 @@ class Fakes(FaceMetric):
     """
 
     summary = "AUC, EER, average precision and accuracy of deepfake detection, by video."
+    options = ("threshold",)
 
     def _compute(
         self,

@@ -34,6 +34,7 @@ class Landmarks(FaceMetric):
     summary = "NME, failure rate and AUC of the error curve of landmarks."
     prediction = Sequence(Sequence(NUMBER))
     reference = Sequence(Sequence(NUMBER))
+    options = ("normalizer", "limit")
 
     def items(
         self, predictions: np.ndarray, references: np.ndarray, groups: np.ndarray, **options: Any

@@ -40,11 +40,20 @@ class LabelSpace:
         }
 
     def target(self, row: dict[str, Any]) -> int | list[float] | None:
-        """The label of a row as a model takes it; `None` where it has none."""
+        """The label of a row as a model takes it; `None` where it has none. `ValueError` for a class that is none of
+        `names`."""
         values = [row[column] for column in self.columns]
         if any(is_no_label(value) for value in values):
             return None
-        return [float(value) for value in values] if self.is_multilabel else self.names.index(str(values[0]))
+        if self.is_multilabel:
+            return [float(value) for value in values]
+        if str(values[0]) not in self.names:
+            known = ", ".join(map(repr, self.names))
+            raise ValueError(
+                f"{self.columns[0]}={values[0]!r} is none of the classes {known}: write labels alike, or "
+                f"give label_space this split, too."
+            )
+        return self.names.index(str(values[0]))
 
 
 def is_no_label(value: Any) -> bool:

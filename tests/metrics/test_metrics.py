@@ -157,6 +157,10 @@ def test_faces_without_landmarks_are_left_out_and_counted():
         (lambda: Landmarks().compute(predictions=face(2, 5), references=face(2, 5)), "the eyes among 5 points"),
         (lambda: Landmarks().compute(predictions=face(2), references=face(2) * 0), "face 0 has no size"),
         (lambda: Landmarks().compute(predictions=face(2), references=face(2), normalizer="eyes"), "choose one of"),
+        (
+            lambda: Landmarks().compute(predictions=face(2), references=face(2), normaliser="box"),
+            "takes no 'normaliser'",
+        ),
         (lambda: Classes().compute(predictions=[np.nan], references=[1]), "none of 1 items"),
         (lambda: Classes().compute(predictions=[1, 2], references=[1, 2], groups=["a"]), "groups has 1 entries for 2"),
         (lambda: Fakes().compute(predictions=[0.1, 0.2], references=[0, 1], videos=["a", "a"]), "fake and real"),

@@ -108,10 +108,8 @@ def test_sinkhorn_uses_all_prototypes_where_centering_would_use_one():
     torch.testing.assert_close(used, torch.full((4,), 0.25), atol=0.02, rtol=0)
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_sinkhorn_is_the_same_on_every_number_of_processes(world):
-    torch.manual_seed(0)
-    logits = torch.rand(2, 6, 5)
+def on_processes(world, function):
+    """`function(rank, gather)` on so many threads that gather from each other."""
     parts, meet = [None] * world, Barrier(world)
 
     def process(rank):
@@ -122,10 +120,18 @@ def test_sinkhorn_is_the_same_on_every_number_of_processes(world):
             meet.wait()
             return joined
 
-        return sinkhorn_distribution(logits.chunk(world, dim=1)[rank], 0.07, gather)
+        return function(rank, gather)
 
     with ThreadPoolExecutor(world) as pool:
-        shares = list(pool.map(process, range(world)))
+        return list(pool.map(process, range(world)))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_sinkhorn_is_the_same_on_every_number_of_processes(world):
+    torch.manual_seed(0)
+    logits = torch.rand(2, 6, 5)
+    parts = logits.chunk(world, dim=1)
+    shares = on_processes(world, lambda rank, gather: sinkhorn_distribution(parts[rank], 0.07, gather))
     torch.testing.assert_close(torch.cat(shares, dim=1), sinkhorn_distribution(logits, 0.07))
 
 

@@ -200,14 +200,22 @@ def test_dino_refuses_what_is_of_preface(dino, tmp_path, section, key):
     assert not (tmp_path / "run").exists()
 
 
-def test_dino_costs_what_torch_counts(noise_step):
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("dino", {"num_frames": 4, "num_prototypes": 512}),
+        ("pros", {"num_prototypes": 32}),
+        ("pros", {"num_prototypes": 2048}),
+    ],
+)
+def test_plain_views_cost_what_torch_counts_and_keeps(noise_step, method, fields):
     from torch.utils.flop_counter import FlopCounterMode
 
     from preface_hf.plan.flops import clip_flops
     from preface_hf.plan.footprint import encoder_bytes, head_bytes, pixel_bytes
 
-    small = {"image_size": 32, "num_frames": 4, "num_hidden_layers": 3, "num_prototypes": 512}
-    arguments = PretrainArguments(size="vit-t", method="dino", model=small, batch_size=2, attn_implementation="eager")
+    small = {"image_size": 32, "num_hidden_layers": 3, **fields}
+    arguments = PretrainArguments(size="vit-t", method=method, model=small, batch_size=2, attn_implementation="eager")
     parts = arguments.parts()
     objective, batch = noise_step(arguments, 50)
     with FlopCounterMode(display=False) as counter:

@@ -1,14 +1,11 @@
 """ProS: its loss against a slow loop, prototypes that stay in use, and what is said where they do not."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.utils.flop_counter import FlopCounterMode
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining
 from preface_hf.data.still_views import StillConfig
@@ -18,12 +15,10 @@ from preface_hf.features.probe import probe
 from preface_hf.objectives.collapse import assignment_warning
 from preface_hf.objectives.losses import mean_entropy
 from preface_hf.objectives.pros import ProsObjective, ProsObjectiveConfig, prototype_faces
-from preface_hf.plan.flops import clip_flops
-from preface_hf.plan.footprint import encoder_bytes, head_bytes, pixel_bytes
 from preface_hf.plan.table import show_plan
 from preface_hf.training.arguments import PretrainArguments, build
+from tests.objectives.test_losses import on_processes
 from tests.objectives.test_small_sets import write_some
-from tests.plan.test_footprint import kept_bytes
 from tests.training.test_loop import run
 
 
@@ -126,24 +121,6 @@ def test_sinkhorn_spreads_the_targets(batch):
     assert used[0].max() > 0.99 and used[1].max() < 0.1
     torch.testing.assert_close(plain.targets(logits, 0), ((logits / 0.1).softmax(-1) ** 4).divide_(
         ((logits / 0.1).softmax(-1) ** 4).sum(-1, keepdim=True)), atol=1e-5, rtol=1e-3)  # fmt: skip
-
-
-def on_processes(world, function):
-    """`function(rank, gather)` on so many threads that gather from each other."""
-    parts, meet = [None] * world, Barrier(world)
-
-    def process(rank):
-        def gather(rows):
-            parts[rank] = rows
-            meet.wait()
-            joined = torch.cat(parts)
-            meet.wait()
-            return joined
-
-        return function(rank, gather)
-
-    with ThreadPoolExecutor(world) as pool:
-        return list(pool.map(process, range(world)))
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -256,17 +233,3 @@ def test_the_faces_of_a_prototype_are_those_nearest_to_it():
     assert [counts[int(name.split()[1].rstrip(":"))] for name, _ in groups.rows] == sorted(counts)[
         -len(groups.rows) :
     ][::-1]
-
-
-@pytest.mark.parametrize("prototypes", [32, 2048])
-def test_it_costs_what_torch_counts_and_keeps(noise_step, prototypes):
-    small = {"image_size": 32, "num_hidden_layers": 3, "num_prototypes": prototypes}
-    arguments = PretrainArguments(size="vit-t", method="pros", model=small, batch_size=2, attn_implementation="eager")
-    parts = arguments.parts()
-    objective, batch = noise_step(arguments, 50)
-    with FlopCounterMode(display=False) as counter:
-        objective(batch, 0).loss.backward()
-    assert sum(clip_flops(arguments, parts, 50).values()) * 2 == pytest.approx(counter.get_total_flops(), rel=1e-3)
-    predicted = encoder_bytes(arguments, parts) + head_bytes(arguments, parts, 50)
-    predicted += pixel_bytes(arguments, parts) * 4 // 5
-    assert predicted == pytest.approx(kept_bytes(*noise_step(arguments, 50)), rel=0.03)

@@ -51,6 +51,8 @@ def test_classes_are_those_of_the_training_split_in_order(prepared):
     assert labels.head()["problem_type"] == "single_label_classification"
     assert labels.target({"expression": labels.names[2]}) == 2
     assert labels.target({"expression": None}) is None
+    with pytest.raises(ValueError, match="expression='Anger' is none of the classes 'happiness', 'sadness'"):
+        labels.target({"expression": "Anger"})
 
 
 def test_several_columns_are_yes_or_no(prepared, tmp_path):
