@@ -20,6 +20,8 @@ AUTO_MAP = {
 # The methods that pretrain the family. The masked ones have a decoder in place of projectors and prototypes.
 PRETRAINING_METHODS = ("preface", "pros", "dino", "marlin", "videomae")
 MASKED_METHODS = ("marlin", "videomae")
+# What the classifier of a head sees of a clip.
+CLASSIFIER_POOLINGS = ("mean", "layers", "grid", "attentive")
 
 # The sizes of the field; decoders are MARLIN's. vit-t is the laptop size: small clips, for tests and the demo.
 PRESETS = {
@@ -73,6 +75,10 @@ class PrefAceConfig(PreTrainedConfig):
             `use_mean_pooling=False`, MARLIN: always).
         norm_after_pooling (`bool`, defaults to `False`): `pooler_output` is the norm of the mean token (MARLIN's
             `extract_features`, VideoMAE's classifier) instead of the mean of the normed tokens.
+        drop_path_rate (`float`, defaults to 0.0): stochastic depth of the last layer, rising to it from 0 at the first
+            (VideoMAE fine-tunes with 0.1).
+        classifier_pooling (`str`, defaults to `"mean"`): what a classifier sees: mean (the pooled clip), layers (the
+            last four side by side), grid (3x3 places) or attentive (learned).
         freeze_encoder (`bool`, defaults to `False`): a head on top trains alone; the encoder keeps its weights and
             stays in evaluation mode.
         num_landmarks (`int`, defaults to 68): points of [`PrefAceForLandmarkDetection`], iBUG-68 by default.
@@ -106,12 +112,14 @@ class PrefAceConfig(PreTrainedConfig):
     hidden_act: str = "gelu"
     hidden_dropout_prob: float | int = 0.0
     attention_probs_dropout_prob: float | int = 0.0
+    drop_path_rate: float | int = 0.0
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     qv_bias: bool = True
     use_final_norm: bool = True
     norm_after_pooling: bool = False
     # Heads on the encoder, and those of pretraining.
+    classifier_pooling: str = "mean"
     freeze_encoder: bool = False
     num_landmarks: int = 68
     projector_hidden_size: int = 2048
@@ -185,11 +193,12 @@ class PrefAceConfig(PreTrainedConfig):
                     f"{whole}={getattr(self, whole)} must be a positive multiple of {part}={getattr(self, part)}: "
                     f"change one of the two in the PrefAceConfig."
                 )
-        if self.pretraining_method not in PRETRAINING_METHODS:
-            raise ValueError(
-                f"pretraining_method={self.pretraining_method!r} is unknown: choose one of "
-                f"{', '.join(PRETRAINING_METHODS)}."
-            )
+        for name, known in (
+            ("pretraining_method", PRETRAINING_METHODS),
+            ("classifier_pooling", CLASSIFIER_POOLINGS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(known)}.")
         grid = self.pretrained_grid
         if grid is not None and (len(grid) != 3 or min(grid) < 1):
             raise ValueError(

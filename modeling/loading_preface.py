@@ -39,6 +39,7 @@ def check_bounds(config) -> None:
         "num_prototypes": (2, MOST),
         "initializer_range": (0, MOST),
         "hidden_dropout_prob": (0, 1),
+        "drop_path_rate": (0, 0.9),  # at 1 nothing would be left to scale
         "attention_probs_dropout_prob": (0, 1),
     }
     for name, (least, most) in {**bounds, "layer_norm_eps": (0, 1)}.items():

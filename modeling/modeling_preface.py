@@ -24,6 +24,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_preface import AUTO_MAP, PrefAceConfig
 from .loading_preface import check_weights, one_sentence
+from .pooling_preface import PrefAceDropPath, PrefAcePooling
 
 
 # What `from_pretrained` takes to find a file of a repository.
@@ -234,18 +235,19 @@ class PrefAceMLP(nn.Module):
 class PrefAceLayer(GradientCheckpointingLayer):
     """A pre-norm transformer block, of the encoder or of a decoder."""
 
-    def __init__(self, config: PrefAceConfig, width: int, num_heads: int, inner: int):
+    def __init__(self, config: PrefAceConfig, width: int, num_heads: int, inner: int, drop_path: float = 0.0):
         super().__init__()
         self.layernorm_before = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.attention = PrefAceAttention(config, width, num_heads)
         self.layernorm_after = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.mlp = PrefAceMLP(config, width, inner)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.drop_path = PrefAceDropPath(drop_path)
 
     def forward(self, hidden_states: torch.Tensor, **kwargs) -> torch.Tensor:
         attended, _ = self.attention(self.layernorm_before(hidden_states), **kwargs)
-        hidden_states = hidden_states + self.dropout(attended)
-        return hidden_states + self.dropout(self.mlp(self.layernorm_after(hidden_states)))
+        hidden_states = hidden_states + self.drop_path(self.dropout(attended))
+        return hidden_states + self.drop_path(self.dropout(self.mlp(self.layernorm_after(hidden_states))))
 
 
 class PrefAcePreTrainedModel(PreTrainedModel):
@@ -267,7 +269,7 @@ class PrefAcePreTrainedModel(PreTrainedModel):
     # Heads that other classes of the family save beside the encoder.
     _keys_to_ignore_on_load_unexpected = [
         r"^projector\.", r"^prototypes\.", r"^facefeat_projector\.", r"^feature_(mean|std)$", r"^classifier\.",
-        r"^landmark_head\.", r"^decoder\.",
+        r"^landmark_head\.", r"^decoder\.", r"^pooling\.",
     ]  # fmt: skip
 
     def _init_weights(self, module: nn.Module):
@@ -275,6 +277,8 @@ class PrefAcePreTrainedModel(PreTrainedModel):
         # Loading builds the model on the meta device: a buffer outside the checkpoint must be filled here.
         if isinstance(module, PrefAcePositions):
             init.copy_(module.table, module.make_table())
+        if isinstance(module, PrefAcePooling) and module.kind == "attentive":
+            init.normal_(module.query, std=self.config.initializer_range)
 
     @classmethod
     def from_pretrained(
@@ -357,7 +361,11 @@ class PrefAceModel(PrefAcePreTrainedModel):
         super().__init__(config)
         self.embeddings = PrefAceEmbeddings(config)
         sizes = config.hidden_size, config.num_attention_heads, config.intermediate_size
-        self.layers = nn.ModuleList(PrefAceLayer(config, *sizes) for _ in range(config.num_hidden_layers))
+        # Rising from 0: the first layers, which all others need, are left out least.
+        rates = [
+            config.drop_path_rate * i / max(config.num_hidden_layers - 1, 1) for i in range(config.num_hidden_layers)
+        ]
+        self.layers = nn.ModuleList(PrefAceLayer(config, *sizes, drop_path=rate) for rate in rates)
         norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.layernorm = norm if config.use_final_norm else nn.Identity()
         self.gradient_checkpointing = False
@@ -425,7 +433,7 @@ class PrefAceHeadModel(PrefAcePreTrainedModel):
 
 
 class PrefAceForVideoClassification(PrefAceHeadModel):
-    """The encoder with a linear classifier (or regressor) on the pooled clip.
+    """The encoder with a linear classifier (or regressor) on the pooled clip (see `config.classifier_pooling`).
 
     `config.problem_type` is `"single_label_classification"`, `"multi_label_classification"` or `"regression"`; left
     `None`, the first labels decide: `num_labels=1` is regression, an integer a clip a single label, `num_labels`
@@ -434,7 +442,8 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
 
     def __init__(self, config: PrefAceConfig):
         super().__init__(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.pooling = PrefAcePooling(config)
+        self.classifier = nn.Linear(self.pooling.width, config.num_labels)
         self.post_init()
 
     @can_return_tuple
@@ -459,8 +468,11 @@ class PrefAceForVideoClassification(PrefAceHeadModel):
         `(batch_size, num_labels)`, and `hidden_states` and `attentions` as in [`PrefAceModel`]. Raises `ValueError`
         for labels that do not fit `num_labels`.
         """
+        if self.pooling.kind == "layers":
+            kwargs["output_hidden_states"] = True
         encoded = self.preface(pixel_values_videos, bool_masked_pos, **kwargs)
-        logits = self.classifier(encoded.pooler_output)  # (B, num_labels)
+        features = self.pooling(self.preface, encoded, pixel_values_videos.shape)  # (B, width)
+        logits = self.classifier(features)  # (B, num_labels)
         loss = None
         if labels is not None:
             labels = self.fit_labels(labels, logits)

@@ -30,7 +30,8 @@ def head_modules(model: PrefAcePreTrainedModel) -> list[str]:
     if isinstance(model, preface_hf.modeling.PrefAceModel):
         return []
     # The encoder is the child that is called as the model's prefix; all others are heads.
-    return [name for name, _ in model.named_children() if name != model.base_model_prefix]
+    heads = [(name, part) for name, part in model.named_children() if name != model.base_model_prefix]
+    return [name for name, part in heads if any(True for _ in part.parameters())]
 
 
 def add_lora(
