@@ -47,7 +47,7 @@ class PrefAcePooling(nn.Module):
         layers = min(NUM_LAYERS, config.num_hidden_layers)
         self.width = {"layers": layers, "grid": GRID**2}.get(self.kind, 1) * width
 
-    def forward(self, encoder: nn.Module, encoded, shape: tuple[int, ...]) -> torch.Tensor:
+    def forward(self, encoder, encoded, shape: tuple[int, ...]) -> torch.Tensor:
         """Of what `encoder` found in clips of `shape` `(B, T, C, H, W)`."""
         if self.kind == "mean":
             return encoded.pooler_output
@@ -55,10 +55,10 @@ class PrefAcePooling(nn.Module):
             layers = encoded.hidden_states[-min(NUM_LAYERS, self.config.num_hidden_layers) :]
             return torch.cat([encoder.layernorm(layer).mean(dim=1) for layer in layers], dim=1)
         if self.kind == "grid":
-            return self.grid(encoded.last_hidden_state, self.config.grid_of(shape))
+            return self.parts(encoded.last_hidden_state, self.config.grid_of(shape))
         return self.attend(encoded.last_hidden_state)
 
-    def grid(self, tokens: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
+    def parts(self, tokens: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
         """Tokens `(B, t*h*w, D)` to `(B, 9 D)`, row by row."""
         if tokens.shape[1] != grid[0] * grid[1] * grid[2]:
             raise ValueError(

@@ -269,6 +269,90 @@ def probe(
 
 
 @command()
+def finetune(
+    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
+    data: Annotated[str, typer.Option(help="prepared set; or labeled videos: a folder of folders, or a csv")],
+    output_dir: Annotated[str, typer.Option(help="the run's folder, which opens as a model")],
+    label: Annotated[
+        list[str] | None, typer.Option(help="column to predict; several of yes or no; or landmarks")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="instead of --label, a set of the papers (docs/tasks.md)")] = None,
+    protocol: Annotated[str, typer.Option(help="full, lora, attentive, linear or knn")] = "full",
+    pooling: Annotated[str, typer.Option(help="of linear and knn: mean, layers or grid")] = "mean",
+    labels: Annotated[str, typer.Option(help="share of the labels, such as 1% or 10%")] = "100%",
+    shots: Annotated[int | None, typer.Option(help="instead, so many of each class")] = None,
+    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    max_steps: Annotated[int | None, typer.Option(help="20 epochs, and at least 300, without")] = None,
+    batch_size: Annotated[int, typer.Option(help="clips a step")] = 16,
+    learning_rate: Annotated[float | None, typer.Option(help="by the protocol without")] = None,
+    layer_decay: Annotated[float, typer.Option(help="factor of the rate with each layer below")] = 0.75,
+    drop_path_rate: Annotated[float, typer.Option(help="stochastic depth")] = 0.0,
+    mixup: Annotated[float, typer.Option(help="alpha; 0 mixes no clips")] = 0.0,
+    class_weights: Annotated[bool, typer.Option("--class-weights", help="all classes count alike")] = False,
+    windows: Annotated[int, typer.Option(help="clips a video to score by")] = 2,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="start anew: what pretraining has to beat")
+    ] = False,
+    group: Annotated[str | None, typer.Option(help="column of people, who are in one part only")] = None,
+    allow_overlap: Annotated[bool, typer.Option("--allow-overlap", help="let people be in two splits")] = False,
+    mixed_precision: Annotated[str, typer.Option(help="no, bf16 or fp16")] = "no",
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="less memory for more time")
+    ] = False,
+    num_workers: Annotated[int, typer.Option(help="loading processes")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="continue a run that was stopped")] = False,
+    with_faces: Annotated[bool, typer.Option("--with-faces", help="show faces on report.html")] = False,
+) -> None:
+    """Fine-tune a model on labeled faces, and score it on people that it has not seen.
+
+    Example: `preface-hf finetune run/final --data videos/ --label label --output-dir mine/`
+
+    A row of a paper's table: `preface-hf finetune run/final --data CK+/ --task ck-plus --output-dir ck/`
+    """
+    from preface_hf.tasks.finetune import finetune
+    from preface_hf.tasks.results.tables import evaluation_table
+
+    folder = finetune(
+        model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
+        protocol=protocol, pooling=pooling, labels=labels, shots=shots, seed=seed, max_steps=max_steps,
+        batch_size=batch_size, learning_rate=learning_rate, layer_decay=layer_decay, drop_path_rate=drop_path_rate,
+        mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,
+        allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
+        num_workers=num_workers,
+    )  # fmt: skip
+    typer.echo(evaluation_table(folder))
+    say(f"the model and its report.html are in {folder}")
+
+
+@command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="the --output-dir of `finetune`")],
+    data: Annotated[str, typer.Option(help="prepared set, or labeled videos as `finetune` takes them")],
+    task: Annotated[str | None, typer.Option(help="a set of the papers, whose rows stand beside")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="columns, if not called as in training")] = None,
+    split: Annotated[str | None, typer.Option(help="test if there is one")] = None,
+    group: Annotated[str | None, typer.Option(help="column of people, for the intervals")] = None,
+    output_dir: Annotated[Path | None, typer.Option(help="RUN/evaluation-SET without")] = None,
+    windows: Annotated[int, typer.Option(help="clips a video")] = 2,
+    samples: Annotated[int, typer.Option(help="draws for the 95 % intervals")] = 1000,
+    batch_size: Annotated[int, typer.Option(help="clips a forward pass")] = 16,
+) -> None:
+    """Score a fine-tuned model on a labeled set, beside what papers report.
+
+    Example: `preface-hf evaluate mine/ --data other-videos/`
+    """
+    from preface_hf.tasks.evaluate import evaluate
+    from preface_hf.tasks.results.tables import evaluation_table
+
+    folder = evaluate(
+        run, data, task=task, label=label or (), split=split, group=group, output_dir=output_dir, windows=windows,
+        samples=samples, batch_size=batch_size,
+    )  # fmt: skip
+    typer.echo(evaluation_table(folder))
+    say(f"tables and report.html are in {folder}")
+
+
+@command()
 def report(
     run: Annotated[Path, typer.Argument(help="the folder of a run of `pretrain`, finished or not")],
     data: Annotated[

@@ -1,30 +1,33 @@
-"""Clips with labels, as `transformers.Trainer` takes them, and the metrics that go with them."""
+"""Clips with labels, as `transformers.Trainer` takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from datasets import load_dataset
+from datasets import Video, load_dataset
 from torch.utils.data import Dataset
 
 from preface_hf.data.confined import check_card
 from preface_hf.data.opening import open_prepared
+from preface_hf.faces.landmarks import flip_landmarks
 from preface_hf.modeling import PrefAceVideoProcessor
 from preface_hf.modeling.video_inputs_preface import clip_indices
+from preface_hf.tasks.augment import change_colors, draw_motion, move_pixels, move_points
 from preface_hf.tasks.labels import LabelSpace
+from preface_hf.tasks.splits import read_part
 from preface_hf.video.decoding import open_video
 
 
 class LabeledClips(Dataset):
     """The labeled rows of a split of a prepared set: `pixel_values_videos` `(T, 3, S, S)` float32 and `labels`.
 
-    With `augment` a clip starts anywhere in the video and half of them are mirrored, drawn from torch's generator, so
-    that a `Trainer` which resumes draws what it would have drawn. Without it a row gives `windows` clips that
-    are spread evenly over the video, one after the other: average their predictions by [`rows`].
+    With `augment` a clip starts anywhere in the video, is moved, turned, resized and recolored a little, and half of
+    them are mirrored, all drawn from torch's generator, so that a `Trainer` which resumes draws what it would have
+    drawn. Without it a row gives `windows` clips that are spread evenly over the video, one after the other: average
+    their predictions by [`rows`]. Of the task landmarks, labels are points `(T, 68, 2)` in pixels of the clip.
 
     Args:
         data: a prepared set, a folder or on the Hub.
@@ -32,11 +35,13 @@ class LabeledClips(Dataset):
         labels: see [`preface_hf.tasks.labels.label_space`].
         processor: of the checkpoint; it says how many frames a clip has, and how far apart.
         augment: for training.
-        windows: clips of a row, for evaluation.
+        windows: clips of a row, for evaluation; one where no video is longer than a clip, as of stills.
+        rows: numbers of the rows to take; all without.
 
     Attributes:
         rows: the row of the split that each clip is of.
         left_out: how many rows of the split have no label.
+        digest: of the rows and sources of the split.
     """
 
     def __init__(
@@ -48,21 +53,24 @@ class LabeledClips(Dataset):
         *,
         augment: bool = False,
         windows: int = 1,
+        rows: Sequence[int] | np.ndarray | None = None,
     ):
         if windows < 1 or (augment and windows > 1):
             raise ValueError(f"windows={windows} must be 1 for training with augment=True, else 1 or more.")
         check_card(data)
-        open_prepared(data, split)  # refuses what is damaged, in one sentence
-        self.table = load_dataset(str(data), split=split)
-        cells = [self.table[column] for column in labels.columns]
-        rows = [dict(zip(labels.columns, values, strict=True)) for values in zip(*cells, strict=True)]
-        targets = [labels.target(row) for row in rows]
-        self.processor, self.augment, self.windows = processor, augment, windows
-        self.rows = [number for number, target in enumerate(targets) if target is not None for _ in range(windows)]
-        self.targets = targets
-        self.left_out = sum(target is None for target in targets)
-        if not self.rows:
-            raise ValueError(f"no row of {split!r} in {str(data)!r} has a label: choose another column or split.")
+        self.digest = f"{open_prepared(data, split).digest} {split}"
+        # Read without rows of its own choice: it refuses what is damaged, in one sentence, and counts.
+        part = read_part(data, split, labels) if rows is None else None
+        table = load_dataset(str(data), split=split).cast_column("video", Video(decode=False))
+        unused = [] if labels.kind == "landmarks" else ["landmarks"]  # long lists, of which nothing is needed
+        self.table = table.remove_columns(unused)
+        self.labels, self.processor, self.augment = labels, processor, augment
+        taken = part.rows if part else np.asarray(rows)
+        span = (processor.num_frames - 1) * processor.sampling_rate + 1
+        long = (np.asarray(self.table["num_frames"])[taken] > span).any()
+        self.windows = windows if long else 1
+        self.rows = [int(number) for number in taken for _ in range(windows)]
+        self.left_out = part.left_out if part else 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,12 +78,23 @@ class LabeledClips(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         row = self.table[self.rows[index]]
         clip = clip_indices(int(row["num_frames"]), self.processor.num_frames, self.processor.sampling_rate)
-        room = int(row["num_frames"]) - 1 - int(clip[-1])
-        frames = open_video(row["video"]["bytes"], "pyav").frames(clip + self.start(index, room))  # (T, H, W, 3)
+        clip = clip + self.start(index, int(row["num_frames"]) - 1 - int(clip[-1]))
+        frames = open_video(row["video"]["bytes"], "pyav").frames(clip)  # (T, H, W, 3)
+        points = np.asarray(row["landmarks"], np.float32)[clip] if self.labels.kind == "landmarks" else None
         if self.augment and bool(torch.rand(()) < 0.5):
             frames = np.ascontiguousarray(frames[:, :, ::-1])
-        pixels = self.processor(frames, return_tensors="pt")["pixel_values_videos"][0]
-        return {"pixel_values_videos": pixels, "labels": torch.tensor(self.targets[self.rows[index]])}
+            points = None if points is None else flip_landmarks(points, frames.shape[2])
+        pixels = self.processor(frames, do_sample_frames=False, return_tensors="pt")["pixel_values_videos"][0]
+        # From pixels of the crop, a square, to those of the clip; both count from the center of the first.
+        scale = pixels.shape[-1] / frames.shape[2]
+        target = None if points is None else (torch.from_numpy(points) + 0.5) * scale - 0.5  # (T, 68, 2)
+        if self.augment:
+            motion = draw_motion(pixels.shape[-1])
+            pixels = change_colors(move_pixels(pixels, motion))
+            target = None if target is None else move_points(target, motion)
+        if target is None:
+            target = torch.tensor(self.labels.target(row))
+        return {"pixel_values_videos": pixels, "labels": target}
 
     def start(self, index: int, room: int) -> int:
         """The first frame of a clip, where `room` frames are left over."""
@@ -83,24 +102,3 @@ class LabeledClips(Dataset):
             return int(torch.randint(room + 1, ()))
         # The middle of as many equal parts as there are windows.
         return round(room * (2 * (index % self.windows) + 1) / (2 * self.windows))
-
-
-def metrics_of(clips: LabeledClips, labels: LabelSpace) -> Callable[[Any], dict[str, Any]]:
-    """A `compute_metrics` for `Trainer`: the scores of the rows of `clips`, whose windows are averaged."""
-    from preface_hf.metrics.attributes import Attributes
-    from preface_hf.metrics.classes import Classes
-
-    def compute(found: Any) -> dict[str, Any]:
-        logits = torch.as_tensor(found.predictions, dtype=torch.float64)
-        # A row's windows follow each other.
-        by_row = logits.unflatten(0, (-1, clips.windows))
-        truths = np.asarray(found.label_ids)[:: clips.windows]
-        if labels.is_multilabel:
-            scores = Attributes().compute(predictions=by_row.sigmoid().mean(1).numpy(), references=truths)
-        else:
-            guesses = by_row.softmax(-1).mean(1).argmax(-1).numpy()
-            scores = Classes().compute(predictions=guesses, references=truths)
-        # The Trainer logs numbers.
-        return {name: value for name, value in scores.items() if not isinstance(value, list)}
-
-    return compute

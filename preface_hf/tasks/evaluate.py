@@ -1,0 +1,110 @@
+"""A fine-tuned model on any labeled set: scores with intervals, beside those of the papers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from preface_hf.features.labeled import VALIDATION, splits_of
+from preface_hf.files import replacing
+from preface_hf.tasks.base import as_it_is
+from preface_hf.tasks.clips import LabeledClips
+from preface_hf.tasks.finetune import SETTINGS, prepared
+from preface_hf.tasks.labels import LabelSpace, found_columns
+from preface_hf.tasks.opening import open_finetuned
+from preface_hf.tasks.registry import TASKS, task_of
+from preface_hf.tasks.results.scoring import by_row, run_model, write_scores
+from preface_hf.tasks.splits import read_part
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path,
+    *,
+    task: str | None = None,
+    label: Sequence[str] = (),
+    split: str | None = None,
+    group: str | None = None,
+    output_dir: str | Path | None = None,
+    windows: int = 2,
+    samples: int = 1000,
+    batch_size: int = 16,
+) -> Path:
+    """Score a fine-tuned model on a split of a labeled set; returns the folder of the results.
+
+    Args:
+        run: of [`preface_hf.tasks.finetune.finetune`].
+        data: a prepared set, or videos as `finetune` takes them.
+        task: a set of the papers whose words are read, and whose rows stand beside ours; else as in `run`.
+        label: columns, where they are not called as in `run`.
+        split: `test` if the set has one, else one for validation, else `train`.
+        group: column of people; found by its name without.
+        output_dir: `RUN/evaluation-SET` without.
+        windows: clips a video; their predictions are averaged.
+        samples: draws for the 95 % intervals.
+        batch_size: clips a forward pass.
+
+    Raises `ValueError` for a class that the model does not know, and a set without labels.
+    """
+    settings = read_run(run)
+    kind = task_of(task) if task else None
+    folder = Path(output_dir) if output_dir else Path(run) / f"evaluation-{Path(data).name}"
+    model, processor = open_finetuned(run)
+    path = prepared(data, kind or own(settings), folder, model.config.image_size)
+    split = split or next(
+        (name for name in ("test", *VALIDATION) if name in splits_of(path)), "train"
+    )  # fmt: skip
+    labels = labels_of(settings, kind, path, split, label)
+    part = read_part(path, split, labels, group)
+    is_points = labels.kind == "landmarks"
+    clips = LabeledClips(path, split, labels, processor, windows=1 if is_points else windows, rows=part.rows)
+    clips.left_out = part.left_out
+    folder.mkdir(parents=True, exist_ok=True)
+    write_scores(
+        folder, "test", clips, by_row(labels, *run_model(model, clips, batch_size), clips.windows),
+        list(part.groups), samples,
+    )  # fmt: skip
+    told = settings | {
+        "name": kind.name if kind else settings["name"], "data": str(path), "splits": {split: part.told()},
+        "model": str(run), "columns": list(labels.columns),
+    }  # fmt: skip
+    with replacing(folder / SETTINGS) as file:
+        file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def read_run(run: str | Path) -> dict[str, Any]:
+    """`finetune.json` of a run; `ValueError` where there is none."""
+    file = Path(run) / SETTINGS
+    if not file.is_file():
+        raise ValueError(f"{str(run)!r} holds no fine-tuned run (no {SETTINGS}): give the --output-dir of `finetune`.")
+    settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return settings
+
+
+def own(settings: dict[str, Any]) -> Any:
+    """The task of a run."""
+    if settings["name"]:
+        return TASKS[settings["name"]]
+    return task_of(None, settings["columns"] or ["landmarks"])
+
+
+def labels_of(settings: dict[str, Any], task: Any, data: str, split: str, columns: Sequence[str]) -> LabelSpace:
+    """The labels of a set as the model of a run knows them."""
+    task = task or own(settings)
+    if task.kind == "landmarks":
+        return LabelSpace((), (), "landmarks")
+    read = task.read
+    if read is as_it_is and settings["task"] == "deepfake":
+        read = TASKS["deepfake"].read
+    wanted = tuple(columns) or task.columns
+    if len(wanted) > 1 and task.names and set(task.names) != set(settings["names"]):
+        missing = sorted(set(task.names) ^ set(settings["names"]))[:3]
+        raise ValueError(
+            f"the model's outputs are not those of the task {task.name!r} ({', '.join(missing)} differ): evaluate "
+            f"it on the labels that it was trained on."
+        )
+    found = found_columns(data, split, wanted)
+    return LabelSpace(found, tuple(settings["names"]), settings["task"], read, task.where)

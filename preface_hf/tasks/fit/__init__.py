@@ -1,0 +1,1 @@
+"""Fitting: heads on frozen features, and networks by `transformers.Trainer`."""
