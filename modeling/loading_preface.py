@@ -33,8 +33,8 @@ def check_bounds(config) -> None:
     """`ValueError` for the first number, or activation, of a configuration that no model can have."""
     if config.hidden_act not in ACT2FN:
         raise ValueError(f"hidden_act={config.hidden_act!r} is no activation of transformers: take gelu, for example.")
-    bounds: dict[str, tuple[float, float]] = {name: (1, MOST) for name in COUNTS}
-    bounds |= {name: (1, MOST_LAYERS) for name in LAYERS}
+    bounds: dict[str, tuple[float, float]] = dict.fromkeys(COUNTS, (1, MOST))
+    bounds |= dict.fromkeys(LAYERS, (1, MOST_LAYERS))
     # Of a single prototype every clip is alike.
     bounds |= {
         "num_prototypes": (2, MOST),

@@ -313,7 +313,7 @@ def finetune(
     from preface_hf.tasks.results.tables import evaluation_table
 
     folder = finetune(
-        model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
+        model, data, label or (), task=task, resume=resume, output_dir=output_dir,
         protocol=protocol, pooling=pooling, labels=labels, shots=shots, seed=seed, max_steps=max_steps,
         batch_size=batch_size, learning_rate=learning_rate, layer_decay=layer_decay, drop_path_rate=drop_path_rate,
         mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,

@@ -21,6 +21,9 @@ from preface_hf.tasks.splits import read_part
 from preface_hf.video.decoding import open_video
 
 
+KEPT_BYTES = 2**30  # of decoded clips in memory
+
+
 class LabeledClips(Dataset):
     """The labeled rows of a split of a prepared set: `pixel_values_videos` `(T, 3, S, S)` float32 and `labels`.
 
@@ -71,30 +74,50 @@ class LabeledClips(Dataset):
         self.windows = windows if long else 1
         self.rows = [int(number) for number in taken for _ in range(windows)]
         self.left_out = part.left_out if part else 0
+        self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.kept_bytes = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        row = self.table[self.rows[index]]
-        clip = clip_indices(int(row["num_frames"]), self.processor.num_frames, self.processor.sampling_rate)
-        clip = clip + self.start(index, int(row["num_frames"]) - 1 - int(clip[-1]))
-        frames = open_video(row["video"]["bytes"], "pyav").frames(clip)  # (T, H, W, 3)
-        points = np.asarray(row["landmarks"], np.float32)[clip] if self.labels.kind == "landmarks" else None
-        if self.augment and bool(torch.rand(()) < 0.5):
-            frames = np.ascontiguousarray(frames[:, :, ::-1])
-            points = None if points is None else flip_landmarks(points, frames.shape[2])
-        pixels = self.processor(frames, do_sample_frames=False, return_tensors="pt")["pixel_values_videos"][0]
-        # From pixels of the crop, a square, to those of the clip; both count from the center of the first.
-        scale = pixels.shape[-1] / frames.shape[2]
-        target = None if points is None else (torch.from_numpy(points) + 0.5) * scale - 0.5  # (T, 68, 2)
+        pixels, target = self.clip(index)
         if self.augment:
-            motion = draw_motion(pixels.shape[-1])
-            pixels = change_colors(move_pixels(pixels, motion))
-            target = None if target is None else move_points(target, motion)
-        if target is None:
-            target = torch.tensor(self.labels.target(row))
+            pixels, target = self.changed(pixels, target)
         return {"pixel_values_videos": pixels, "labels": target}
+
+    def clip(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The pixels of a clip, and its label or points."""
+        if index in self.kept:
+            return self.kept[index]
+        row = self.table[self.rows[index]]
+        places = clip_indices(int(row["num_frames"]), self.processor.num_frames, self.processor.sampling_rate)
+        room = int(row["num_frames"]) - 1 - int(places[-1])
+        places = places + self.start(index, room)
+        frames = open_video(row["video"]["bytes"], "pyav").frames(places)  # (T, H, W, 3)
+        pixels = self.processor(frames, do_sample_frames=False, return_tensors="pt")["pixel_values_videos"][0]
+        if self.labels.kind == "landmarks":
+            # From pixels of the crop, a square, to those of the clip; both count from the center of the first.
+            points = torch.from_numpy(np.asarray(row["landmarks"], np.float32)[places])
+            target = (points + 0.5) * (pixels.shape[-1] / frames.shape[2]) - 0.5  # (T, 68, 2)
+        else:
+            target = torch.tensor(self.labels.target(row))
+        # Decoding is most of the work, and a still, or an evaluation, asks for the same frames each time.
+        if (room == 0 or not self.augment) and self.kept_bytes < KEPT_BYTES:
+            self.kept[index] = pixels, target
+            self.kept_bytes += pixels.nbytes
+        return pixels, target
+
+    def changed(self, pixels: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A clip as training sees it: mirrored half of the time, moved and recolored; its points alike."""
+        is_points = self.labels.kind == "landmarks"
+        if bool(torch.rand(()) < 0.5):
+            pixels = pixels.flip(-1)
+            if is_points:
+                target = torch.from_numpy(flip_landmarks(target.numpy(), pixels.shape[-1]))
+        motion = draw_motion(pixels.shape[-1])
+        pixels = change_colors(move_pixels(pixels, motion))
+        return pixels, move_points(target, motion) if is_points else target
 
     def start(self, index: int, room: int) -> int:
         """The first frame of a clip, where `room` frames are left over."""
