@@ -1,0 +1,1 @@
+"""What a fine-tuned model scores, and how it is shown."""
