@@ -92,7 +92,9 @@ def reliability_figure(confidence: np.ndarray, share: np.ndarray, count: np.ndar
     upper.plot([0, 1], [0, 1], color="#777777", linewidth=1, linestyle="--", label="as said")
     upper.bar(middles, np.nan_to_num(share), width * 0.9, color=COLORS[0], alpha=0.35)
     known = count > 0
-    upper.plot(confidence[known], share[known], color=COLORS[0], marker="o", markersize=3, linewidth=1.2, label="found")
+    upper.plot(
+        confidence[known], share[known], color=COLORS[0], marker="o", markersize=3, linewidth=1.2, label="found"
+    )
     upper.legend(fontsize=7, frameon=False, loc="upper left", title=f"ECE {ece:.3f}", title_fontsize=7)
     upper.set_ylabel("came true", fontsize=7, color=TEXT)
     upper.set_ylim(0, 1.02)

@@ -38,9 +38,7 @@ def test_the_error_curve_steps_at_each_error():
 
 
 def test_the_reliability_chart_skips_empty_bins():
-    figure = reliability_figure(
-        np.array([0.2, np.nan]), np.array([0.5, np.nan]), np.array([4, 0]), 0.3, "p(fake)"
-    )
+    figure = reliability_figure(np.array([0.2, np.nan]), np.array([0.5, np.nan]), np.array([4, 0]), 0.3, "p(fake)")
     assert figure.axes[0].lines[1].get_xdata().tolist() == [0.2]
     assert figure.axes[0].get_legend().get_title().get_text() == "ECE 0.300"
     assert png_of(figure).startswith(b"\x89PNG")

@@ -47,12 +47,12 @@ PAPERS = (
 # A system without a row, and why, by task.
 NOTES = {
     "expression": "PrefAce measures sentiment and emotion on CMU-MOSEI, ProS expressions; no number of theirs is public "
-    "in a source we could read, and none of MARLIN's tells the number of classes.",
+    "in a source we could read, and those of MARLIN on sentiment do not tell the number of classes.",
     "attributes": "PrefAce measures CelebV-HQ, ProS attributes of images; no number of theirs is public in a source we "
     "could read.",
     "deepfake": "PrefAce measures FaceForensics++ of low quality; no number of it is public in a source we could read.",
-    "landmarks": "ProS measures landmarks; no number of it is public in a source we could read, and neither PrefAce nor "
-    "MARLIN measures them.",
+    "landmarks": "ProS measures landmarks; no number of it is public in a source we could read, and neither PrefAce "
+    "nor MARLIN measures them.",
 }
 
 

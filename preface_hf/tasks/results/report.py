@@ -138,4 +138,5 @@ def face(row: Hard, picture: Any) -> str:
     """The first frame of a row, with its file."""
     name = escape(row.key[0])
     told = escape(f"{row.truth} → {row.guess}" if row.truth else number(row.loss, 4))
-    return f'<figure>{photo(picture, row.key[0], 84)}<figcaption><b>{told}</b><span title="{name}">{name}</span></figcaption></figure>'
+    caption = f'<b>{told}</b><span title="{name}">{name}</span>'
+    return f"<figure>{photo(picture, row.key[0], 84)}<figcaption>{caption}</figcaption></figure>"

@@ -41,7 +41,9 @@ class Row:
 def score_rows(scores: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[Row]:
     """The scores of `preface_hf.metrics` in order, those it does not know last."""
     skipped = {"count", "left_out", "confusion", "classes"}
-    single = {name for name, value in scores.items() if not isinstance(value, list | dict | str) and name not in skipped}
+    single = {
+        name for name, value in scores.items() if not isinstance(value, list | dict | str) and name not in skipped
+    }
     names = {name for name in single if not (name.endswith(("_low", "_high")) and name.rsplit("_", 1)[0] in single)}
     known = [name for name in ORDER if name in names]
     for name in [*known, *sorted(names - set(known))]:
