@@ -43,13 +43,16 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 def confusion_figure(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """Counts `(truths, guesses)` as shares of their rows: darker is more. One hue, so any eye reads it."""
+    from matplotlib.colors import PowerNorm
+
     number = len(counts)
     # A row of 40 classes still has the height of a line of text.
-    side = max(3.6, 0.62 * number) if number <= NUMBERED else 2.2 + 0.14 * number
+    side = max(2.6, 0.62 * number) if number <= NUMBERED else 2.2 + 0.14 * number
     figure, axes = new_figure(side + 0.9, side)
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # Among many classes each mistake is a small share: the root makes it seen.
+    picture = axes.imshow(shares, cmap="Blues", norm=PowerNorm(1 if number <= NUMBERED else 0.5, vmin=0, vmax=1))
     short = [name if len(name) <= LABEL else name[: LABEL - 1] + "…" for name in names]
     size = 8 if number <= NUMBERED else 6.5
     axes.set_xticks(range(number), short, rotation=45 if number <= NUMBERED else 90, fontsize=size)
@@ -117,12 +120,14 @@ def error_figure(errors: np.ndarray, limit: float) -> Figure:
     steps = np.concatenate([[0.0], ordered, [max(end, ordered[-1])]])
     shares = np.concatenate([[0.0], np.arange(1, len(ordered) + 1) / len(ordered), [1.0]])
     axes.step(steps, shares, where="post", color=COLORS[0], linewidth=1.4)
-    axes.axvline(limit, color=COLORS[1], linewidth=1, linestyle="--", label=f"failure above {limit:g}")
+    axes.axvline(limit, color=COLORS[1], linewidth=1, linestyle="--")
+    axes.annotate(
+        f"failure above {limit:g}", (limit, 0.04), (4, 0), textcoords="offset points", fontsize=7, color=COLORS[1]
+    )
     axes.set_xlim(0, end)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("error (NME)", fontsize=7, color=TEXT)
     axes.set_ylabel("share of faces", fontsize=7, color=TEXT)
-    axes.legend(fontsize=7, frameon=False, loc="lower right")
     axes.grid(color="#000000", alpha=0.08)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -53,8 +53,9 @@ table { border-collapse: collapse; width: 100%; font-size: 13px; break-inside: a
 caption { text-align: left; font-weight: 600; padding: 4px 0; }
 td { padding: 3px 6px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 td:first-child { color: var(--faint); white-space: nowrap; }
-.wide { overflow-x: auto; } .wide table { width: auto; min-width: 40%; } .wide td { padding-right: 18px; }
-.wide td:first-child { white-space: normal; min-width: 9em; }
+.wide { overflow-x: auto; } .wide table { width: auto; min-width: 40%; }
+.wide td { padding-right: 18px; overflow-wrap: normal; }
+.wide td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 12em; }
 th { text-align: left; font-weight: 600; padding: 3px 18px 3px 0; border-bottom: 2px solid var(--line); }
 summary { cursor: pointer; padding: 6px 0; }
 """

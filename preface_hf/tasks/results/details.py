@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from preface_hf.metrics.calibration import reliability
-from preface_hf.pictures.charts import confusion_figure, error_figure, png_of, reliability_figure
+from preface_hf.pictures.charts import NUMBERED, confusion_figure, error_figure, png_of, reliability_figure
 from preface_hf.pictures.page import grid_table, paragraph, png, section
 from preface_hf.tasks.results.reading import number
 
@@ -34,7 +34,8 @@ def confusion_section(scores: Mapping[str, Any], names: list[str]) -> str:
     counts = np.array(scores["confusion"])
     shown = [str(names[place]) if place < len(names) else str(place) for place in scores["classes"]]
     figure = confusion_figure(counts, shown)
-    width = min(1100, round(figure.get_figwidth() * 96))
+    # The small letters of many classes get the width of the page.
+    width = min(1150, round(figure.get_figwidth() * (96 if len(counts) <= NUMBERED else 132)))
     picture = png(png_of(figure), "confusion: rows are truths, columns guesses", "curve")
     rows = [[name, *row, row.sum()] for name, row in zip(shown, counts, strict=True)]
     table = grid_table(["truth \\ guess", *shown, "all"], rows)
