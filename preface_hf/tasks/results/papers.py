@@ -36,8 +36,8 @@ class PaperRow:
     source: str
 
 
-# What the list calls facial attributes, beside actions, is taken for the appearance attributes of CelebV-HQ. It tells no
-# quality of FaceForensics++: its numbers stand at the low one, which PrefAce measures.
+# What the list calls facial attributes, beside actions, is taken for the appearance attributes of CelebV-HQ. It tells
+# no quality of FaceForensics++: its numbers stand at the low one, which PrefAce measures.
 PAPERS = (
     PaperRow("MARLIN", "attributes", "celebv-hq-appearance", UNSTATED, "accuracy", 0.9390, LISTED),
     PaperRow("MARLIN", "attributes", "celebv-hq-appearance", UNSTATED, "auc", 0.9561, LISTED),
