@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -53,6 +53,11 @@ table { border-collapse: collapse; width: 100%; font-size: 13px; break-inside: a
 caption { text-align: left; font-weight: 600; padding: 4px 0; }
 td { padding: 3px 6px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 td:first-child { color: var(--faint); white-space: nowrap; }
+.wide { overflow-x: auto; } .wide table { width: auto; min-width: 40%; }
+.wide td { padding-right: 18px; overflow-wrap: normal; }
+.wide td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 12em; }
+th { text-align: left; font-weight: 600; padding: 3px 18px 3px 0; border-bottom: 2px solid var(--line); }
+summary { cursor: pointer; padding: 6px 0; }
 """
 
 
@@ -85,6 +90,13 @@ def table(title: str, values: Mapping[str, Any]) -> str:
     """Names and values as rows."""
     rows = (f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in values.items())
     return f"<table><caption>{escape(title)}</caption>{''.join(rows)}</table>"
+
+
+def grid_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows under a head; on a narrow screen it scrolls by itself."""
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    lines = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
+    return f'<div class="wide"><table><tr>{names}</tr>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
 
 
 def box(style: str, parts: Iterable[str]) -> str:

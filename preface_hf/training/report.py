@@ -9,6 +9,7 @@ from typing import Any
 
 from preface_hf.data.opening import Mixture, open_mixture
 from preface_hf.files import replacing
+from preface_hf.objectives.base import Terms
 from preface_hf.pictures.curves import Curve, draw_curves
 from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
 from preface_hf.training.arguments import Parts, PretrainArguments, build, with_new_names
@@ -45,7 +46,7 @@ def write_report(run: str | Path, data: Data = None) -> Path:
         f"<h1>{escape(folder.resolve().name)}</h1>",
         paragraph(WARNING, "warn"),
         summary(arguments, rows, folder),
-        *curve_sections(parts, rows),
+        *curve_sections(rows, parts.method.terms(parts.model)),
         *face_sections(arguments, parts, folder, data),
         settings_section(settings),
     ]
@@ -85,14 +86,14 @@ def name_of(data: str | Mapping[str, float]) -> str:
     return ", ".join(Path(path).name for path in ([data] if isinstance(data, str) else data))
 
 
-def curve_sections(parts: Parts, rows: list[dict[str, float]]) -> Iterator[str]:
+def curve_sections(rows: list[dict[str, float]], terms: Terms) -> Iterator[str]:
     """A section for each group of curves."""
     if not rows:
         yield section("Curves", paragraph("No step is logged yet."))
         return
     try:
         # matplotlib is an extra: without it the rest of the page is written.
-        groups = draw_curves(rows, parts.method.terms(parts.model))
+        groups = draw_curves(rows, terms)
     except ImportError:
         yield section(
             "Curves", paragraph("They are not drawn, as matplotlib is not installed: pip install matplotlib.")
