@@ -23,8 +23,9 @@ from preface_hf.video.encoding import VideoEncoder
 
 # Okabe and Ito's colors, which people who see fewer colors tell apart; the brighter ones, for a black rim about them.
 COLORS = ((240, 228, 66), (86, 180, 233), (230, 159, 0), (0, 200, 140), (225, 140, 190))
-TEXT_SHARE, LEAST_TEXT = 1 / 20, 10  # of the shorter side of the picture, in pixels
+TEXT_SHARE, LEAST_TEXT = 1 / 22, 10  # of the shorter side of the picture, in pixels
 MOST_LINES = 4
+NOTED_FROM = 120  # pixels of the shorter side: smaller pictures have no room for a line at their foot
 EXACT_SECONDS = 1e-3  # frames this near to an even rate are written at that rate
 # What an mp4 takes as it is; sound of another codec is encoded anew.
 SOUND_OF_MP4 = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
@@ -56,7 +57,12 @@ def write_overlay(src: Path, target: Path, scenes: Sequence[Scene], model: str) 
     uneven = np.abs(clock.times - np.arange(len(clock.times)) / clock.fps).max() > EXACT_SECONDS
     span = max(scene.stop - scene.start for scene in scenes)
     # One that ends with the video may be shorter, and so may the only one.
-    note = f"{model}: one answer per {clock.seconds(0, min(span, len(clock.times))):.2g} s"
+    every = f"{clock.seconds(0, min(span, len(clock.times))):.2g} s"
+    note = (
+        f"model {model}, points in each frame"
+        if scenes[0].points is not None
+        else f"model {model}, a new answer every {every}"
+    )
     with replacing(target) as whole:
         with whole.open("wb") as file:
             encoder = VideoEncoder(clock.fps, clock.times.tolist() if uneven else None, file)
@@ -93,7 +99,7 @@ def drawn(frame: np.ndarray, live: Sequence[tuple[Scene, int]], note: str) -> np
     picture = Image.fromarray(frame)
     draw = ImageDraw.Draw(picture)
     text = max(LEAST_TEXT, round(min(height, width) * TEXT_SHARE))
-    line = max(1, round(text / 8))
+    line = max(1, round(text / 12))
     # The texts come last: no box is drawn over one.
     for scene, place in live:
         color = COLORS[scene.track % len(COLORS)]
@@ -102,17 +108,21 @@ def drawn(frame: np.ndarray, live: Sequence[tuple[Scene, int]], note: str) -> np
         if scene.points is not None:
             for x, y in scene.points[place] + 0.5:
                 dot(draw, x, y, line, color)
-    taken = [label(draw, [note], (0, height - 1), max(LEAST_TEXT, round(0.6 * text)), picture.size, [], None)]
+    small = max(LEAST_TEXT, round(0.6 * text))
+    # No text hides a face.
+    taken = [tuple(scene.faces[place].tolist()) for scene, place in live if scene.faces is not None]
+    if min(height, width) >= NOTED_FROM:
+        taken.append(label(draw, [note], small, (0, height, 0, height), picture.size, taken, None))
     for scene, place in live:
         lines = scene.lines[:MOST_LINES]
-        if len(scene.lines) > MOST_LINES:
-            lines = [*lines, f"and {len(scene.lines) - MOST_LINES} more"]
-        if len(live) > 1 or scene.faces is not None:
-            lines = [f"face {scene.track}", *lines] if len(live) > 1 or not lines else lines
+        lines += [f"and {len(scene.lines) - MOST_LINES} more"] if len(scene.lines) > MOST_LINES else []
+        lines = [f"face {scene.track}", *lines] if len(live) > 1 else lines
         if lines:
-            left, top = (0, 0) if scene.faces is None else scene.faces[place][:2]
-            color = COLORS[scene.track % len(COLORS)]
-            taken.append(label(draw, lines, (left - 2 * line, top - 2 * line), text, picture.size, taken, color))
+            box = np.zeros(4) if scene.faces is None else scene.faces[place]
+            x0, y0, x1, y1 = (float(value) for value in box + 2 * line * np.array([-1, -1, 1, 1]))
+            taken.append(
+                label(draw, lines, text, (x0, y0, x1, y1), picture.size, taken, COLORS[scene.track % len(COLORS)])
+            )
     return np.asarray(picture)
 
 
@@ -132,14 +142,14 @@ def dot(draw: Any, x: float, y: float, radius: int, color: tuple[int, int, int])
 def label(
     draw: Any,
     lines: Sequence[str],
-    corner: tuple[float, float],
     size: int,
+    box: Box,
     picture: tuple[int, int],
     taken: Sequence[Box],
     color: tuple[int, int, int] | None,
 ) -> Box:
-    """White text on black with a stripe of `color`, its foot at `corner` where there is room, within the `picture`
-    (width, height) and below what is `taken`; returns its place."""
+    """White text on black with a stripe of `color` at a `box`, within a `picture` of (width, height) pixels and clear
+    of what is `taken`; returns its place."""
     text = "\n".join(lines)
     # Text that is wider than the picture is made smaller.
     wide = draw.multiline_textbbox((0, 0), text, font=font(size))[2] + size
@@ -147,15 +157,25 @@ def label(
     pad, stripe = max(2, size // 4), max(2, size // 4) if color else 0
     used = draw.multiline_textbbox((0, 0), text, font=font(size), spacing=pad)
     width, height = used[2] + 2 * pad + stripe, used[3] + 2 * pad
-    left = min(max(corner[0], 0), max(picture[0] - width, 0))
-    top = min(max(corner[1] - height, 0), max(picture[1] - height, 0))
-    for x0, y0, x1, y1 in sorted(taken, key=lambda box: box[1]):
-        if left < x1 and x0 < left + width and top < y1 and y0 < top + height and y1 + height <= picture[1]:
-            top = y1
-    draw.rectangle((left, top, left + width, top + height), fill="black")
+    left, top, right, bottom = free_place(box, width, height, picture, taken)
+    draw.rectangle((left, top, right, bottom), fill="black")
     if color:
-        draw.rectangle((left, top, left + stripe, top + height), fill=color)
+        draw.rectangle((left, top, left + stripe, bottom), fill=color)
     draw.multiline_text((left + stripe + pad, top + pad), text, font=font(size), fill="white", spacing=pad)
+    return left, top, right, bottom
+
+
+def free_place(box: Box, width: float, height: float, picture: tuple[int, int], taken: Sequence[Box]) -> Box:
+    """Where a text of `width` x `height` pixels goes: above its box, beside it or below it, the first that is within
+    the picture and free; else over the top of the box."""
+    x0, y0, x1, y1 = box
+    inside = min(max(x0, 0), max(picture[0] - width, 0)), max(y0, 0)
+    places = [(inside[0], y0 - height), (x1, inside[1]), (x0 - width, inside[1]), (inside[0], y1), inside]
+    for left, top in places:
+        fits = left >= 0 <= top and left + width <= picture[0] and top + height <= picture[1]
+        if fits and not any(left < b[2] and b[0] < left + width and top < b[3] and b[1] < top + height for b in taken):
+            return left, top, left + width, top + height
+    left, top = inside[0], min(inside[1], max(picture[1] - height, 0))
     return left, top, left + width, top + height
 
 

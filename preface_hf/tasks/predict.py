@@ -30,7 +30,7 @@ class Answer:
 
     key: tuple[int, int]
     row: dict[str, Any]
-    values: np.ndarray | None
+    values: np.ndarray
 
 
 def predict(
@@ -59,7 +59,8 @@ def predict(
         The rows of the windows of a face and then its own, the mean of these by their number of frames; at the end
         what was left out, with the reason.
 
-    Raises `ValueError` for a checkpoint without a trained head, if a file to write exists, or if nothing was predicted.
+    Raises `ValueError` for a checkpoint without a trained head, for a file to write that exists, and where there is no
+    prediction at all.
     """
     src = Path(src).resolve()
     target, drawn = check_targets(src, out, overlay)
@@ -80,7 +81,10 @@ def predict(
     if not answers:
         reason = f": {left_out[0]['source']}: {left_out[0]['reason']}" if left_out else ""
         raise ValueError(f"no prediction came out of {str(src)!r}{reason}; give videos that show a face.")
-    rows = [*summed_up(answers, predictor, top), *(Prediction("left out", **line) for line in left_out)]
+    rows = [
+        *summed_up(answers, predictor, top),
+        *(Prediction("left out", line["source"], reason=line["reason"]) for line in left_out),
+    ]
     if target:
         with replacing(target) as temporary:
             temporary.write_text(as_text(rows, format_of(target)), encoding="utf-8")
@@ -130,22 +134,24 @@ def summed_up(answers: list[Answer], predictor: Predictor, top: int | None) -> I
         yield from (describe(answer, predictor, top) for answer in track)
         counts = [answer.row["num_frames"] for answer in track]
         row = {**track[0].row, "end_seconds": track[-1].row["end_seconds"], "num_frames": sum(counts)}
-        # Of points there is no mean over time.
-        mean = (
-            window_mean(np.stack([answer.values for answer in track]), counts)
-            if not predictor.finds_landmarks
-            else None
-        )
-        yield describe(Answer(key, row, mean), predictor, top, kind="track")
+        if predictor.finds_landmarks:  # of points there is no mean over time
+            yield as_row("track", row)
+        else:
+            mean = window_mean(np.stack([answer.values for answer in track]), counts)
+            yield describe(Answer(key, row, mean), predictor, top, kind="track")
+
+
+def as_row(kind: str, row: dict[str, Any]) -> Prediction:
+    """A row that says when, not yet what."""
+    frames = int(row["num_frames"])
+    return Prediction(kind, row["source"], row.get("track"), row["start_seconds"], row["end_seconds"], frames)
 
 
 def describe(answer: Answer, predictor: Predictor, top: int | None, kind: str = "window") -> Prediction:
     """An answer as a row."""
-    row, values = answer.row, answer.values
-    names = ("source", "track", "start_seconds", "end_seconds", "num_frames")
-    found = Prediction(kind, **{name: row.get(name) for name in names})
+    found, values = as_row(kind, answer.row), answer.values
     if predictor.finds_landmarks:
-        found.landmarks = None if values is None else np.round(values.astype(float), DIGITS).tolist()
+        found.landmarks = np.round(values.astype(float), DIGITS).tolist()
         return found
     best = np.argsort(-values, kind="stable") if predictor.problem != "regression" else np.arange(len(values))
     found.scores = {predictor.names[place]: float(values[place]) for place in best[:top]}
@@ -161,4 +167,11 @@ def describe(answer: Answer, predictor: Predictor, top: int | None, kind: str = 
 def scene(said: Prediction, window: Window, track: int) -> Scene:
     """What is drawn into the frames of a window."""
     points = None if said.landmarks is None else np.array(said.landmarks, np.float32)
-    return Scene(window.first, window.first + window.stop - window.start, track, said.lines, window.faces, points)
+    return Scene(
+        window.first,
+        window.first + window.stop - window.start,
+        track,
+        [f"{name} {score}".strip() for name, score in said.said],
+        window.faces,
+        points,
+    )

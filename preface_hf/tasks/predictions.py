@@ -48,14 +48,13 @@ class Prediction:
     reason: str | None = None
 
     @property
-    def lines(self) -> list[str]:
-        """What was said, a line for each name that is worth one."""
-        if self.landmarks is not None or not self.scores:
-            return []
+    def said(self) -> list[tuple[str, str]]:
+        """The names that are worth a line, and how much each is: in percent, or the number of a regression."""
         if self.label is None:
-            return [f"{name} {value:.3g}" for name, value in self.scores.items()]
+            return [(name, f"{value:.3g}") for name, value in self.scores.items()]
         names = self.label if isinstance(self.label, list) else [self.label]
-        return [f"{name} {100 * self.scores[name]:.0f} %" for name in names if name in self.scores] or ["no label"]
+        known = [(name, f"{100 * self.scores[name]:.0f} %") for name in names if name in self.scores]
+        return known or [("none above 50 %", "")]
 
 
 def as_json(rows: Sequence[Prediction]) -> str:
@@ -89,12 +88,19 @@ def print_predictions(rows: Sequence[Prediction], by_window: bool = False) -> No
     """A table with a line for each face, or for each window of each face."""
     shown = [row for row in rows if row.kind == ("window" if by_window else "track")]
     table = Table()
-    for name, justify in (("source", "left"), ("face", "right"), ("seconds", "right"), ("prediction", "left")):
+    for name, justify in (
+        ("source", "left"),
+        ("face", "right"),
+        ("seconds", "right"),
+        ("label", "left"),
+        ("score", "right"),
+    ):
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in shown:
-        said = "\n".join(row.lines) or f"points of {row.num_frames} frames"
+        said = row.said or [(f"points of {row.num_frames} frames", "")]
+        names, scores = ("\n".join(column) for column in zip(*said, strict=True))
         face = "" if row.track is None else str(row.track)
-        table.add_row(row.source, face, f"{row.start_seconds:.1f}–{row.end_seconds:.1f}", said)
+        table.add_row(row.source, face, f"{row.start_seconds:.1f}–{row.end_seconds:.1f}", names, scores)
     # A file or a class may be called `[b]`.
     Console(width=110, markup=False, highlight=False).print(table)
 

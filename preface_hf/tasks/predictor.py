@@ -96,11 +96,9 @@ class Predictor(Encoder):
         processor, shape = self.processor, np.array([width, height])
         resized = shape
         if processor.do_resize:
-            edge = processor.size["shortest_edge"]
-            sides = (
-                shape * (edge / shape.min()) if edge else np.array([processor.size["width"], processor.size["height"]])
-            )
-            resized = sides.round()
+            size = processor.size
+            edge = size["shortest_edge"]
+            resized = (shape * (edge / shape.min())).round() if edge else np.array([size["width"], size["height"]])
         if processor.do_center_crop:
             points = points + (resized - [processor.crop_size["width"], processor.crop_size["height"]]) // 2
         return ((points + 0.5) * (shape / resized) - 0.5).astype(np.float32)

@@ -18,8 +18,8 @@ class Window:
     the windows of a video are averaged.
 
     A window of a face that was cut out of a video knows where it was: `first` is the frame of the video that it
-    begins with, `squares` and `faces` are `(stop - start, 4)` boxes in pixels of the video, of what was cut out of each
-    frame and of the face in it.
+    begins with, `squares` and `faces` are boxes `(stop - start, 4)` in pixels of the video, of what was cut out of
+    each frame and of the face in it.
     """
 
     start: int
