@@ -58,17 +58,13 @@ def write_overlay(src: Path, target: Path, scenes: Sequence[Scene], model: str) 
     span = max(scene.stop - scene.start for scene in scenes)
     # One that ends with the video may be shorter, and so may the only one.
     every = f"{clock.seconds(0, min(span, len(clock.times))):.2g} s"
-    note = (
-        f"model {model}, points in each frame"
-        if scenes[0].points is not None
-        else f"model {model}, a new answer every {every}"
-    )
+    said = f"a new answer every {every}" if scenes[0].points is None else "points in each frame"
     with replacing(target) as whole:
         with whole.open("wb") as file:
             encoder = VideoEncoder(clock.fps, clock.times.tolist() if uneven else None, file)
             try:
                 for frame, live in zip(video, live_scenes(scenes), strict=False):
-                    encoder.add(drawn(frame, live, note))
+                    encoder.add(drawn(frame, live, f"model {model}, {said}"))
             except DecodingError:  # it is listed among what was left out
                 pass
             encoder.finish()
@@ -120,9 +116,8 @@ def drawn(frame: np.ndarray, live: Sequence[tuple[Scene, int]], note: str) -> np
         if lines:
             box = np.zeros(4) if scene.faces is None else scene.faces[place]
             x0, y0, x1, y1 = (float(value) for value in box + 2 * line * np.array([-1, -1, 1, 1]))
-            taken.append(
-                label(draw, lines, text, (x0, y0, x1, y1), picture.size, taken, COLORS[scene.track % len(COLORS)])
-            )
+            color = COLORS[scene.track % len(COLORS)]
+            taken.append(label(draw, lines, text, (x0, y0, x1, y1), picture.size, taken, color))
     return np.asarray(picture)
 
 

@@ -183,6 +183,17 @@ def test_the_overlay_of_uneven_frames_keeps_their_times(tuned, tmp_path):
     np.testing.assert_allclose(open_video(tmp_path / "b.mp4", "pyav").times, seconds, atol=1e-3)
 
 
+def test_of_a_damaged_video_there_is_what_comes_before(tuned, tmp_path):
+    data = bytearray(encode_video(draw_clip(1, "happiness", seed=2, num_frames=60, size=128).frames, 25))
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    (tmp_path / "talk.mp4").write_bytes(data)
+    rows = predict(tuned, tmp_path / "talk.mp4", overlay=tmp_path / "seen.mp4", landmarker="given")
+    assert rows[0].kind == "window" and rows[-1].kind == "left out" and "damaged" in rows[-1].reason
+    seen = open_video(tmp_path / "seen.mp4")
+    assert sum(row.num_frames for row in rows if row.kind == "window") <= seen.num_frames < 60
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["seen.mp4", "talk.mp4"]
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (361, 641), (1080, 1920)])
 def test_what_is_drawn_stands_out_from_black_and_white(shape):
     for ground in (0, 255):
