@@ -38,7 +38,7 @@ setup(
         "numpy>=1.26",
         "av>=17",
         'decord>=0.6; platform_machine == "x86_64" and sys_platform == "linux" or sys_platform == "win32"',
-        "pillow>=10",
+        "pillow>=10.1",
         "pyyaml>=6",
         "rich>=13",
         "typer>=0.16",

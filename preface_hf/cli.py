@@ -248,6 +248,47 @@ def extract(
 
 
 @command()
+def predict(
+    run: Annotated[str, typer.Argument(help="fine-tuned checkpoint, a folder or Hub name")],
+    src: Annotated[Path, typer.Argument(help="a video, a folder of videos, or a prepared set")],
+    out: Annotated[Path | None, typer.Option(help="file to write, .json or .csv")] = None,
+    overlay: Annotated[Path | None, typer.Option(help="of one video: .mp4 with the predictions drawn in")] = None,
+    form: Annotated[str, typer.Option("--format", help="of what is printed: table, json or csv")] = "table",
+    by_window: Annotated[bool, typer.Option("--windows", help="a line of the table for each window")] = False,
+    top: Annotated[int | None, typer.Option(help="names to list with their scores; all without it")] = None,
+    landmarker: Landmarker = "auto",
+    weights: Weights = None,
+    batch_size: Annotated[int, typer.Option(help="windows per forward pass")] = 8,
+) -> None:
+    """Tell what a fine-tuned model says of each face in your videos.
+
+    Example: `preface-hf predict tuned/ talk.mp4 --overlay seen.mp4`
+    """
+    from preface_hf.features.sources import is_prepared
+    from preface_hf.tasks.predict import predict
+    from preface_hf.tasks.predictions import FORMATS, as_text, print_predictions
+
+    if form not in FORMATS:
+        raise ValueError(f"--format {form} is unknown: choose {', '.join(FORMATS)}.")
+    # What goes into a pipe is nothing but the rows.
+    if form == "table" and not is_prepared(src):
+        show_landmarker(landmarker, weights)
+    rows = predict(
+        run, src, out, overlay=overlay, landmarker=landmarker, weights=weights, batch_size=batch_size, top=top
+    )
+    if form == "table":
+        print_predictions(rows, by_window)
+    else:
+        typer.echo(as_text(rows, form), nl=False)
+    for row in rows:
+        if row.kind == "left out":
+            typer.echo(f"left out: {row.source}: {row.reason}", err=True)
+    if form == "table":
+        for file in filter(None, (out, overlay)):
+            say(f"{file} is written.")
+
+
+@command()
 def probe(
     model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
     data: Annotated[str, typer.Option(help="prepared set")],

@@ -31,7 +31,7 @@ def refused(capsys, *arguments):
     return line
 
 
-@pytest.mark.parametrize("command", ["prepare", "curate", "pretrain", "extract", "probe", "report", "demo"])
+@pytest.mark.parametrize("command", ["prepare", "curate", "pretrain", "extract", "predict", "probe", "report", "demo"])
 def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

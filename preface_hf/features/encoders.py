@@ -11,6 +11,7 @@ import torch
 
 from preface_hf.files import is_missing, why_unopened
 from preface_hf.modeling import PrefAceModel, PrefAceVideoProcessor
+from preface_hf.modeling.modeling_preface import PrefAcePreTrainedModel
 
 
 # Clips `(batch, frames, height, width, 3)` uint8 to features `(batch, width)` float32.
@@ -20,7 +21,7 @@ Encode = Callable[[list[np.ndarray]], np.ndarray]
 class Encoder:
     """A checkpoint on clips that are already cut to its number of frames; `name` is printed in tables."""
 
-    def __init__(self, model: PrefAceModel, processor: PrefAceVideoProcessor, name: str):
+    def __init__(self, model: PrefAcePreTrainedModel, processor: PrefAceVideoProcessor, name: str):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model, self.processor, self.name = model.eval().to(self.device), processor, name
 

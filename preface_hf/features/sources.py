@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,16 @@ WINDOW_FIELDS = [
 Described = tuple[dict[str, Any], Window]
 # The name of a source, and its windows.
 Source = tuple[str, Iterator[Described]]
+
+
+class FaceTrack(NamedTuple):
+    """One face of a video from frame `start` on: its crops, and what was cut out and the face itself as boxes
+    `(frames, 4)` in pixels of the video; without boxes the frames are those of the video."""
+
+    start: int
+    frames: Iterable[np.ndarray]
+    squares: np.ndarray | None = None
+    faces: np.ndarray | None = None
 
 
 @dataclass
@@ -139,16 +149,17 @@ def video_windows(root: Path, source: str, encoder: Encoder, finder: Landmarker 
     video = open_video(root / source, "pyav")
     clock = Clock.of(video)
     # Without a landmarker the whole video is one track, from its first frame on.
-    tracks = [(0, count_frames(video))] if finder is None else face_tracks(video, clock, finder, encoder)
-    for number, (start, frames) in enumerate(tracks):
-        for window in windows(frames, *encoder.clip):
-            yield describe({"source": source, "track": number}, window, clock, start), window
+    whole = [FaceTrack(0, count_frames(video))]
+    for number, track in enumerate(whole if finder is None else face_tracks(video, clock, finder, encoder)):
+        for window in windows(track.frames, *encoder.clip):
+            window.first, part = track.start + window.start, slice(window.start, window.stop)
+            if track.squares is not None and track.faces is not None:
+                window.squares, window.faces = track.squares[part], track.faces[part]
+            yield describe({"source": source, "track": number}, window, clock, track.start), window
 
 
-def face_tracks(
-    video: Video, clock: Clock, finder: Landmarker, encoder: Encoder
-) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """For each face track its first frame and its crops at the encoder's size; `ValueError` where there is none.
+def face_tracks(video: Video, clock: Clock, finder: Landmarker, encoder: Encoder) -> Iterator[FaceTrack]:
+    """The face tracks with their crops at the encoder's size; `ValueError` where there is none.
 
     Half a minute of crops is held at a time: a longer track goes on as another.
     """
@@ -162,9 +173,9 @@ def face_tracks(
             for track, places, cut in zip(segment.tracks, boxes, crops, strict=True):
                 if track.start <= index < track.stop:
                     cut.append(cut_square(frame, places[index - track.start], size))
-        for track, cut in zip(segment.tracks, crops, strict=True):
+        for track, places, cut in zip(segment.tracks, boxes, crops, strict=True):
             found = True
-            yield track.start, cut
+            yield FaceTrack(track.start, cut, places, track.boxes)
     if not found:
         raise ValueError("no face stays in sight")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -15,7 +15,7 @@ TICK = Fraction(1, 90_000)  # of time stamps where frames are not evenly spaced,
 
 
 class VideoEncoder:
-    """An H.264 mp4 in memory that grows frame by frame: `add` each, then `finish`.
+    """An H.264 mp4, in memory or in a file, that grows frame by frame: `add` each, then `finish`.
 
     Height and width are even. A key frame every 12 frames and no B-frames, so that reading from the middle is cheap;
     the same frames give the same bytes.
@@ -23,13 +23,14 @@ class VideoEncoder:
     Args:
         fps: frames a second; where they are not evenly spaced, frames divided by duration.
         offsets: the seconds from the first frame to each, where they are not evenly spaced.
+        file: opened for writing, to which a long video goes; None keeps it in memory.
     """
 
-    def __init__(self, fps: float, offsets: Sequence[float] | None = None):
+    def __init__(self, fps: float, offsets: Sequence[float] | None = None, file: BinaryIO | None = None):
         # Rates like 30000/1001 stay exact.
         self._buffer, self._fps = io.BytesIO(), Fraction(fps).limit_denominator(1001)
         self._ticks = None if offsets is None else [round(seconds / TICK) for seconds in offsets]
-        self._container = av.open(self._buffer, "w", format="mp4")
+        self._container = av.open(file or self._buffer, "w", format="mp4")
         self._stream: Any = None
         self._count = 0
 
@@ -45,7 +46,7 @@ class VideoEncoder:
         self._count += 1
 
     def finish(self) -> bytes:
-        """The file; `ValueError` where no frame was added."""
+        """The bytes in memory, none where they went to a file; `ValueError` where no frame was added."""
         if self._stream is None:
             raise ValueError("there is no frame to encode: pass at least one")
         # Called without a frame, the encoder gives what it still holds.

@@ -16,12 +16,19 @@ class Window:
 
     `weight` is the number of these, as a share of those of the video's first window: what the window counts for where
     the windows of a video are averaged.
+
+    A window of a face that was cut out of a video knows where it was: `first` is the frame of the video that it
+    begins with, `squares` and `faces` are boxes `(stop - start, 4)` in pixels of the video, of what was cut out of
+    each frame and of the face in it.
     """
 
     start: int
     stop: int
     frames: np.ndarray
     weight: float = 1.0
+    first: int = 0
+    squares: np.ndarray | None = None
+    faces: np.ndarray | None = None
 
 
 def windows(frames: Iterable[np.ndarray], num_frames: int, sampling_rate: int) -> Iterator[Window]:
