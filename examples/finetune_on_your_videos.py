@@ -10,8 +10,9 @@ import sys
 from transformers import AutoModelForVideoClassification, Trainer, TrainingArguments
 
 from preface_hf import PrefAceVideoProcessor
-from preface_hf.tasks.clips import LabeledClips, metrics_of
-from preface_hf.tasks.labels import label_space
+from preface_hf.tasks.results.scoring import metrics_of
+from preface_hf.tasks.rows.clips import LabeledClips
+from preface_hf.tasks.rows.labels import label_space
 
 
 def main(model: str, data: str, label: str, output: str, epochs: float = 10, batch_size: int = 16) -> dict:

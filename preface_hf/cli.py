@@ -266,7 +266,7 @@ def predict(
     """
     from preface_hf.features.sources import is_prepared
     from preface_hf.tasks.predict import predict
-    from preface_hf.tasks.predictions import FORMATS, as_text, print_predictions
+    from preface_hf.tasks.predicting.predictions import FORMATS, as_text, print_predictions
 
     if form not in FORMATS:
         raise ValueError(f"--format {form} is unknown: choose {', '.join(FORMATS)}.")
@@ -354,7 +354,7 @@ def finetune(
     from preface_hf.tasks.results.tables import evaluation_table
 
     folder = finetune(
-        model, data, label or (), task=task, resume=resume, output_dir=output_dir,
+        model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
         protocol=protocol, pooling=pooling, labels=labels, shots=shots, seed=seed, max_steps=max_steps,
         batch_size=batch_size, learning_rate=learning_rate, layer_decay=layer_decay, drop_path_rate=drop_path_rate,
         mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,

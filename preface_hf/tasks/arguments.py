@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from preface_hf.tasks.splits import read_share
+from preface_hf.tasks.rows.splits import read_share
 
 
 PROTOCOLS = ("linear", "knn", "attentive", "full", "lora")

@@ -10,13 +10,15 @@ from typing import Any
 from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import replacing
 from preface_hf.tasks.base import as_it_is
-from preface_hf.tasks.clips import LabeledClips
 from preface_hf.tasks.finetune import SETTINGS, prepared
-from preface_hf.tasks.labels import LabelSpace, found_columns
-from preface_hf.tasks.opening import open_finetuned
+from preface_hf.tasks.predicting.predictor import load_predictor
 from preface_hf.tasks.registry import TASKS, task_of
+from preface_hf.tasks.results.report import write_task_report
 from preface_hf.tasks.results.scoring import by_row, run_model, write_scores
-from preface_hf.tasks.splits import read_part
+from preface_hf.tasks.results.tables import write_tables
+from preface_hf.tasks.rows.clips import LabeledClips
+from preface_hf.tasks.rows.labels import LabelSpace, found_columns
+from preface_hf.tasks.rows.splits import read_part
 
 
 def evaluate(
@@ -51,7 +53,8 @@ def evaluate(
     settings = read_run(run)
     kind = task_of(task) if task else None
     folder = Path(output_dir) if output_dir else Path(run) / f"evaluation-{Path(data).name}"
-    model, processor = open_finetuned(run)
+    predictor = load_predictor(run)
+    model, processor = predictor.model, predictor.processor
     path = prepared(data, kind or own(settings), folder, model.config.image_size)
     split = split or next(
         (name for name in ("test", *VALIDATION) if name in splits_of(path)), "train"
@@ -72,6 +75,8 @@ def evaluate(
     }  # fmt: skip
     with replacing(folder / SETTINGS) as file:
         file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    write_tables(folder)
+    write_task_report(folder)
     return folder
 
 

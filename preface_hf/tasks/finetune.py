@@ -17,13 +17,15 @@ from preface_hf.files import check_path, is_missing, replacing
 from preface_hf.modeling import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.base import Task
-from preface_hf.tasks.clips import LabeledClips
 from preface_hf.tasks.fit.linear import choose_linear, choose_neighbors, features_of, neighbors_say
 from preface_hf.tasks.fit.trainer import train
-from preface_hf.tasks.labels import LabelSpace, label_space
 from preface_hf.tasks.registry import task_of
+from preface_hf.tasks.results.report import write_task_report
 from preface_hf.tasks.results.scoring import PRIMARY, by_row, run_model, score, write_scores
-from preface_hf.tasks.splits import Part, fewer, parts_of, read_share
+from preface_hf.tasks.results.tables import write_tables
+from preface_hf.tasks.rows.clips import LabeledClips
+from preface_hf.tasks.rows.labels import LabelSpace, label_space
+from preface_hf.tasks.rows.splits import Part, fewer, parts_of, read_share
 
 
 SETTINGS = "finetune.json"
@@ -36,6 +38,7 @@ def finetune(
     *,
     task: str | None = None,
     resume: bool = False,
+    with_faces: bool = False,
     **settings: Any,
 ) -> Path:
     """Fine-tune a checkpoint on labeled faces, and score it; returns the run's folder.
@@ -47,6 +50,7 @@ def finetune(
         label: column to predict, several of yes or no, or `landmarks`.
         task: instead of `label`, a set of the papers (`preface_hf.tasks.registry.TASKS`).
         resume: continue a run that was stopped.
+        with_faces: show faces of the hardest examples on the page.
         settings: of [`FinetuneArguments`].
 
     The folder opens as a model (`AutoModelForVideoClassification`; of LoRA also `adapter/`, by peft) and holds
@@ -73,8 +77,12 @@ def finetune(
     head = run.build_model()
     run.write_settings(head)
     if arguments.protocol == "knn":
-        return run.neighbors(head)
-    return run.finish(run.fit(head, resume))
+        run.neighbors(head)
+    else:
+        run.finish(run.fit(head, resume))
+    write_tables(folder)
+    write_task_report(folder, data, with_faces=with_faces)
+    return folder
 
 
 class Run:
@@ -160,7 +168,7 @@ class Run:
             model.classifier.bias.copy_(bias)
         return model
 
-    def neighbors(self, model: Any) -> Path:
+    def neighbors(self, model: Any) -> None:
         """Score the nearest neighbors: there is no model to save."""
         found = self.features(model)
         (known, targets), (held, truths) = found["train"], found["validation"]
@@ -169,7 +177,6 @@ class Run:
             features, truths = found[name]
             chances = neighbors_say(known, targets, self.outputs, features, count)
             self.write(name, self.clips(name), (chances, truths))
-        return self.folder
 
     def class_weights(self) -> np.ndarray | None:
         """The weight of each class, such that all count alike; None for several labels, or unless asked for."""
@@ -178,16 +185,14 @@ class Run:
         counts = np.bincount(self.parts["train"].classes, minlength=self.outputs)
         return counts.sum() / (self.outputs * counts)
 
-    def finish(self, model: Any) -> Path:
-        """Save the model, score it, and write the page."""
-        model.config.use_cache = False
+    def finish(self, model: Any) -> None:
+        """Save the model, and score it."""
         model.save_pretrained(self.folder)
         self.processor.save_pretrained(self.folder)
         for name in ("validation", "test"):
             clips = self.clips(name)
             found = by_row(self.labels, *run_model(model, clips, self.arguments.batch_size), clips.windows)
             self.write(name, clips, found)
-        return self.folder
 
     def write(self, name: str, clips: LabeledClips, found: tuple[np.ndarray, np.ndarray]) -> None:
         """Predictions and scores of a part."""

@@ -15,9 +15,9 @@ from preface_hf.faces.squares import one_opencv_thread
 from preface_hf.features.sources import Corpus, open_corpus, sources
 from preface_hf.files import check_path, replacing
 from preface_hf.progress import rows_shown
-from preface_hf.tasks.overlay import Scene, write_overlay
-from preface_hf.tasks.predictions import Prediction, as_text, format_of
-from preface_hf.tasks.predictor import Predictor, load_predictor
+from preface_hf.tasks.predicting.overlay import Scene, write_overlay
+from preface_hf.tasks.predicting.predictions import Prediction, as_text, format_of
+from preface_hf.tasks.predicting.predictor import Predictor, load_predictor
 from preface_hf.video.windows import Window, window_mean
 
 

@@ -8,8 +8,10 @@ from transformers.trainer_utils import EvalPrediction
 
 from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.data.shards import prepared_features, read_rows, write_shards
-from preface_hf.tasks.clips import LabeledClips, metrics_of
-from preface_hf.tasks.labels import LabelSpace, check_people, label_space
+from preface_hf.tasks.results.scoring import metrics_of
+from preface_hf.tasks.rows.clips import LabeledClips
+from preface_hf.tasks.rows.labels import LabelSpace, label_space
+from preface_hf.tasks.rows.splits import check_overlap, fewer, parts_of, read_part, read_share
 from preface_hf.video.decoding import open_video
 from tests.modeling_common import TINY
 
@@ -83,10 +85,44 @@ def test_labels_that_cannot_be_learned_are_one_sentence(prepared, tmp_path, cell
 
 
 def test_people_in_both_splits_are_named(prepared, tmp_path):
-    check_people(prepared, "identity", "train", "test")
-    data = write(prepared, tmp_path / "set", lambda split, n: {"person": f"p{n + 4 * (split == 'test')}"})
-    with pytest.raises(ValueError, match="p4, p5 of the column 'person' are in 'train' and in 'test'"):
-        check_people(data, "person", "train", "test")
+    data = write(
+        prepared, tmp_path / "set", lambda split, n: {"person": f"p{n + 4 * (split == 'test')}", "hat": n % 2}
+    )
+    labels = label_space(data, "hat")
+    with pytest.raises(ValueError, match="p4, p5 are in 'train' and in 'test', .* or insist with --allow-overlap"):
+        parts_of(data, labels, group="person")
+    parts = parts_of(data, labels, group="person", allow_overlap=True)
+    assert set(parts["train"].groups) & set(parts["test"].groups) == {"p4", "p5"} - set(parts["validation"].groups)
+
+
+def test_people_are_held_out_where_a_set_has_no_split(prepared, tmp_path):
+    cells = lambda split, n: {"person": f"p{n // 2}", "hat": n % 2}  # noqa: E731
+    data = write(prepared, tmp_path / "set", cells, ("train",))
+    parts = parts_of(data, label_space(data, "hat"), group="person", seed=1)
+    check_overlap(parts)
+    assert sorted(row for part in parts.values() for row in part.rows) == list(range(6))
+    assert all(set(part.classes) == {0, 1} for part in parts.values())
+    again = parts_of(data, label_space(data, "hat"), group="person", seed=1)
+    assert all((again[name].rows == parts[name].rows).all() for name in parts)
+    alone = write(prepared, tmp_path / "alone", lambda split, n: {"person": "p", "hat": n % 2}, ("train",))
+    with pytest.raises(ValueError, match="all 6 labeled rows of 'train' are of 'p': nobody is left to test on"):
+        parts_of(alone, label_space(alone, "hat"), group="person")
+
+
+def test_few_labels_are_among_more_and_of_every_class(prepared):
+    labels = label_space(prepared, "expression")
+    part = read_part(prepared, "train", labels)
+    sizes, before = [], set()
+    for share in (0.01, 0.4, 0.7, 1.0):
+        some = fewer(part, share, seed=3)
+        assert set(some.rows) >= before and set(some.classes) == {0, 1, 2} and (np.diff(some.rows) > 0).all()
+        before, sizes = set(some.rows), [*sizes, len(some.rows)]
+    assert sizes[0] == 3 and sizes[-1] == len(part.rows) and sizes == sorted(sizes)
+    assert np.bincount(fewer(part, shots=2, seed=3).classes).tolist() == [2, 2, 2]
+    assert read_share("2.5%") == 0.025
+    for text in ("0%", "10", "110%", "-1%", "nan%"):
+        with pytest.raises(ValueError, match=f"--labels {text} is no share: write 1%"):
+            read_share(text)
 
 
 def test_windows_are_spread_over_the_video(prepared, processor):
@@ -128,7 +164,7 @@ def test_rows_without_a_label_are_left_out_and_counted(prepared, tmp_path, proce
 def test_metrics_average_the_windows_of_a_row(prepared, processor):
     labels = LabelSpace(("expression",), label_space(prepared, "expression").names)
     clips = LabeledClips(prepared, "train", labels, processor, windows=2)
-    truth = np.array([clips.targets[row] for row in clips.rows])
+    truth = np.array([labels.target(clips.table[row]) for row in clips.rows])
     logits = np.full((24, 3), -4.0)
     logits[np.arange(24), truth] = 4.0
     logits[1::2] = 0.0  # every second window knows nothing

@@ -21,9 +21,9 @@ from preface_hf.cli import main
 from preface_hf.faces.squares import from_square
 from preface_hf.synthetic import draw_clip
 from preface_hf.synthetic.writing import add_sound
-from preface_hf.tasks.overlay import Scene, drawn
 from preface_hf.tasks.predict import predict
-from preface_hf.tasks.predictor import load_predictor
+from preface_hf.tasks.predicting.overlay import Scene, drawn
+from preface_hf.tasks.predicting.predictor import load_predictor
 from preface_hf.video.decoding import open_video
 from preface_hf.video.encoding import encode_video
 from preface_hf.video.windows import windows

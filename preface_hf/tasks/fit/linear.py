@@ -14,8 +14,8 @@ from preface_hf import __version__
 from preface_hf.files import replacing
 from preface_hf.modeling import PrefAceForVideoClassification
 from preface_hf.recipes.writing import cache_folder
-from preface_hf.tasks.clips import LabeledClips
 from preface_hf.tasks.results.scoring import run_model
+from preface_hf.tasks.rows.clips import LabeledClips
 
 
 # Weights of the penalty on the head, and numbers of neighbors: the best on the validation part is taken.

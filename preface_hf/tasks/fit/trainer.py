@@ -13,9 +13,9 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from preface_hf.progress import Level, level
 from preface_hf.tasks.arguments import FinetuneArguments
-from preface_hf.tasks.augment import mix
-from preface_hf.tasks.clips import LabeledClips
 from preface_hf.tasks.results.scoring import PRIMARY, metrics_of
+from preface_hf.tasks.rows.augment import mix
+from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.training.optimizer import layers_above
 
 

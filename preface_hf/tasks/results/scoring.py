@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from preface_hf.files import replacing
 from preface_hf.progress import rows_shown
-from preface_hf.tasks.clips import LabeledClips
-from preface_hf.tasks.labels import LabelSpace
+from preface_hf.tasks.rows.clips import LabeledClips
+from preface_hf.tasks.rows.labels import LabelSpace
 
 
 # The score that checkpoints and strengths are chosen by, and whether more is better.

@@ -15,9 +15,9 @@ from preface_hf.data.opening import open_prepared
 from preface_hf.faces.landmarks import flip_landmarks
 from preface_hf.modeling import PrefAceVideoProcessor
 from preface_hf.modeling.video_inputs_preface import clip_indices
-from preface_hf.tasks.augment import change_colors, draw_motion, move_pixels, move_points
-from preface_hf.tasks.labels import LabelSpace
-from preface_hf.tasks.splits import read_part
+from preface_hf.tasks.rows.augment import change_colors, draw_motion, move_pixels, move_points
+from preface_hf.tasks.rows.labels import LabelSpace
+from preface_hf.tasks.rows.splits import read_part
 from preface_hf.video.decoding import open_video
 
 
@@ -35,7 +35,7 @@ class LabeledClips(Dataset):
     Args:
         data: a prepared set, a folder or on the Hub.
         split: of it.
-        labels: see [`preface_hf.tasks.labels.label_space`].
+        labels: see [`preface_hf.tasks.rows.labels.label_space`].
         processor: of the checkpoint; it says how many frames a clip has, and how far apart.
         augment: for training.
         windows: clips of a row, for evaluation; one where no video is longer than a clip, as of stills.
@@ -72,7 +72,7 @@ class LabeledClips(Dataset):
         span = (processor.num_frames - 1) * processor.sampling_rate + 1
         long = (np.asarray(self.table["num_frames"])[taken] > span).any()
         self.windows = windows if long else 1
-        self.rows = [int(number) for number in taken for _ in range(windows)]
+        self.rows = [int(number) for number in taken for _ in range(self.windows)]
         self.left_out = part.left_out if part else 0
         self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.kept_bytes = 0

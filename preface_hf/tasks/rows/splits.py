@@ -10,7 +10,7 @@ import numpy as np
 
 from preface_hf.data.opening import open_prepared
 from preface_hf.features.labeled import VALIDATION, group_column, splits_of
-from preface_hf.tasks.labels import LabelSpace
+from preface_hf.tasks.rows.labels import LabelSpace
 
 
 HELD_OUT = 0.2  # of the people, where a set has no split of its own
@@ -121,7 +121,7 @@ def hold_out(part: Part, labels: LabelSpace, seed: int) -> tuple[Part, Part]:
     people = len(set(part.groups))
     if people < 2:
         raise ValueError(
-            f"all {len(part.rows)} labeled rows of {part.split!r} are of {part.groups[0]!r}: nobody is left to test "
+            f"all {len(part.rows)} labeled rows of {part.split!r} are of {str(part.groups[0])!r}: nobody is left to test "
             f"on; prepare videos of more people, or name another column with --group."
         )
     folds = round(1 / HELD_OUT)

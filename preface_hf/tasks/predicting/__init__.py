@@ -1,0 +1,1 @@
+"""What `predict` says, and how it is drawn."""

@@ -1,0 +1,1 @@
+"""Rows of a prepared set, as tasks take them: labels, parts, clips."""
