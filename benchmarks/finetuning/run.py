@@ -37,6 +37,7 @@ def main(model: str, sets: str, out: str, task: str, seeds: str = "0,1,2") -> No
                     model, Path(sets) / SETS[task], task=task, protocol=protocol, labels=labels, seed=seed,
                     output_dir=str(folder), random_weights=start == "random", max_steps=400, batch_size=64,
                     pooling="grid" if protocol == "linear" else "mean",
+                    learning_rate=3e-3 if protocol == "full" else None,
                 )  # fmt: skip
                 shutil.rmtree(folder / "checkpoints", ignore_errors=True)
                 print(folder.name, (folder / "scores-test.json").read_text()[:160].replace("\n", ""), flush=True)

@@ -121,8 +121,8 @@ def hold_out(part: Part, labels: LabelSpace, seed: int) -> tuple[Part, Part]:
     people = len(set(part.groups))
     if people < 2:
         raise ValueError(
-            f"all {len(part.rows)} labeled rows of {part.split!r} are of {str(part.groups[0])!r}: nobody is left to test "
-            f"on; prepare videos of more people, or name another column with --group."
+            f"all {len(part.rows)} labeled rows of {part.split!r} are of {str(part.groups[0])!r}: nobody is left to "
+            f"test on; prepare videos of more people, or name another column with --group."
         )
     folds = round(1 / HELD_OUT)
     if people >= folds and np.bincount(part.classes).max() >= folds:

@@ -1,0 +1,216 @@
+"""From labeled faces to a fine-tuned model: every protocol, resume, the folder that is left, and what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForKeypointDetection, AutoModelForVideoClassification
+
+from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
+from preface_hf.adapters import load_lora
+from preface_hf.cli import main
+from preface_hf.tasks.arguments import PROTOCOLS
+from preface_hf.tasks.evaluate import evaluate
+from preface_hf.tasks.finetune import finetune
+from preface_hf.tasks.fit import trainer
+from preface_hf.tasks.fit.linear import fit_linear, neighbors_say
+from preface_hf.tasks.registry import TASKS
+from preface_hf.tasks.rows.augment import draw_motion, move_pixels, move_points
+from tests.modeling_common import TINY
+
+
+QUICK = {"max_steps": 4, "batch_size": 4, "samples": 20}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def features_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFACE_HF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    sizes = {name: value for name, value in TINY.items() if name not in ("num_labels", "num_landmarks")}
+    PrefAceModel(PrefAceConfig(**sizes)).save_pretrained(folder)
+    PrefAceVideoProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, num_frames=4, sampling_rate=2
+    ).save_pretrained(folder)
+    return folder
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_protocol_leaves_scores_and_a_model_that_gives_them(protocol, encoder, prepared, tmp_path):
+    run = finetune(encoder, prepared, "expression", protocol=protocol, output_dir=str(tmp_path / "run"), **QUICK)
+    scores, told = read(run, "scores-test.json"), read(run, "finetune.json")
+    rows = [json.loads(line) for line in (run / "predictions-test.jsonl").read_text().splitlines()]
+    assert scores["count"] == len(rows) == told["splits"]["test"]["rows"] and scores["war_low"] <= scores["war"]
+    right = np.mean([max(row["scores"], key=row["scores"].get) == row["label"] for row in rows])
+    assert right == pytest.approx(scores["war"])
+    assert (run / "report.html").is_file() and (run / "table-test.csv").is_file()
+    if protocol == "knn":
+        return
+    model = AutoModelForVideoClassification.from_pretrained(run)
+    assert list(model.config.id2label.values()) == told["names"]
+    again = evaluate(run, prepared, samples=0)
+    assert read(again, "scores-test.json")["confusion"] == scores["confusion"]
+    before = PrefAceModel.from_pretrained(encoder).state_dict()
+    same = all(torch.equal(weight, before[name]) for name, weight in model.preface.state_dict().items())
+    assert same == (protocol in ("linear", "attentive"))
+    if protocol == "lora":
+        fields = {"num_labels": len(told["names"])}
+        clip = torch.rand(1, 4, 3, 32, 32)
+        adapted = load_lora(run / "adapter", encoder, **fields)
+        torch.testing.assert_close(adapted(pixel_values_videos=clip).logits, model(clip).logits, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["layers", "grid"])
+def test_heads_on_more_than_the_mean(pooling, encoder, prepared, tmp_path):
+    run = finetune(
+        encoder, prepared, "expression", protocol="linear", pooling=pooling, output_dir=str(tmp_path / "run"), **QUICK
+    )
+    assert AutoModelForVideoClassification.from_pretrained(run).config.classifier_pooling == pooling
+
+
+def test_landmarks_are_learned_from_a_set_that_has_them(encoder, prepared, tmp_path):
+    run = finetune(encoder, prepared, "landmarks", output_dir=str(tmp_path / "run"), **{**QUICK, "max_steps": 40})
+    scores = read(run, "scores-test.json")
+    losses = [row["loss"] for row in map(json.loads, (run / "log.jsonl").read_text().splitlines()) if "loss" in row]
+    assert losses[-1] < losses[0] and 0 < scores["nme"] < 1
+    assert AutoModelForKeypointDetection.from_pretrained(run).config.num_landmarks == 68
+    with pytest.raises(ValueError, match="--protocol knn finds no points"):
+        finetune(encoder, prepared, "landmarks", protocol="knn", output_dir=str(tmp_path / "other"))
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(encoder, prepared, tmp_path, monkeypatch):
+    settings = {**QUICK, "max_steps": 20, "mixup": 0.4, "class_weights": True, "drop_path_rate": 0.2}
+    whole = finetune(encoder, prepared, "expression", output_dir=str(tmp_path / "whole"), **settings)
+    step, count = trainer.TaskTrainer.training_step, iter(range(100))
+
+    def stopping(self, *args, **more):
+        if next(count) == 7:
+            raise KeyboardInterrupt
+        return step(self, *args, **more)
+
+    monkeypatch.setattr(trainer.TaskTrainer, "training_step", stopping)
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        finetune(encoder, prepared, "expression", output_dir=str(folder), **settings)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="holds a run already: choose another --output-dir, or add --resume"):
+        finetune(encoder, prepared, "expression", output_dir=str(folder), **settings)
+    again = finetune(encoder, prepared, "expression", output_dir=str(folder), resume=True, **settings)
+    assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert read(again, "scores-test.json") == read(whole, "scores-test.json")
+
+
+def test_a_users_path_is_three_commands(encoder, drawn_videos, tmp_path, capsys):
+    videos = sorted(drawn_videos.rglob("*.mp4"))
+    for number, video in enumerate(videos[:6]):
+        place = tmp_path / "videos" / ("calm", "glad")[number % 2] / video.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(video, place)
+    run = tmp_path / "mine"
+    finetuned = ["finetune", str(encoder), "--data", str(tmp_path / "videos"), "--label", "label"]
+    for command in (
+        [*finetuned, "--output-dir", str(run), "--max-steps", "3"],
+        ["predict", str(run), str(videos[0])],
+        ["evaluate", str(run), "--data", str(run / "set"), "--split", "train"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 0, capsys.readouterr().err
+    assert "war" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--label", "mood"], "has no column 'mood': choose of"),
+        (["--label", "expression", "--task", "celeba"], "--task celeba has its own columns"),
+        ([], "nothing says what to predict: name columns with --label"),
+        (["--task", "smile"], "the task 'smile' is unknown: choose one of celeba"),
+        (["--label", "expression", "--protocol", "half"], "protocol='half' is unknown: choose one of linear"),
+        (["--label", "expression", "--labels", "0%"], "--labels 0% is no share"),
+        (["--label", "expression", "--labels", "5%", "--shots", "3"], "both say how many labels: give one"),
+        (["--label", "expression", "--learning-rate", "nan"], "learning_rate=nan is out of range"),
+        (["--label", "expression", "--group", "person"], "has no column 'person' to tell people by"),
+        (["--label", "expression", "--label", "expression"], "name one column or several, each once"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_any_work(more, message, encoder, prepared, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["finetune", str(encoder), "--data", str(prepared), "--output-dir", str(tmp_path / "run"), *more])
+    # Loading shows a bar, which ends with a carriage return.
+    said = capsys.readouterr().err.split("\r")[-1].split("it/s]")[-1]
+    assert ended.value.code == 2 and message in said and said.strip().count("\n") == 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_linear_head_is_scikit_learns():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    features, targets = rng.normal(size=(60, 5)), rng.integers(3, size=60)
+    penalty = 0.01
+    weight, bias = fit_linear(features, targets, 3, penalty)
+    other = LogisticRegression(C=1 / (2 * penalty * 60), max_iter=5000, tol=1e-10).fit(features, targets)
+    chances = (torch.from_numpy(features) @ weight.T + bias).softmax(-1).numpy()
+    np.testing.assert_allclose(chances, other.predict_proba(features), atol=1e-4)
+    several = rng.integers(2, size=(60, 2))
+    weight, bias = fit_linear(features, several, 2, penalty)
+    for column in range(2):
+        other = LogisticRegression(C=1 / (2 * penalty * 60), max_iter=5000, tol=1e-10).fit(
+            features, several[:, column]
+        )
+        found = (torch.from_numpy(features) @ weight[column] + bias[column]).sigmoid().numpy()
+        np.testing.assert_allclose(found, other.predict_proba(features)[:, 1], atol=1e-4)
+
+
+def test_neighbors_are_scikit_learns():
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    train, asked, targets = rng.normal(size=(40, 6)), rng.normal(size=(9, 6)), rng.integers(3, size=40)
+    scaler = StandardScaler().fit(train)
+    other = KNeighborsClassifier(5, metric="cosine").fit(scaler.transform(train), targets)
+    found = neighbors_say(train, targets, 3, asked, 5)
+    np.testing.assert_allclose(found, other.predict_proba(scaler.transform(asked)), atol=1e-12)
+
+
+def test_pixels_and_points_are_moved_alike():
+    for seed in range(5):
+        torch.manual_seed(seed)
+        motion = draw_motion(48)
+        pixels, point = torch.zeros(1, 1, 48, 48), torch.tensor([20.0, 30.0])
+        pixels[0, 0, 29:32, 19:22] = 1  # around x 20, y 30
+        moved = move_pixels(pixels, motion)[0, 0]
+        y, x = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+        center = torch.stack([(moved * x).sum(), (moved * y).sum()]) / moved.sum()
+        torch.testing.assert_close(center, move_points(point, motion), atol=0.15, rtol=0)
+
+
+def test_owners_words_are_read_once():
+    assert [TASKS["fer2013"].read(word) for word in ("Happy", "happiness ", "SAD", None)] == [
+        "happiness", "happiness", "sadness", None,
+    ]  # fmt: skip
+    assert TASKS["crema-d"].read("surprise") is None and TASKS["ck-plus"].read("contempt") == "contempt"
+    assert [TASKS["deepfake"].read(word) for word in ("FAKE", "fake_wav2lip", 0, 1)] == [
+        "fake",
+        "fake",
+        "real",
+        "fake",
+    ]
+    assert [TASKS["cmu-mosei-sentiment-7"].read(value) for value in (-2.67, 0.0, 1.4)] == ["-3", "0", "1"]
+    assert [TASKS["cmu-mosei-sentiment-2"].read(value) for value in (-0.3, 0.0)] == ["negative", "non-negative"]
+    assert TASKS["celeba"].read(-1) == 0 and len(TASKS["celebv-hq-action"].names) == 35
+    assert len(TASKS["celeba"].names) == len(TASKS["celebv-hq-appearance"].names) == 40
