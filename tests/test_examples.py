@@ -82,16 +82,40 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
-def test_finetune_lora(checkpoint, drawn_videos, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def landmark_checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("landmark_checkpoint")
+    torch.manual_seed(0)
+    PrefAceModel(PrefAceConfig(**{**TINY, "num_landmarks": 68})).save_pretrained(folder)
+    PrefAceVideoProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, num_frames=4
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_lora(checkpoint, drawn_videos, tmp_path, capsys):
     for number, file in enumerate(sorted(drawn_videos.glob("*.mp4"))[:6]):
         folder = tmp_path / "videos" / ("first", "second")[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / file.name).write_bytes(file.read_bytes())
-    load("finetune_lora").main(str(checkpoint), str(tmp_path / "videos"), str(tmp_path / "out"), steps=3, batch_size=3)
+    load("lora").main(str(checkpoint), str(tmp_path / "videos"), str(tmp_path / "out"), steps=3, batch_size=3)
     assert "trainable params" in capsys.readouterr().out
     assert (tmp_path / "out/adapter_model.safetensors").exists()
     classify = pipeline("video-classification", model=str(tmp_path / "out/merged"))
     assert {row["label"] for row in classify(str(next(drawn_videos.glob("*.mp4"))))} == {"first", "second"}
+
+
+def test_linear_probe(checkpoint, prepared, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PREFACE_HF_CACHE", str(tmp_path / "cache"))
+    load("linear_probe").main(str(checkpoint), str(prepared), "expression", str(tmp_path / "out"))
+    said = capsys.readouterr().out
+    assert all(pooling in said for pooling in ("mean", "layers", "grid")) and said.count("| war |") == 3
+
+
+def test_landmarks(landmark_checkpoint, prepared, drawn_videos, tmp_path, capsys):
+    video = str(next(drawn_videos.glob("*.mp4")))
+    load("landmarks").main(str(landmark_checkpoint), str(prepared), str(tmp_path / "out"), video, steps=3)
+    assert "| nme |" in capsys.readouterr().out and (tmp_path / "out/overlay.mp4").stat().st_size > 1000
 
 
 def test_export_onnx(checkpoint, tmp_path, capsys):

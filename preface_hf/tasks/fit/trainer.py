@@ -40,7 +40,7 @@ class TaskTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
         """Cross-entropy (of classes or of mixed ones) or binary cross-entropy; a landmark model has its own."""
-        if model.training is False or "landmarks" in type(self.model).__name__.lower():
+        if model.training is False or "Landmark" in type(self.model).__name__:
             outputs = model(**inputs)
             return (outputs.loss, outputs) if return_outputs else outputs.loss
         labels = inputs["labels"]

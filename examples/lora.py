@@ -1,6 +1,6 @@
 """Fine-tune a checkpoint to classify face videos, by LoRA and transformers' Trainer.
 
-    python examples/finetune_lora.py CHECKPOINT FOLDER OUTPUT
+    python examples/lora.py CHECKPOINT FOLDER OUTPUT
 
 FOLDER has one sub-folder of face videos for each label. OUTPUT gets the adapter and, under `merged`, a model that
 `pipeline("video-classification", model="OUTPUT/merged")` takes.
