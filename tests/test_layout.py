@@ -151,7 +151,9 @@ def test_every_room_is_in_the_order_and_none_is_crowded() -> None:
     rooms = {room_of(file) for file in PACKAGE.rglob("*.py")} - {"__init__"}
     assert rooms <= set(ROOMS), f"say where these stand: {rooms - set(ROOMS)}"
     folders = [folder for folder in PACKAGE.rglob("*") if folder.is_dir() and folder.name != "__pycache__"]
-    assert all(len(list(folder.glob("*.py"))) <= 14 for folder in folders)
+    # What travels with a checkpoint lies flat: that folder may hold a few more.
+    most = {folder: 16 if folder.name == "modeling" else 14 for folder in folders}
+    assert not [folder for folder in folders if len(list(folder.glob("*.py"))) > most[folder]]
 
 
 def test_no_file_imports_itself_by_way_of_others():
