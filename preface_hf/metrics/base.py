@@ -23,7 +23,8 @@ class FaceMetric(evaluate.Metric, ABC):  # abstract: `evaluate.load` takes the f
     many had no reference, or no number for a prediction). More arguments:
 
         groups: who or what each item is of (a person, a video), one for each item; intervals draw these.
-        samples: draws for the intervals; 0 leaves them out. With them each score has `…_low` and `…_high`, 95 % wide.
+        samples: draws for the intervals; 0 leaves them out. With them each score has `…_low` and `…_high`, 95 % wide,
+            unless all items are of one group.
         seed: of the draws.
     """
 
@@ -56,8 +57,9 @@ class FaceMetric(evaluate.Metric, ABC):  # abstract: `evaluate.load` takes the f
         numbers = group_numbers(groups, len(kept))
         items = self.items(guesses[kept], truths[kept], numbers[kept], **options)
         found: dict[str, Any] = {**self.scores(*items[:2], np.ones(len(items[0])), **options)}
-        if samples:
-            joined = np.unique(items[2], return_inverse=True)[1]
+        joined = np.unique(items[2], return_inverse=True)[1]
+        # Of one person every draw is the same: an interval of no width would look like certainty.
+        if samples and joined.max() > 0:
             intervals = bootstrap(
                 lambda weights: self.scores(*items[:2], weights, **options), joined, samples, seed=seed
             )

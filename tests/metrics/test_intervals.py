@@ -49,3 +49,11 @@ def test_draws_without_one_class_do_not_count():
 def test_groups_are_told_apart_as_text():
     assert group_numbers(["b", "a", "b", 1], 4).tolist() == [2, 1, 2, 0]
     assert group_numbers(None, 3).tolist() == [0, 1, 2]
+
+
+def test_one_person_has_no_interval():
+    from preface_hf.metrics.classes import Classes
+
+    values = {"predictions": [0, 1, 1, 0], "references": [0, 1, 0, 0], "samples": 50}
+    assert "war_low" not in Classes().compute(**values, groups=["a"] * 4)
+    assert Classes().compute(**values, groups=["a", "a", "b", "b"])["war_low"] <= 0.75
