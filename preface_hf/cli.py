@@ -326,6 +326,7 @@ def finetune(
     max_steps: Annotated[int | None, typer.Option(help="20 epochs, and at least 300, without")] = None,
     batch_size: Annotated[int, typer.Option(help="clips a step")] = 16,
     learning_rate: Annotated[float | None, typer.Option(help="by the protocol without")] = None,
+    lora_rank: Annotated[int, typer.Option(help="of the matrices that lora adds")] = 8,
     layer_decay: Annotated[float, typer.Option(help="factor of the rate with each layer below")] = 0.75,
     drop_path_rate: Annotated[float, typer.Option(help="stochastic depth")] = 0.0,
     mixup: Annotated[float, typer.Option(help="alpha; 0 mixes no clips")] = 0.0,
@@ -356,7 +357,8 @@ def finetune(
     folder = finetune(
         model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
         protocol=protocol, pooling=pooling, labels=labels, shots=shots, seed=seed, max_steps=max_steps,
-        batch_size=batch_size, learning_rate=learning_rate, layer_decay=layer_decay, drop_path_rate=drop_path_rate,
+        batch_size=batch_size, learning_rate=learning_rate, lora_rank=lora_rank,
+        layer_decay=layer_decay, drop_path_rate=drop_path_rate,
         mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
         num_workers=num_workers,

@@ -31,6 +31,7 @@ class FinetuneArguments:
         max_steps: optimizer steps; without, 20 epochs and at least 300 steps.
         batch_size: clips a step.
         learning_rate: peak, of the head; without, by the protocol.
+        lora_rank: of the matrices that lora adds.
         layer_decay: factor of the rate with each layer below (VideoMAE: 0.75).
         weight_decay: of AdamW.
         drop_path_rate: stochastic depth of full fine-tuning (VideoMAE: 0.1).
@@ -55,6 +56,7 @@ class FinetuneArguments:
     max_steps: int | None = None
     batch_size: int = 16
     learning_rate: float | None = None
+    lora_rank: int = 8
     layer_decay: float = 0.75
     weight_decay: float = 0.05
     drop_path_rate: float = 0.0
@@ -97,7 +99,8 @@ class FinetuneArguments:
 # Least and most of each number; None is allowed where it is the default.
 RANGES: dict[str, tuple[float, float]] = {
     "shots": (1, 1e9), "seed": (0, 2**32 - 1), "max_steps": (1, 1e9), "batch_size": (1, 1e6),
-    "learning_rate": (1e-9, 10), "layer_decay": (0.01, 1), "weight_decay": (0, 10), "drop_path_rate": (0, 0.9),
+    "learning_rate": (1e-9, 10),
+    "lora_rank": (1, 4096), "layer_decay": (0.01, 1), "weight_decay": (0, 10), "drop_path_rate": (0, 0.9),
     "mixup": (0, 10), "windows": (1, 1000), "samples": (0, 1e6), "num_workers": (0, 1000),
 }  # fmt: skip
 

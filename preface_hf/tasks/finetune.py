@@ -118,15 +118,16 @@ class Run:
             fields["drop_path_rate"] = arguments.drop_path_rate
         torch.manual_seed(arguments.seed)
         if arguments.random_weights:
-            return kind(PrefAceConfig.from_pretrained(self.model, **fields))
-        return kind.from_pretrained(self.model, **fields)
+            model = kind(PrefAceConfig.from_pretrained(self.model, **fields))
+        else:
+            model = kind.from_pretrained(self.model, **fields)
+        rank = arguments.lora_rank
+        return add_lora(model, rank, 2 * rank) if arguments.protocol == "lora" else model
 
     def fit(self, model: Any, resume: bool) -> Any:
         """The fitted model."""
         if self.arguments.protocol == "linear" and self.labels.kind != "landmarks":
             return self.fit_head(model)
-        if self.arguments.protocol == "lora":
-            model = add_lora(model)
         model = train(
             model, self.arguments, self.clips("train", augment=True), self.clips("validation"),
             self.class_weights(), resume,

@@ -66,6 +66,7 @@ def test_every_protocol_leaves_scores_and_a_model_that_gives_them(protocol, enco
     same = all(torch.equal(weight, before[name]) for name, weight in model.preface.state_dict().items())
     assert same == (protocol in ("linear", "attentive"))
     if protocol == "lora":
+        assert told["trainable"] < 0.5 * told["parameters"]
         fields = {"num_labels": len(told["names"])}
         clip = torch.rand(1, 4, 3, 32, 32)
         adapted = load_lora(run / "adapter", encoder, **fields)
