@@ -163,7 +163,7 @@ def pretrain(
         list[str] | None, typer.Option(help="prepared set (folder or Hub name); of several, PATH=WEIGHT each")
     ] = None,
     output_dir: Annotated[str | None, typer.Option(help="the run's folder")] = None,
-    method: Annotated[str | None, typer.Option(help="preface, dino, marlin or videomae")] = None,
+    method: Annotated[str | None, typer.Option(help="preface, pros, dino, marlin or videomae")] = None,
     size: Annotated[str | None, typer.Option(help="vit-t, vit-s, vit-b or vit-l")] = None,
     max_steps: Annotated[int | None, typer.Option(help="optimizer steps")] = None,
     batch_size: Annotated[int | None, typer.Option(help="clips per process")] = None,

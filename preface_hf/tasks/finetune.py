@@ -240,11 +240,11 @@ def prepared(data: str | Path, task: Task, folder: Path, size: int) -> str:
 
     path = Path(data)
     check_path(path)
-    if not path.exists() or is_prepared(path) or (path / "README.md").exists() and not path.is_file():
+    if not path.exists() or is_prepared(path) or (path / "prepare.yaml").is_file():
         if is_missing(data):
             raise ValueError(f"cannot open {str(data)!r} as labeled videos: there is no such folder or file.")
         return str(data)
     recipe = "csv" if path.suffix.lower() == ".csv" else task.recipe
     landmarker = "given" if task.kind == "landmarks" else "auto"
-    done = prepare(path, folder / "set", recipe=recipe, landmarker=landmarker, crop_size=max(size, 96))
-    return str(done.out) if hasattr(done, "out") else str(folder / "set")
+    prepare(path, folder / "set", recipe=recipe, landmarker=landmarker, crop_size=max(size, 96))
+    return str(folder / "set")
