@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import preface_hf.modeling
 from preface_hf.files import why_unopened
+from preface_hf.modeling import PrefAceConfig
 
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
     """Open an adapter that a LoRA model saved, on its base checkpoint, for inference.
 
     base: where the base checkpoint is now, if not where it was in training. fields: of the configuration, as given in
-    training (`num_labels=7`). Raises `ValueError` where the adapter is of no PrefAce model, or does not fit the base.
+    training (`num_labels=7`); `finetune` leaves a `config.json` beside its adapter, which has them all. Raises
+    `ValueError` where the adapter is of no PrefAce model, or does not fit the base.
     """
     peft = import_peft()
     config = peft.PeftConfig.from_pretrained(folder)
@@ -74,6 +76,8 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
         what = f"is of a {name!r} model, not of a PrefAce one" if model_class is None else "does not name its base"
         raise ValueError(f"the adapter in {str(folder)!r} {what}: give a PrefAce adapter and its base=checkpoint.")
     # The base first, then the adapter onto it: heads come from the adapter's file.
+    if (Path(folder) / "config.json").is_file():
+        fields = {"config": PrefAceConfig.from_pretrained(folder, **fields)}
     model = model_class.from_pretrained(base, **fields)
     try:
         return peft.PeftModel.from_pretrained(model, folder).eval()

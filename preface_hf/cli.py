@@ -319,7 +319,9 @@ def finetune(
     ] = None,
     task: Annotated[str | None, typer.Option(help="instead of --label, a set of the papers (docs/tasks.md)")] = None,
     protocol: Annotated[str, typer.Option(help="full, lora, attentive, linear or knn")] = "full",
-    pooling: Annotated[str, typer.Option(help="of linear and knn: mean, layers or grid")] = "mean",
+    pooling: Annotated[
+        str, typer.Option(help="what the head sees: grid (3x3 places), mean, or layers (the last four)")
+    ] = "grid",
     labels: Annotated[str, typer.Option(help="share of the labels, such as 1% or 10%")] = "100%",
     shots: Annotated[int | None, typer.Option(help="instead, so many of each class")] = None,
     seed: Annotated[int, typer.Option(help="of everything random")] = 0,

@@ -24,7 +24,8 @@ class FinetuneArguments:
         output_dir: the run's folder.
         protocol: full (all weights), lora (added matrices and the head), attentive (a learned query and the head on a
             frozen encoder), linear (a head on frozen features, its strength searched), or knn (frozen features).
-        pooling: what a linear head or neighbors see: mean, layers (the last four side by side) or grid (3x3 places).
+        pooling: what the head or the neighbors see: grid (3x3 places of the frame: on aligned faces a place is a part
+            of the face), mean, or layers (the last four side by side).
         labels: share of the labeled rows to train and choose by, such as `10%`; smaller ones are part of larger ones.
         shots: instead, so many rows of each class.
         seed: of everything random: held out people, few labels, head, order, augmentation.
@@ -49,7 +50,7 @@ class FinetuneArguments:
 
     output_dir: str
     protocol: str = "full"
-    pooling: str = "mean"
+    pooling: str = "grid"
     labels: str = "100%"
     shots: int | None = None
     seed: int = 0

@@ -134,6 +134,7 @@ class Run:
         )  # fmt: skip
         if self.arguments.protocol == "lora":
             model.save_pretrained(self.folder / "adapter")
+            model.config.save_pretrained(self.folder / "adapter")  # the head's shape, which peft does not write
             model = model.merge_and_unload()
         return model
 
