@@ -18,7 +18,8 @@ class Fakes(FaceMetric):
 
     Predictions are probabilities that a window is fake, references 1 (fake) or 0. `videos` says of which video each
     window is, one for each (without it each is its own); `threshold` is the probability from which a video counts as
-    fake. `count` is that of videos. A video without a window with a number is in `left_out` by its windows.
+    fake, and stands beside the scores. `count` is that of videos. A video without a window with a number is in
+    `left_out` by its windows.
     """
 
     summary = "AUC, EER, average precision and accuracy of deepfake detection, by video."
@@ -67,3 +68,20 @@ class Fakes(FaceMetric):
             "average_precision": average_precision(predictions, references, weights),
             "accuracy": float(np.average(right, weights=weights)),
         }
+
+    def details(self, predictions: np.ndarray, references: np.ndarray, **options: Any) -> dict[str, Any]:
+        """What the accuracy was counted by."""
+        return {"threshold": options.get("threshold", 0.5)}
+
+
+def best_threshold(predictions: np.ndarray, references: np.ndarray) -> float:
+    """The probability from which on "fake" is right most often, halfway between two videos; of equal ones that
+    nearest to 0.5, and 0.5 where only one answer is there."""
+    known = np.unique(predictions)
+    if len(np.unique(references)) < 2:
+        return 0.5
+    # Beyond all of them, everything is real, or fake.
+    between = [known[0] / 2, *((known[:-1] + known[1:]) / 2), (known[-1] + 1) / 2]
+    right = [float(np.mean((predictions >= value) == (references == 1))) for value in between]
+    best = [value for value, share in zip(between, right, strict=True) if share == max(right)]
+    return float(min(best, key=lambda value: abs(value - 0.5)))

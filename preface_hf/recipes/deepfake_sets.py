@@ -92,9 +92,9 @@ def dfdc(src: Path, media: str = "auto") -> Listing:
 
     Layout: `dfdc_train_part_<n>/metadata.json` with `{"a.mp4": {"label": "FAKE", "original": "b.mp4", ...}}` beside
     the clips; a part whose table has `is_fake` (1 or 0) instead of `label` is read alike. Labels: label (real, fake),
-    original (the real clip that a fake was made of). Split: the owners', where they name several; where all is
-    `train` (the training parts) it is ours, by a hash of the original clip, so that a fake and its original stay
-    together.
+    original (the real clip that a fake was made of, of a real clip itself: who is seen). Split: the owners', where
+    they name several; where all is `train` (the training parts) it is ours, by a hash of the original clip, so that a
+    fake and its original stay together.
     """
     names = gather(src, media, ("video",), "dfdc")
     # Each part has a table of its own, whose names are relative to the part.
@@ -104,7 +104,8 @@ def dfdc(src: Path, media: str = "auto") -> Listing:
         for clip, data in json.loads((src / name).read_text(encoding="utf-8")).items():
             place = f"{name.removesuffix('metadata.json')}{clip}"
             label = data.get("label") or {1: "FAKE", 0: "REAL"}.get(data.get("is_fake"))
-            labels: dict[str, Label] = {"label": label and label.lower(), "original": data.get("original") or None}
+            original = data.get("original") or (clip if label == "REAL" else None)
+            labels: dict[str, Label] = {"label": label and label.lower(), "original": original}
             items.append(Item(place, data.get("split"), labels))
     if not items:
         raise layout_error(src, "dfdc", "dfdc_train_part_<n>/metadata.json")

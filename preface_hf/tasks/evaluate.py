@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from preface_hf.data.opening import open_prepared
 from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import replacing
 from preface_hf.tasks.base import as_it_is
 from preface_hf.tasks.finetune import SETTINGS, prepared
 from preface_hf.tasks.predicting.predictor import load_predictor
 from preface_hf.tasks.registry import TASKS, task_of
+from preface_hf.tasks.results.reading import read_json
 from preface_hf.tasks.results.report import write_task_report
 from preface_hf.tasks.results.scoring import by_row, run_model, write_scores
 from preface_hf.tasks.results.tables import write_tables
@@ -67,7 +69,7 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     write_scores(
         folder, "test", clips, by_row(labels, *run_model(model, clips, batch_size), clips.windows),
-        list(part.groups), samples,
+        list(part.groups), samples, threshold_of(run),
     )  # fmt: skip
     told = settings | {
         "name": kind.name if kind else settings["name"], "data": str(path), "splits": {split: part.told()},
@@ -89,6 +91,12 @@ def read_run(run: str | Path) -> dict[str, Any]:
     return settings
 
 
+def threshold_of(run: str | Path) -> float:
+    """From which probability on a run takes a video for fake, as its validation part had it."""
+    file = Path(run) / "scores-validation.json"
+    return float(read_json(file).get("threshold", 0.5)) if file.is_file() else 0.5
+
+
 def own(settings: dict[str, Any]) -> Any:
     """The task of a run."""
     if settings["name"]:
@@ -98,9 +106,12 @@ def own(settings: dict[str, Any]) -> Any:
 
 def labels_of(settings: dict[str, Any], task: Any, data: str, split: str, columns: Sequence[str]) -> LabelSpace:
     """The labels of a set as the model of a run knows them."""
-    task = task or own(settings)
+    asked, task = task, task or own(settings)
+    known = open_prepared(data, split).rows.column_names or []
+    # A run's own parts, such as a compression, are not those of every other set.
+    where = {column: value for column, value in task.where.items() if asked or column in known}
     if task.kind == "landmarks":
-        return LabelSpace((), (), "landmarks")
+        return LabelSpace((), (), "landmarks", where=where)
     read = task.read
     if read is as_it_is and settings["task"] == "deepfake":
         read = TASKS["deepfake"].read
@@ -112,4 +123,4 @@ def labels_of(settings: dict[str, Any], task: Any, data: str, split: str, column
             f"it on the labels that it was trained on."
         )
     found = found_columns(data, split, wanted)
-    return LabelSpace(found, tuple(settings["names"]), settings["task"], read, task.where)
+    return LabelSpace(found, tuple(settings["names"]), settings["task"], read, where)

@@ -96,6 +96,7 @@ class Run:
         self.labels, self.parts, self.processor = labels, parts, processor
         self.folder = Path(arguments.output_dir)
         self.outputs = len(labels.names)
+        self.threshold: float | None = None  # of fakes: the validation part is scored first, and chooses it
 
     def clips(self, name: str, augment: bool = False) -> LabeledClips:
         """The clips of a part."""
@@ -198,7 +199,10 @@ class Run:
 
     def write(self, name: str, clips: LabeledClips, found: tuple[np.ndarray, np.ndarray]) -> None:
         """Predictions and scores of a part."""
-        write_scores(self.folder, name, clips, found, list(self.parts[name].groups), self.arguments.samples)
+        scores = write_scores(
+            self.folder, name, clips, found, list(self.parts[name].groups), self.arguments.samples, self.threshold
+        )
+        self.threshold = scores.get("threshold")
 
     def write_settings(self, model: Any) -> None:
         """`finetune.json`: all that another reader of the folder needs."""

@@ -10,4 +10,7 @@ from __future__ import annotations
 from preface_hf.tasks.base import Task
 
 
-TASKS = {name: Task("landmarks", name, recipe="300w") for name in ("300w", "helen", "afw")}
+TASKS = {
+    "300w": Task("landmarks", "300w", recipe="300w"),
+    **{part: Task("landmarks", part, where={"subset": part}, recipe="300w") for part in ("helen", "afw")},
+}

@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import multilabel_auroc
 from preface_hf import metrics
 from preface_hf.metrics.attributes import Attributes
 from preface_hf.metrics.classes import Classes
-from preface_hf.metrics.fakes import Fakes
+from preface_hf.metrics.fakes import Fakes, best_threshold
 from preface_hf.metrics.landmarks import Landmarks
 from preface_hf.metrics.ranking import auc, average_precision, equal_error_rate
 
@@ -116,6 +116,22 @@ def test_windows_are_joined_to_videos():
     assert found["accuracy"] == pytest.approx(((means >= 0.5) == fake).mean())
     alone = Fakes().compute(predictions=scores[known], references=fake[videos][known])
     assert alone["auc"] == pytest.approx(sk.roc_auc_score(fake[videos][known], scores[known]))
+
+
+def test_the_threshold_of_fakes_is_the_best_between_two_videos():
+    scores, fake = np.array([0.8, 0.85, 0.9, 0.95]), np.array([0, 0, 1, 1])
+    assert best_threshold(scores, fake) == pytest.approx(0.875)
+    assert Fakes().compute(predictions=scores, references=fake)["accuracy"] == 0.5, "all count as fake at 0.5"
+    found = Fakes().compute(predictions=scores, references=fake, threshold=best_threshold(scores, fake))
+    assert (found["accuracy"], found["threshold"], found["auc"]) == (1.0, pytest.approx(0.875), 1.0)
+    assert best_threshold(scores, 1 - fake) == pytest.approx(0.4), "everything is fake, or real: nearest to 0.5"
+    assert best_threshold(scores, np.ones(4)) == 0.5
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores, fake = rng.random(9).round(1), rng.integers(0, 2, 9)
+        best = max(((scores >= value) == fake).mean() for value in np.linspace(-0.05, 1.05, 100))
+        if len(set(fake)) == 2:
+            assert ((scores >= best_threshold(scores, fake)) == fake).mean() == pytest.approx(best)
 
 
 def face(count=6, points=68, seed=0):

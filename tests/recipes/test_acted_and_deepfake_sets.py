@@ -126,6 +126,7 @@ def test_dfdc(tmp_path: Path):
     )
     found = listing("dfdc", tmp_path)
     assert labels(found, f"{part}/fake.mp4") == {"label": "fake", "original": "real.mp4"}
+    assert labels(found, f"{part}/real.mp4") == {"label": "real", "original": "real.mp4"}, "a group with its fakes"
     assert labels(found, f"{part}/new.mp4") == {"label": None, "original": None}
     drawn = splits(found)
     assert drawn[f"{part}/fake.mp4"] == drawn[f"{part}/real.mp4"] == subject_split("real.mp4")

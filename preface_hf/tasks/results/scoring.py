@@ -56,8 +56,10 @@ def score(
     groups: Sequence[str] | None = None,
     videos: Sequence[str] | None = None,
     samples: int = 0,
+    threshold: float = 0.5,
 ) -> dict[str, Any]:
-    """The metrics of a task of what [`by_row`] returns; intervals of `samples` draws of `groups`."""
+    """The metrics of a task of what [`by_row`] returns; intervals of `samples` draws of `groups`. `threshold` is that
+    of fakes."""
     from preface_hf.metrics.attributes import Attributes
     from preface_hf.metrics.classes import Classes
     from preface_hf.metrics.fakes import Fakes
@@ -73,9 +75,23 @@ def score(
     if labels.kind == "deepfake":
         fake = labels.names.index("fake")
         return Fakes().compute(
-            predictions=chances[:, fake], references=(truths == fake).astype(int), videos=videos, **more
-        )
+            predictions=chances[:, fake], references=(truths == fake).astype(int), videos=videos, threshold=threshold,
+            **more,
+        )  # fmt: skip
     return Classes().compute(predictions=chances.argmax(-1), references=truths, **more)
+
+
+def fake_threshold(labels: LabelSpace, chances: np.ndarray, truths: np.ndarray, videos: Sequence[str]) -> float:
+    """The probability from which on a video counts as fake, as these rows have it; 0.5 of other tasks. On people or
+    cameras that training has not seen all scores may lie on one side of 0.5."""
+    if labels.kind != "deepfake":
+        return 0.5
+    from preface_hf.metrics.fakes import best_threshold
+
+    fake = labels.names.index("fake")
+    _, first, places = np.unique(videos, return_index=True, return_inverse=True)
+    means = np.bincount(places, chances[:, fake]) / np.bincount(places)
+    return best_threshold(means, (truths[first] == fake).astype(int))
 
 
 def faces(points: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -96,7 +112,7 @@ def metrics_of(clips: LabeledClips, labels: LabelSpace) -> Callable[[Any], dict[
     def compute(found: Any) -> dict[str, Any]:
         scores = score(labels, *by_row(labels, found.predictions, found.label_ids, clips.windows))
         # The Trainer logs numbers.
-        return {name: value for name, value in scores.items() if not isinstance(value, list)}
+        return {name: v for name, v in scores.items() if not isinstance(v, list) and name != "threshold"}
 
     return compute
 
@@ -108,6 +124,7 @@ def write_scores(
     found: tuple[np.ndarray, np.ndarray],
     groups: Sequence[str],
     samples: int,
+    threshold: float | None = 0.5,
 ) -> dict[str, Any]:
     """Write `scores-NAME.json`, with intervals, and `predictions-NAME.jsonl`, a line a row; returns the scores.
 
@@ -118,10 +135,14 @@ def write_scores(
         found: of [`by_row`].
         groups: who is seen in each row.
         samples: draws for the intervals.
+        threshold: probability from which on a video counts as fake; `None`: the best one on these rows, which is then
+            in the scores.
     """
     rows = clips.rows[:: clips.windows]
     sources = [clips.table[row]["source"] for row in rows]
-    scores = score(clips.labels, *found, groups, sources, samples) | {"left_out": clips.left_out}
+    if threshold is None:
+        threshold = fake_threshold(clips.labels, *found, sources)
+    scores = score(clips.labels, *found, groups, sources, samples, threshold) | {"left_out": clips.left_out}
     with replacing(folder / f"scores-{name}.json") as file:
         file.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     with replacing(folder / f"predictions-{name}.jsonl") as file, file.open("w", encoding="utf-8") as lines:

@@ -53,7 +53,7 @@ class LabelSpace:
 
     def counts(self, row: dict[str, Any]) -> bool:
         """Whether a row is of this task at all."""
-        return all(row[column] == value for column, value in self.where.items())
+        return is_of(row, self.where)
 
     def target(self, row: dict[str, Any]) -> int | list[float] | None:
         """The label of a row as a model takes it, of landmarks 0; `None` where it has none. `ValueError` for a class
@@ -74,6 +74,11 @@ class LabelSpace:
         return self.names.index(str(values[0]))
 
 
+def is_of(row: dict[str, Any], where: dict[str, str]) -> bool:
+    """Whether the columns of a row have these values; `helen/trainset` is of `helen`, too."""
+    return all(value in (row[column], str(row[column]).split("/")[0]) for column, value in where.items())
+
+
 def is_no_label(value: Any) -> bool:
     """Whether a cell says nothing."""
     return value is None or isinstance(value, float) and math.isnan(value)
@@ -89,11 +94,7 @@ def read_labels(
         if column not in known:
             raise ValueError(f"{str(data)!r} has no column {column!r}: choose of {', '.join(known)}.")
     cells = rows.select_columns(list(dict.fromkeys((*columns, *where))))
-    return [
-        tuple(row[column] for column in columns)
-        for row in cells
-        if all(row[column] == value for column, value in where.items())
-    ]
+    return [tuple(row[column] for column in columns) for row in cells if is_of(row, where)]
 
 
 def label_space(data: str | Path, task: Task | str | Sequence[str], splits: Sequence[str] = ("train",)) -> LabelSpace:
@@ -110,7 +111,7 @@ def label_space(data: str | Path, task: Task | str | Sequence[str], splits: Sequ
     if not isinstance(task, Task):
         task = own_task((task,) if isinstance(task, str) else task)
     if task.kind == "landmarks":
-        return LabelSpace((), (), "landmarks")
+        return LabelSpace((), (), "landmarks", where=task.where)
     columns = found_columns(data, splits[0], task.columns)
     cells = {
         split: [tuple(map(task.read, row)) for row in read_labels(data, split, columns, task.where)]
@@ -121,8 +122,8 @@ def label_space(data: str | Path, task: Task | str | Sequence[str], splits: Sequ
         return LabelSpace(columns, columns, "attributes", task.read, task.where)
     check_no_scale(columns[0], cells[splits[0]])
     classes = {split: sorted({str(v) for (v,) in rows if not is_no_label(v)}) for split, rows in cells.items()}
-    if [name.lower() for name in classes[splits[0]]] == sorted(REAL_OR_FAKE):
-        # Words of fakes are one task, whoever owns them.
+    if task.kind != "deepfake" and [name.lower() for name in classes[splits[0]]] == sorted(REAL_OR_FAKE):
+        # Words of fakes are one task, whoever owns them; a set's own task has rows of its own, too.
         task, classes = DEEPFAKE, {split: [name.lower() for name in names] for split, names in classes.items()}
     check_classes(data, columns[0], classes)
     names = tuple(name for name in task.names if name in classes[splits[0]]) or tuple(classes[splits[0]])

@@ -10,7 +10,7 @@ import numpy as np
 
 from preface_hf.data.opening import open_prepared
 from preface_hf.features.labeled import VALIDATION, group_column, splits_of
-from preface_hf.tasks.rows.labels import LabelSpace
+from preface_hf.tasks.rows.labels import LabelSpace, read_labels
 
 
 HELD_OUT = 0.2  # of the people, where a set has no split of its own
@@ -51,6 +51,9 @@ def read_part(data: str | Path, split: str, labels: LabelSpace, group: str | Non
     group = group or next(iter(people_column(known, labels)))
     if group not in known:
         raise ValueError(f"{str(data)!r} has no column {group!r} to tell people by: choose of {', '.join(known)}.")
+    for column in labels.where:
+        if column not in known:
+            raise ValueError(f"{str(data)!r} has no column {column!r} to tell its parts by: prepare it by its recipe.")
     points = ["landmarks"] if labels.kind == "landmarks" else []
     names = [*labels.columns, *labels.where, group, "source", *points]
     rows, classes, groups, left_out = [], [], [], 0
@@ -84,6 +87,8 @@ def parts_of(
     Raises `ValueError` where people are in two parts of the set's own, unless `allow_overlap`.
     """
     sets = splits_of(data)
+    if labels.where:  # a part of a set, such as AFW of 300-W, may be in one split only
+        sets = [name for name in sets if read_labels(data, name, (), labels.where)]
     if "train" not in sets:
         raise ValueError(f"{str(data)!r} has the splits {', '.join(sets)} and no 'train' to fit on: prepare it anew.")
     train = read_part(data, "train", labels, group)
