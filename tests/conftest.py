@@ -1,5 +1,6 @@
 """Small real data for the whole suite: drawn faces, as videos and as a prepared set."""
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,6 +26,19 @@ HEAD_SIZES = {
     "decoder_intermediate_size": 32,
 }  # fmt: skip
 SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture
+def reports():
+    """Asked for by tests that read the page which a run leaves: see `without_pages`."""
+
+
+@pytest.fixture(autouse=True)
+def without_pages(request, monkeypatch):
+    """Runs of this process draw no report.html, two thirds of the seconds of a tiny run, unless the test reads it."""
+    loop = sys.modules.get("preface_hf.training.loop")
+    if loop and "reports" not in request.fixturenames:
+        monkeypatch.setattr(loop, "try_report", lambda *run: None)
 
 
 @pytest.fixture(scope="session")

@@ -16,19 +16,20 @@ def test_test_people_and_expressions_are_held_out():
     assert (len(train), len(test)) == (20, 48)
 
 
-def test_the_demo_runs(tmp_path, capsys):
-    run_demo(tmp_path / "demo", people=8, test_people=3, max_steps=2)
+def test_the_demo_runs(reports, tmp_path, capsys):
+    run_demo(tmp_path / "demo", people=4, test_people=2, max_steps=2)
     out = capsys.readouterr().out
     for word in ("pixels", "random encoder", "pretrained encoder", "chance", "identity", "expression"):
         assert word in out
     assert (tmp_path / "demo/drawn/features.parquet").exists()
     assert (tmp_path / "demo/drawn/prepared/preview.png").exists()
+    assert (tmp_path / "demo/drawn/run/report.html").exists()
     with pytest.raises(ValueError, match="holds a demo already"):
         run_demo(tmp_path / "demo")
 
 
 @pytest.mark.slow
-def test_the_demo_finds_faces_in_a_few_videos_without_weights(tmp_path, capsys):
+def test_the_demo_finds_faces_in_a_few_videos_without_weights(reports, tmp_path, capsys):
     """Drawn faces in wider pictures, without landmarks beside them; too few videos for a probe."""
     (tmp_path / "videos").mkdir()
     for person in range(8):

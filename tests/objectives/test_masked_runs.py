@@ -25,6 +25,7 @@ def masked(prepared):
     return {**tiny(prepared, "marlin"), "learning_rate": 0.005}
 
 
+@pytest.mark.usefixtures("reports")
 @pytest.mark.parametrize("method", ["marlin", "videomae"])
 def test_it_trains_and_is_shown(method_settings, tmp_path, method, capsys):
     settings = {**method_settings, "max_steps": 2}

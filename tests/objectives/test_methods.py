@@ -156,6 +156,7 @@ def test_crops_are_drawn_from_seed_epoch_and_instance(prepared, tmp_path):
     assert one.colors.shape == (3, 5, 3, 4)
 
 
+@pytest.mark.usefixtures("reports")
 def test_dino_is_planned_shown_extracted_and_probed(dino, tmp_path, capsys):
     final = run({**dino, "max_steps": 2}, tmp_path / "run")
     logged = rows(tmp_path / "run")[0].keys()
@@ -184,6 +185,7 @@ def test_dino_starts_from_its_checkpoint_and_from_that_of_preface(dino, tiny_set
     assert state(tmp_path / "again/checkpoints/step-00000001")["cache"].any()
 
 
+@pytest.mark.usefixtures("reports")
 @pytest.mark.parametrize("landmarks", ["nan", "empty", "null"])
 def test_dino_needs_no_landmarks(dino, prepared, tmp_path, landmarks):
     write_some(prepared, tmp_path / "set", 5, landmarks)

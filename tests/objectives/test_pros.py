@@ -203,6 +203,7 @@ def test_runs_start_from_those_of_other_methods_and_say_what_is_kept(tiny_settin
     assert weights[0].keys() == weights[1].keys()
 
 
+@pytest.mark.usefixtures("reports")
 def test_it_is_shown_planned_extracted_and_probed(tiny_settings, tmp_path, capsys):
     settings = {**tiny_settings, "method": "pros", "model": {**tiny_settings["model"], "num_frames": 2}}
     final = run({**settings, "max_steps": 2}, tmp_path / "run")

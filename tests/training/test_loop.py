@@ -125,6 +125,7 @@ def test_sets_by_weight_resume_exactly(tiny_settings, tmp_path, stop_after):
     assert len(state(tmp_path / "cut/checkpoints/step-00000006")["cache"]) == 12 + 3
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_run_folder_holds_what_is_promised(tiny_settings, tmp_path):
     final = run(tiny_settings, tmp_path / "run")
     assert final == tmp_path / "run/final"

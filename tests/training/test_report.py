@@ -27,6 +27,8 @@ from tests.test_cli import refused
 
 TERMS = self_distillation_terms(PrefAceConfig(num_prototypes=32, hidden_size=16, num_attention_heads=2))
 
+pytestmark = pytest.mark.usefixtures("reports")
+
 
 @pytest.fixture(scope="module")
 def settings(prepared):
