@@ -84,6 +84,11 @@ class FinetuneArguments:
             raise ValueError(f"--shots {self.shots} and --labels {self.labels} both say how many labels: give one.")
 
     @property
+    def head_pooling(self) -> str:
+        """What the head sees, as a model's configuration calls it."""
+        return "attentive" if self.protocol == "attentive" else self.pooling
+
+    @property
     def rate(self) -> float:
         """The learning rate of the head."""
         return self.learning_rate or RATES[self.protocol]

@@ -10,7 +10,7 @@ from typing import Any
 from preface_hf.data.opening import open_prepared
 from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import replacing
-from preface_hf.tasks.base import as_it_is
+from preface_hf.tasks.base import as_it_is, own_task
 from preface_hf.tasks.finetune import SETTINGS, prepared
 from preface_hf.tasks.predicting.predictor import load_predictor
 from preface_hf.tasks.registry import TASKS, task_of
@@ -20,7 +20,7 @@ from preface_hf.tasks.results.scoring import by_row, run_model, write_scores
 from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, found_columns
-from preface_hf.tasks.rows.splits import read_part
+from preface_hf.tasks.rows.splits import files_left_out, read_part
 
 
 def evaluate(
@@ -73,7 +73,7 @@ def evaluate(
     )  # fmt: skip
     told = settings | {
         "name": kind.name if kind else settings["name"], "data": str(path), "splits": {split: part.told()},
-        "model": str(run), "columns": list(labels.columns),
+        "files_left_out": files_left_out(path), "model": str(run), "columns": list(labels.columns),
     }  # fmt: skip
     with replacing(folder / SETTINGS) as file:
         file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -106,10 +106,17 @@ def own(settings: dict[str, Any]) -> Any:
 
 def labels_of(settings: dict[str, Any], task: Any, data: str, split: str, columns: Sequence[str]) -> LabelSpace:
     """The labels of a set as the model of a run knows them."""
+    if not task and tuple(columns) == ("landmarks",):
+        task = own_task(columns)
     asked, task = task, task or own(settings)
     known = open_prepared(data, split).rows.column_names or []
     # A run's own parts, such as a compression, are not those of every other set.
     where = {column: value for column, value in task.where.items() if asked or column in known}
+    if (task.kind == "landmarks") != (settings["task"] == "landmarks"):
+        raise ValueError(
+            f"the run's model was trained for {settings['task']}, and {task.name or task.kind} asks for {task.kind}: "
+            f"give a run of that."
+        )
     if task.kind == "landmarks":
         return LabelSpace((), (), "landmarks", where=where)
     read = task.read

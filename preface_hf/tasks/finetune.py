@@ -12,6 +12,7 @@ import torch
 
 from preface_hf.adapters import add_lora
 from preface_hf.features.encoders import load_encoder
+from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.features.sources import is_prepared
 from preface_hf.files import check_path, is_missing, replacing
 from preface_hf.modeling import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification
@@ -25,7 +26,7 @@ from preface_hf.tasks.results.scoring import PRIMARY, by_row, run_model, score, 
 from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, label_space
-from preface_hf.tasks.rows.splits import Part, fewer, parts_of, read_share
+from preface_hf.tasks.rows.splits import Part, fewer, files_left_out, parts_of, read_share
 
 
 SETTINGS = "finetune.json"
@@ -64,7 +65,10 @@ def finetune(
     encoder = load_encoder(model)  # a user's mistake shows before any work is done
     check_protocol(arguments, chosen)
     data = prepared(data, chosen, folder, encoder.model.config.image_size)
-    labels = label_space(data, chosen)
+    sets = splits_of(data)
+    labels = label_space(data, chosen, ("train", *(name for name in ("test", *VALIDATION) if name in sets)))
+    if not arguments.random_weights:
+        check_head(str(model), labels, arguments.head_pooling)
     parts = parts_of(
         data, labels, group=arguments.group, seed=arguments.seed, allow_overlap=arguments.allow_overlap
     )  # fmt: skip
@@ -108,13 +112,13 @@ class Run:
         return clips
 
     def build_model(self) -> Any:
-        """The checkpoint with a new head, or the same with initial weights; the head is drawn from the seed."""
+        """The checkpoint, with a new head that is drawn from the seed unless it has one; or initial weights."""
         arguments, is_points = self.arguments, self.labels.kind == "landmarks"
         kind: Any = PrefAceForLandmarkDetection if is_points else PrefAceForVideoClassification
         frozen = arguments.protocol in ("linear", "knn", "attentive")
         fields: dict[str, Any] = {"freeze_encoder": frozen, **self.labels.head()}
         if not is_points:
-            fields["classifier_pooling"] = "attentive" if arguments.protocol == "attentive" else arguments.pooling
+            fields["classifier_pooling"] = arguments.head_pooling
         if arguments.protocol == "full":
             fields["drop_path_rate"] = arguments.drop_path_rate
         torch.manual_seed(arguments.seed)
@@ -214,7 +218,7 @@ class Run:
             "seed": self.arguments.seed, "splits": {name: part.told() for name, part in self.parts.items()},
             "group": self.arguments.group, "trainable": trainable,
             "parameters": sum(weight.numel() for weight in model.parameters()),
-            "settings": self.arguments.told(),
+            "files_left_out": files_left_out(self.data), "settings": self.arguments.told(),
         }  # fmt: skip
         with replacing(self.folder / SETTINGS) as file:
             file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -236,6 +240,26 @@ def check_protocol(arguments: FinetuneArguments, task: Task) -> None:
     if arguments.protocol in ("linear", "knn") and arguments.mixup:
         raise ValueError(
             f"mixup={arguments.mixup} is of training, and {arguments.protocol} fits features: leave it out."
+        )
+
+
+def check_head(model: str, labels: LabelSpace, pooling: str) -> None:
+    """`ValueError` where a checkpoint has a head already, of other labels than these: only the same go on."""
+    config = PrefAceConfig.from_pretrained(model)
+    trained = (config.architectures or [""])[0]
+    if labels.kind == "landmarks":
+        has, needs = f"{config.num_landmarks} points", f"{labels.head()['num_landmarks']} points"
+        if trained != PrefAceForLandmarkDetection.__name__:
+            return
+    else:
+        has = f"{', '.join(config.id2label.values())} (pooling {config.classifier_pooling})"
+        needs = f"{', '.join(labels.names)} (pooling {pooling})"
+        if trained != PrefAceForVideoClassification.__name__:
+            return
+    if has != needs:
+        raise ValueError(
+            f"{model!r} has a head for {has}, and the labels need one for {needs}: give the encoder that it was "
+            f"fine-tuned from."
         )
 
 

@@ -202,6 +202,7 @@ def test_starting_standardizes_what_the_heads_see(batch):
     assert objective.cache.entries[batch.instance_ids].float().mean(0).norm() < 0.5  # they point all ways
 
 
+@pytest.mark.slow  # test_methods overfits a batch by each method
 def test_one_batch_can_be_overfitted(batch):
     steps = 300
     objective = make(max_steps=steps, teacher_momentum=0.9, teacher_temperature=0.04)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForVideoClassification, Trainer, TrainingArguments
 from transformers.trainer_utils import EvalPrediction
 
@@ -104,6 +105,10 @@ def test_people_are_held_out_where_a_set_has_no_split(prepared, tmp_path):
     assert all(set(part.classes) == {0, 1} for part in parts.values())
     again = parts_of(data, label_space(data, "hat"), group="person", seed=1)
     assert all((again[name].rows == parts[name].rows).all() for name in parts)
+    for seed in range(10):  # two people of each of three classes: whatever is drawn, one of each is left
+        two = write(prepared, tmp_path / f"two{seed}", lambda split, n: {"person": f"p{n}", "hat": n % 3}, ("train",))
+        parts = parts_of(two, label_space(two, "hat"), group="person", seed=seed)
+        assert set(parts["train"].classes) == {0, 1, 2}
     alone = write(prepared, tmp_path / "alone", lambda split, n: {"person": "p", "hat": n % 2}, ("train",))
     with pytest.raises(ValueError, match="all 6 labeled rows of 'train' are of 'p': nobody is left to test on"):
         parts_of(alone, label_space(alone, "hat"), group="person")
@@ -196,6 +201,14 @@ def test_a_trainer_evaluates_keeps_the_best_and_resumes_exactly(prepared, tmp_pa
     whole.train()
     logged = [row for row in whole.state.log_history if "eval_mean_auc" in row]
     assert len(logged) == 2 and all(row["eval_count"] == 6 for row in logged)
+    best = max(logged, key=lambda row: row["eval_mean_auc"])
+    chosen = load_file(f"{whole.state.best_model_checkpoint}/model.safetensors")
+    assert whole.state.best_metric == best["eval_mean_auc"]
+    assert whole.state.best_model_checkpoint.endswith(f"-{best['step']}")
+    assert all(torch.equal(weight, whole.model.state_dict()[name]) for name, weight in chosen.items())
+    said = whole.predict(whole.eval_dataset)
+    assert said.predictions.shape == (12, 2) and said.metrics["test_mean_auc"] == best["eval_mean_auc"]
+    assert said.metrics["test_count"] == 6 and (said.label_ids[::2] == said.label_ids[1::2]).all()
     first = sorted((tmp_path / "whole").glob("checkpoint-*"))[0]
     again = trainer(checkpoint, data, labels, processor, tmp_path / "whole", 2)
     again.train(resume_from_checkpoint=str(first))

@@ -1,24 +1,38 @@
 """From labeled faces to a fine-tuned model: every protocol, resume, the folder that is left, and what is refused."""
 
+import ast
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForKeypointDetection, AutoModelForVideoClassification
 
 from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.adapters import load_lora
 from preface_hf.cli import main
+from preface_hf.tasks import arguments
 from preface_hf.tasks.arguments import PROTOCOLS
 from preface_hf.tasks.evaluate import evaluate
 from preface_hf.tasks.finetune import finetune
 from preface_hf.tasks.fit import trainer
 from preface_hf.tasks.fit.linear import fit_linear, neighbors_say
 from preface_hf.tasks.registry import TASKS
+from preface_hf.tasks.results.scoring import by_row, run_model, score
 from preface_hf.tasks.rows.augment import draw_motion, move_pixels, move_points
+from preface_hf.tasks.rows.clips import LabeledClips
+from preface_hf.tasks.rows.labels import label_space
 from tests.modeling_common import TINY
+from tests.tasks.test_clips import write
+
+
+ROOT = Path(__file__).parents[2]
 
 
 QUICK = {"max_steps": 4, "batch_size": 4, "samples": 20}
@@ -112,17 +126,58 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(encoder, prepared, tmp_
     assert read(again, "scores-test.json") == read(whole, "scores-test.json")
 
 
-def test_a_users_path_is_three_commands(encoder, drawn_videos, tmp_path, capsys):
+def test_gradient_checkpointing_changes_nothing_of_lora(encoder, prepared, tmp_path):
+    weights = []
+    for keeps in (True, False):
+        run = finetune(
+            encoder, prepared, "expression", protocol="lora", output_dir=str(tmp_path / str(keeps)),
+            gradient_checkpointing=keeps, **QUICK,
+        )  # fmt: skip
+        weights.append(load_file(run / "adapter/adapter_model.safetensors"))
+    first, second = weights
+    assert first.keys() == second.keys() and any("lora_B" in name and weight.any() for name, weight in first.items())
+    for name, weight in first.items():
+        torch.testing.assert_close(weight, second[name], atol=1e-6, rtol=1e-4, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_score_as_one(encoder, prepared, tmp_path):
+    """The example by torchrun: every row counts once."""
+    data = write(prepared, tmp_path / "set", lambda split, n: {"mood": ["glad", "sad", "calm"][n % 3]})
+    script = ROOT / "examples/finetune_on_your_videos.py"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    plain = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*launch, str(script), str(encoder), str(data), "mood", str(tmp_path / "out")], env=plain, cwd=tmp_path,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = [ast.literal_eval(line) for line in done.stdout.splitlines() if line.startswith("{'eval_loss'")]
+    # Two that train each for itself would log each epoch twice.
+    assert [row["epoch"] for row in told[:10]] == [str(epoch) for epoch in range(1, 11)]
+    assert told[-1]["eval_count"] == 6
+    labels = label_space(data, "mood")
+    clips = LabeledClips(data, "test", labels, PrefAceVideoProcessor.from_pretrained(encoder), windows=2)
+    model = AutoModelForVideoClassification.from_pretrained(tmp_path / "out")
+    alone = score(labels, *by_row(labels, *run_model(model, clips), 2))
+    assert told[-1]["eval_war"] == pytest.approx(alone["war"])
+
+
+def test_a_users_path_is_three_commands(reports, encoder, drawn_videos, tmp_path, capsys, monkeypatch):
+    """No flag but paths and the label; a README in the folder does not make it a prepared set."""
+    monkeypatch.setattr(arguments, "LEAST_STEPS", 30)  # of 300, which are seconds more
+    monkeypatch.setattr(arguments, "EPOCHS", 1)
     videos = sorted(drawn_videos.rglob("*.mp4"))
     for number, video in enumerate(videos[:6]):
         place = tmp_path / "videos" / ("calm", "glad")[number % 2] / video.name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(video, place)
+    (tmp_path / "videos/README.md").write_text("# My videos\n", encoding="utf-8")
     run = tmp_path / "mine"
     finetuned = ["finetune", str(encoder), "--data", str(tmp_path / "videos"), "--label", "label"]
     for command in (
-        [*finetuned, "--output-dir", str(run), "--max-steps", "3"],
-        ["predict", str(run), str(videos[0])],
+        [*finetuned, "--output-dir", str(run)],
+        ["predict", str(run), str(videos[6])],
         ["evaluate", str(run), "--data", str(run / "set"), "--split", "train"],
     ):
         with pytest.raises(SystemExit) as ended:

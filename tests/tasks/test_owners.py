@@ -10,7 +10,6 @@ from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.cli import main
 from preface_hf.tasks.finetune import finetune
 from preface_hf.tasks.registry import TASKS
-from preface_hf.tasks.results import report
 from preface_hf.tasks.results.papers import paper_rows
 from preface_hf.tasks.results.scoring import PRIMARY
 from preface_hf.tasks.results.tables import evaluation_table
@@ -51,7 +50,6 @@ def trees(tmp_path_factory):
     root = tmp_path_factory.mktemp("trees")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFACE_HF_CACHE", str(root / "cache"))
-        patch.setattr(report, "detail_sections", lambda run: ())  # charts, which test_report is about
         yield root
 
 

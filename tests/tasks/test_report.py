@@ -16,6 +16,9 @@ from preface_hf.video.decoding import open_video
 from tests.tasks.finished import finished_run
 
 
+pytestmark = pytest.mark.usefixtures("reports")
+
+
 def cells_of(text, title):
     """The cells of the first table after a heading, a list a row."""
     part = text[text.index(f"<h2>{title}</h2>") :]

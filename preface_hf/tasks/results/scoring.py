@@ -15,6 +15,7 @@ from preface_hf.files import replacing
 from preface_hf.progress import rows_shown
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace
+from preface_hf.tasks.rows.splits import files_left_out
 
 
 # The score that checkpoints and strengths are chosen by, and whether more is better.
@@ -142,7 +143,8 @@ def write_scores(
     sources = [clips.table[row]["source"] for row in rows]
     if threshold is None:
         threshold = fake_threshold(clips.labels, *found, sources)
-    scores = score(clips.labels, *found, groups, sources, samples, threshold) | {"left_out": clips.left_out}
+    scores = score(clips.labels, *found, groups, sources, samples, threshold)
+    scores |= {"left_out": clips.left_out, "files_left_out": files_left_out(clips.data)}
     with replacing(folder / f"scores-{name}.json") as file:
         file.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     with replacing(folder / f"predictions-{name}.jsonl") as file, file.open("w", encoding="utf-8") as lines:

@@ -40,7 +40,7 @@ class Row:
 
 def score_rows(scores: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[Row]:
     """The scores of `preface_hf.metrics` in order, those it does not know last."""
-    skipped = {"count", "left_out", "confusion", "classes"}
+    skipped = {"count", "left_out", "files_left_out", "confusion", "classes"}
     single = {
         name for name, value in scores.items() if not isinstance(value, list | dict | str) and name not in skipped
     }
@@ -121,7 +121,9 @@ def notes(about: Mapping[str, Any], split: str) -> str:
     rows = paper_rows(about["task"], about.get("name"))
     sources = "".join(f" Source: {source}." for source in dict.fromkeys(row.source for row in rows))
     none = f" No paper's number is known here for {about['name']}." if about.get("name") and not rows else ""
-    return f"{ours}{none}{sources} {NOTES[about['task']]}"
+    gone = about.get("files_left_out")
+    files = f" {gone:,} files show no face or cannot be read (report.jsonl): no score has them." if gone else ""
+    return f"{ours}{files}{none}{sources} {NOTES[about['task']]}"
 
 
 def write_tables(folder: str | Path) -> list[Path]:

@@ -42,6 +42,7 @@ class LabeledClips(Dataset):
         rows: numbers of the rows to take; all without.
 
     Attributes:
+        data: the set.
         rows: the row of the split that each clip is of.
         left_out: how many rows of the split have no label.
         digest: of the rows and sources of the split.
@@ -67,7 +68,7 @@ class LabeledClips(Dataset):
         table = load_dataset(str(data), split=split).cast_column("video", Video(decode=False))
         unused = [] if labels.kind == "landmarks" else ["landmarks"]  # long lists, of which nothing is needed
         self.table = table.remove_columns(unused)
-        self.labels, self.processor, self.augment = labels, processor, augment
+        self.data, self.labels, self.processor, self.augment = data, labels, processor, augment
         taken = part.rows if part else np.asarray(rows)
         span = (processor.num_frames - 1) * processor.sampling_rate + 1
         long = (np.asarray(self.table["num_frames"])[taken] > span).any()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from preface_hf.data.opening import open_prepared
+from preface_hf.faces.landmarks import NUM_LANDMARKS
 from preface_hf.tasks.base import Read, Task, as_it_is, own_task
 from preface_hf.tasks.deepfake import REAL_OR_FAKE
 from preface_hf.tasks.deepfake import TASKS as FAKES
@@ -42,9 +43,9 @@ class LabelSpace:
         return len(self.columns) > 1
 
     def head(self) -> dict[str, Any]:
-        """What `from_pretrained` of a model for classification needs to know."""
+        """What `from_pretrained` of a model with a head needs to know."""
         if self.kind == "landmarks":
-            return {}
+            return {"num_landmarks": NUM_LANDMARKS}
         return {
             "id2label": dict(enumerate(self.names)),
             "label2id": {name: number for number, name in enumerate(self.names)},

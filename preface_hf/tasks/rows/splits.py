@@ -14,6 +14,7 @@ from preface_hf.tasks.rows.labels import LabelSpace, read_labels
 
 
 HELD_OUT = 0.2  # of the people, where a set has no split of its own
+TRIES = 100  # of few people the first draw may hold out all of a class
 
 
 @dataclass
@@ -70,6 +71,15 @@ def read_part(data: str | Path, split: str, labels: LabelSpace, group: str | Non
     if not rows:
         raise ValueError(f"no row of {split!r} in {str(data)!r} has a label: choose another column or split.")
     return Part(split, np.array(rows), np.array(classes), np.array(groups), left_out)
+
+
+def files_left_out(data: str | Path) -> int:
+    """Files of a set that gave no row, as they show no face or cannot be read; of a set without a report none."""
+    from preface_hf.prepare.folder import REPORT_FILE
+    from preface_hf.prepare.records import count_files
+
+    report = Path(data) / REPORT_FILE
+    return sum(count_files(report).left_out.values()) if report.is_file() else 0
 
 
 def people_column(known: list[str], labels: LabelSpace) -> tuple[str, ...]:
@@ -133,7 +143,7 @@ def hold_out(part: Part, labels: LabelSpace, seed: int) -> tuple[Part, Part]:
     if people >= folds and np.bincount(part.classes).max() >= folds:
         split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     else:
-        split = GroupShuffleSplit(1, test_size=HELD_OUT, random_state=seed)
+        split = GroupShuffleSplit(TRIES, test_size=HELD_OUT, random_state=seed)
     for fit, held in split.split(part.rows, part.classes, part.groups):
         # A class whose only people were held out could not be learned.
         if (
