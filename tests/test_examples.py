@@ -10,8 +10,9 @@ from transformers import pipeline
 
 from preface_hf import PrefAceConfig, PrefAceForPreTraining, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.objectives.base import part
+from preface_hf.prepare.run import prepare
 from preface_hf.training import loop
-from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.arguments import PretrainArguments, build, load_arguments
 from preface_hf.training.checkpoint import saved_settings
 from preface_hf.training.log import read_metrics
 from tests.modeling_common import TINY
@@ -49,7 +50,11 @@ def test_pretrain_preface(model):
 
 
 def test_pretrain_on_drawn_faces(tmp_path, capsys):
-    load("pretrain_on_drawn_faces").main(str(tmp_path / "drawn"), people=30, max_steps=1)
+    """In one process, for starting others takes longer than the rest."""
+    example = load("pretrain_on_drawn_faces")
+    example.prepare = lambda *paths, **options: prepare(*paths, **{**options, "workers": 1})
+    example.load_arguments = lambda file, flags: load_arguments(file, {**flags, "num_workers": 0})
+    example.main(str(tmp_path / "drawn"), people=30, max_steps=1)
     assert "pretrained encoder" in capsys.readouterr().out
     published = PrefAceForPreTraining.from_pretrained(tmp_path / "drawn/run/final")
     assert published.config.pretraining_method == "pros" and published.config.num_frames == 2

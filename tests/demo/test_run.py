@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from preface_hf.demo import run
 from preface_hf.demo.run import HELD_OUT, SEEN, drawn_clips, run_demo
 from preface_hf.synthetic import draw_clip
+from preface_hf.training.arguments import load_arguments
 from preface_hf.video.encoding import encode_video
 
 
@@ -16,7 +18,14 @@ def test_test_people_and_expressions_are_held_out():
     assert (len(train), len(test)) == (20, 48)
 
 
-def test_the_demo_runs(reports, tmp_path, capsys):
+@pytest.fixture
+def one_process(monkeypatch):
+    """Preparing and loading in this process, for starting others takes longer than what is tested."""
+    monkeypatch.setattr(run, "WORKERS", 1)
+    monkeypatch.setattr(run, "load_arguments", lambda file, flags: load_arguments(file, {**flags, "num_workers": 0}))
+
+
+def test_the_demo_runs(reports, one_process, tmp_path, capsys):
     run_demo(tmp_path / "demo", people=4, test_people=2, max_steps=2)
     out = capsys.readouterr().out
     for word in ("pixels", "random encoder", "pretrained encoder", "chance", "identity", "expression"):

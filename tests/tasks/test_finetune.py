@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from transformers import AutoModelForKeypointDetection, AutoModelForVideoClassif
 from preface_hf import PrefAceConfig, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.adapters import load_lora
 from preface_hf.cli import main
+from preface_hf.synthetic import draw_clip
 from preface_hf.tasks import arguments
 from preface_hf.tasks.arguments import PROTOCOLS
 from preface_hf.tasks.evaluate import evaluate
@@ -28,6 +28,7 @@ from preface_hf.tasks.results.scoring import by_row, run_model, score
 from preface_hf.tasks.rows.augment import draw_motion, move_pixels, move_points
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import label_space
+from preface_hf.video.encoding import encode_video
 from tests.modeling_common import TINY
 from tests.tasks.test_clips import write
 
@@ -163,21 +164,20 @@ def test_two_processes_train_and_score_as_one(encoder, prepared, tmp_path):
     assert told[-1]["eval_war"] == pytest.approx(alone["war"])
 
 
-def test_a_users_path_is_three_commands(reports, encoder, drawn_videos, tmp_path, capsys, monkeypatch):
+def test_a_users_path_is_three_commands(reports, encoder, tmp_path, capsys, monkeypatch):
     """No flag but paths and the label; a README in the folder does not make it a prepared set."""
     monkeypatch.setattr(arguments, "LEAST_STEPS", 30)  # of 300, which are seconds more
     monkeypatch.setattr(arguments, "EPOCHS", 1)
-    videos = sorted(drawn_videos.rglob("*.mp4"))
-    for number, video in enumerate(videos[:6]):
-        place = tmp_path / "videos" / ("calm", "glad")[number % 2] / video.name
+    for person in range(7):
+        place = tmp_path / ("new.mp4" if person == 6 else f"videos/{('calm', 'glad')[person % 2]}/{person}.mp4")
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(video, place)
+        place.write_bytes(encode_video(draw_clip(person, "happiness", person, num_frames=8, size=64).frames, 25))
     (tmp_path / "videos/README.md").write_text("# My videos\n", encoding="utf-8")
     run = tmp_path / "mine"
     finetuned = ["finetune", str(encoder), "--data", str(tmp_path / "videos"), "--label", "label"]
     for command in (
         [*finetuned, "--output-dir", str(run)],
-        ["predict", str(run), str(videos[6])],
+        ["predict", str(run), str(tmp_path / "new.mp4")],
         ["evaluate", str(run), "--data", str(run / "set"), "--split", "train"],
     ):
         with pytest.raises(SystemExit) as ended:
