@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-FACES = ["opencv-python-headless>=4.10", "datatrove>=0.9"]
+FACES = ["opencv-python-headless>=4.10.0.84", "datatrove>=0.9"]
 CLUSTER = ["ray>=2.40"]
 FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3.11"]  # the first for numpy 2
@@ -40,7 +40,7 @@ setup(
     package_data={"preface_hf": ["configs/*.yaml", "faces/networks/*", "py.typed"]},
     install_requires=[
         "torch>=2.6",
-        "transformers>=5",
+        "transformers>=5.4",
         "datasets>=4",
         "accelerate>=1.10",
         "huggingface-hub>=1",
