@@ -105,7 +105,18 @@ def installed(wheel, tmp_path_factory) -> Path:
     venv.create(folder, with_pip=False)
     (site,) = folder.glob("lib/python*/site-packages")
     # First the wheel: pip must not find this environment's own package, nor the checkout's, and take it for that.
-    run(sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "-q", "--no-deps", wheel, env=alone())
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        folder / "bin/python",
+        "install",
+        "-q",
+        "--no-deps",
+        wheel,
+        env=alone(),
+    )
     # A path that a .pth names is searched, but its own .pth files are not read: the editable install stays out.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     return folder
