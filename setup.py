@@ -40,7 +40,7 @@ setup(
     package_data={"preface_hf": ["configs/*.yaml", "faces/networks/*", "py.typed"]},
     install_requires=[
         "torch>=2.6",
-        "transformers>=5.4",
+        "transformers>=5.18",
         "datasets>=4",
         "accelerate>=1.10",
         "huggingface-hub>=1",

@@ -45,7 +45,9 @@ def open_container(source: str | Path | bytes) -> Any:
     """The file opened by PyAV."""
     if av is None:
         raise ValueError("PyAV is needed to read video files: pip install av")
-    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), metadata_errors="ignore")
+    # Before 19 PyAV refuses a file whose title is no UTF-8 unless it is told not to; since then it takes no such word.
+    lenient = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), **lenient)
 
 
 def choose_stream(container: Any) -> Any:
