@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?=
 WEIGHTS ?=
 
-.PHONY: help setup demo test test-slow lint format gpu equivalence fuzz mutants clean
+.PHONY: help setup demo docs package test test-slow lint format gpu equivalence fuzz mutants clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -38,6 +38,14 @@ lint: $(VENV)/.dev  ## ruff and mypy
 format: $(VENV)/.dev  ## let ruff rewrite
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev  ## the site, into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q
+
+package: $(VENV)/.dev  ## sdist and wheel into dist/, installed and used outside of this folder
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation -q
+	PACKAGES=dist $(BIN)/python -m pytest -q -m slow tests/test_package.py
 
 gpu: $(VENV)/.dev  ## the checks that need a CUDA device; SETS=folder adds the learning table at vit-s (benchmarks/learning)
 	$(BIN)/python -m pytest -q -m gpu
