@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -95,9 +95,8 @@ def method(facts: Facts, base: str) -> str:
         parts.append(f"Fine-tuned by the protocol `{facts.protocol}`.")
     if facts.base:
         parts.append(f"It started from {base or f'`{Path(facts.base).name}`, a checkpoint that is not on the Hub'}.")
-    if facts.command:
-        parts.append(f"\n\n```bash\n{facts.command}\n```")
-    return " ".join(parts)
+    command = f"\n\n```bash\n{facts.command}\n```" if facts.command and facts.kind != "settings" else ""
+    return " ".join(parts) + command
 
 
 def usage(facts: Facts, repo: str, base: str, adapter: bool) -> str:
@@ -142,7 +141,7 @@ def groups(facts: Facts) -> str:
     return table(("column", "group", "rows", facts.group_metric), rows) + f"\n\n{few}"
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

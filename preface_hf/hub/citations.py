@@ -23,4 +23,4 @@ def cited(method: str) -> str:
     if method not in CITATIONS:
         return "The method of pretraining is not stated."
     name, paper = CITATIONS[method]
-    return f"Pretrained by {name} (`{method}` of preface_hf). Cite: {paper}."
+    return f"Method of pretraining: {name} (`{method}` of preface_hf). Cite: {paper}."

@@ -1,4 +1,4 @@
-"""Which files of a run go to the Hub, by their place there. Reports, predictions and logs that show or name people stay."""
+"""Which files of a run go to the Hub, by their place there. What shows or names people stays."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def read_facts(run: str | Path) -> tuple[Path, Path, Facts]:
         found = Facts("checkpoint", folder.resolve().name, read_config(folder), count_weights(folder))
         return folder, folder, found
     raise ValueError(
-        f"{str(run)!r} holds no run and no checkpoint: give the --output-dir of `pretrain` or `finetune`, or the folder of "
-        "a saved model; a prepared set needs --repo-type dataset."
+        f"{str(run)!r} holds no run and no checkpoint: give the --output-dir of `pretrain` or `finetune`, or the "
+        "folder of a saved model; a prepared set needs --repo-type dataset."
     )
 
 
@@ -48,9 +48,7 @@ def adapter_files(weights: Path, base: str) -> Files:
     folder = weights / "adapter"
     missing = [name for name in ADAPTER_FILES if not (folder / name).is_file()]
     if missing:
-        raise ValueError(
-            f"{str(folder)!r} lacks {missing[0]}: only runs of `finetune --protocol lora` have an adapter."
-        )
+        raise ValueError(f"{str(folder)!r} lacks {missing[0]}: only runs of `--protocol lora` have an adapter.")
     config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base or None  # a folder of one machine is nothing to others
     return {ADAPTER: (json.dumps(config, indent=2) + "\n").encode(), ADAPTER_FILES[1]: folder / ADAPTER_FILES[1]}

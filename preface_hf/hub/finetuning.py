@@ -13,7 +13,7 @@ from preface_hf.hub.figures import finetuning_figures
 from preface_hf.hub.groups import METRICS, group_scores
 from preface_hf.hub.sources import hub_name, read_source
 from preface_hf.tasks.arguments import FinetuneArguments
-from preface_hf.tasks.results.reading import Run, read_run
+from preface_hf.tasks.results.reading import Run, read_lines, read_run
 from preface_hf.tasks.results.tables import score_rows
 from preface_hf.training.checkpoint import saved_settings
 
@@ -28,8 +28,8 @@ def finetuning_facts(folder: Path) -> Facts:
     about = run.about
     if not (folder / CONFIG).is_file():
         raise ValueError(
-            f"{str(folder)!r} holds scores and no model (protocol {about.get('protocol')}): push the --output-dir of a "
-            "`finetune` that trained one and has ended."
+            f"{str(folder)!r} holds scores and no model (protocol {about.get('protocol')}): push the --output-dir of "
+            "a `finetune` that trained one and has ended."
         )
     source, base = read_source(str(about["data"])), str(about["model"])
     groups, gap = group_scores(str(about["data"]), about["task"], run.predictions.get("test") or [])
@@ -58,7 +58,7 @@ def pretraining_method(base: str) -> str:
 def budget(run: Run) -> dict[str, str]:
     """What the run cost, as far as its files tell."""
     about, settings = run.about, run.about.get("settings") or {}
-    shown = {name: f"{part['rows']:,} rows of {part['people']:,} people or files, {part.get('left_out') or 0:,} left out"
+    shown = {name: f"{part['rows']:,} rows of {part['people']:,} people, {part.get('left_out') or 0:,} left out"
              for name, part in about["splits"].items() if part}  # fmt: skip
     if run.log:
         steps = int(run.log[-1]["step"])
@@ -68,7 +68,10 @@ def budget(run: Run) -> dict[str, str]:
                 "batch": f"{settings['batch_size']:,} clips",
                 "clips seen": f"{steps * settings['batch_size']:,}",
             }
-        shown |= {"seconds": f"{row['train_runtime']:.1f}" for row in run.log[-1:] if "train_runtime" in row}
+    # `run.log` is what is drawn: the Trainer's last line is not.
+    for row in read_lines(run.folder / "log.jsonl"):
+        if "train_runtime" in row:
+            shown["seconds"] = f"{row['train_runtime']:.1f}"
     if about.get("parameters"):
         shown["trained parameters"] = f"{about.get('trainable') or 0:,} of {about['parameters']:,}"
     return shown | {"seed": str(about.get("seed"))}

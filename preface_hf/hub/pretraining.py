@@ -22,7 +22,7 @@ def pretraining_facts(folder: Path) -> Facts:
     settings, final = with_new_names(saved_settings(folder)), folder / "final"
     if not final.is_dir():
         raise ValueError(
-            f"{str(folder)!r} has no final/ yet: let the run end (--resume), or push one of its checkpoints by its path."
+            f"{str(folder)!r} has no final/ yet: let the run end (--resume), or push a checkpoint of it by its path."
         )
     rows = read_metrics(folder / "metrics.jsonl")
     return Facts(

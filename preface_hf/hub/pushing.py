@@ -32,16 +32,16 @@ def push(
     """Push to the Hub; returns the commit.
 
     A repository that exists is updated by a new commit, where it is of the same kind (model, adapter, data set) and as
-    visible as asked. Nothing is sent before all that can be checked here was. Sent are weights, code, processor, scores
-    and a card; never predictions, reports or frames.
+    visible as asked. Nothing is sent before all that can be checked here was. Sent are weights, code, processor,
+    scores and a card; never predictions, reports or frames.
 
     Args:
         run: the folder of a run of `pretrain` or `finetune`, of a checkpoint, or of a prepared set.
         repo: `org/name`.
         repo_type: model, or dataset for a prepared set.
         private: whether only its owner sees it.
-        with_state: with the last checkpoint of `pretrain`, for those who train on; its config.yaml names the folders of
-            this machine.
+        with_state: with the last checkpoint of `pretrain`, for those who train on; its config.yaml names the folders
+            of this machine.
         adapter: the adapter of a LoRA run alone, without merged weights.
         base: the base checkpoint by its name on the Hub.
         license: of the weights, an identifier of the Hub (`apache-2.0`).

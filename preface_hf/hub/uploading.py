@@ -13,8 +13,8 @@ from huggingface_hub.errors import HTTPError, RepositoryNotFoundError  # type: i
 
 
 # What a push puts there, and so may delete where the new one has no such file.
-OURS = ("*.safetensors", "model.safetensors.index.json", "*_preface.py", "adapter/*", "adapter_config.json", "figures/*",
-        "scores-*.json", "checkpoints/*", "config.yaml", "metrics.jsonl", "data/*.parquet")  # fmt: skip
+OURS = ("*.safetensors", "model.safetensors.index.json", "*_preface.py", "adapter/*", "adapter_config.json",
+        "figures/*", "scores-*.json", "checkpoints/*", "config.yaml", "metrics.jsonl", "data/*.parquet")  # fmt: skip
 BATCH = 64  # files of a commit; the last one brings the README, so that an unfinished push never reads as a whole one
 AGAIN = "what has arrived is kept there, so give the same command again"
 
@@ -30,7 +30,7 @@ def open_repo(api: HfApi, repo: str, repo_type: str, private: bool, adapter: boo
         raise ValueError(f"{repo} exists and is public: add --public if all may see this, or choose another name.")
     if info.private and not private:
         raise ValueError(f"{repo} exists and is private: leave out --public, or make it public in its settings first.")
-    files = [file.rfilename for file in info.siblings or []]
+    files = [file.rfilename for file in getattr(info, "siblings", None) or []]
     other = "config.json" if adapter else "adapter_config.json"
     if repo_type == "model" and other in files:
         held, new = ("a whole model", "an adapter") if adapter else ("an adapter", "a whole model")
