@@ -28,9 +28,8 @@ def settings_facts(name: str) -> Facts:
 
 def settings_cards() -> dict[str, str]:
     """The card of each packaged setting, by its name."""
-    return {
-        file.stem: f"{model_card(settings_facts(file.stem), file.stem)}\n" for file in sorted(CONFIGS.glob("*.yaml"))
-    }
+    names = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+    return {name: f"{str(model_card(settings_facts(name), name)).rstrip()}\n" for name in names}
 
 
 def write_cards(folder: Path) -> None:

@@ -24,6 +24,13 @@ SECTIONS = ("Use", "Method", "Data and consent", "Budget", "Measured", "Known ga
             "Out of scope")  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def few_pictures(request, monkeypatch):
+    """Drawing takes longer than all else here: one test draws."""
+    if "pretraining" not in request.node.name:
+        monkeypatch.setattr("preface_hf.hub.figures.draw_curves", lambda rows, terms: {})
+
+
 def card_of(folder, **more) -> ModelCard:
     return ModelCard(str(model_card(read_facts(folder)[2], "org/faces", **more)))
 
@@ -51,6 +58,8 @@ def test_every_field_is_filled(kind, run, tuned, tmp_path):
     assert all(section(card, title) for title in SECTIONS)
     weights = run / "final" if kind == "pretraining" else folder
     assert facts.parameters == sum(weight.numel() for weight in load_file(weights / "model.safetensors").values())
+    assert {"loss", "loss_id"} <= set(facts.figures) if kind == "pretraining" else True
+    assert all(picture.startswith(b"\x89PNG") for picture in facts.figures.values())
     assert ("model-index" in header) == (kind == "fine-tuning")
 
 

@@ -21,7 +21,7 @@ def test_a_broken_upload_is_resumed(hub, run):
     hub.cut_after = 100_000  # the weights are 146 KB, each picture less
     with pytest.raises(ValueError, match="the push to org/faces broke off .*give the same command again") as error:
         push(run, "org/faces", with_state=True)
-    assert "\n" not in str(error.value) and hub.cuts == 6  # huggingface_hub tries six times
+    assert "\n" not in str(error.value) and hub.cuts >= 6  # huggingface_hub tries six times
     assert hub.files("org/faces") == {}, "no part of a model is seen"
     hub.cut_after = None
     push(run, "org/faces")
@@ -96,7 +96,7 @@ def test_folders_that_hold_no_run(hub, run, tuned, prepared, tmp_path):
         push(tuned, "org/faces", with_state=True)
     with pytest.raises(ValueError, match="only runs of `--protocol lora` have an adapter"):
         push(run, "org/faces", adapter=True, base="org/base")
-    with pytest.raises(ValueError, match="add --base org/name"):
+    with pytest.raises(ValueError, match="give --base org/name"):
         push(tuned, "org/faces", adapter=True)
     assert not hub.repos
 
