@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from preface_hf.hub import push
@@ -121,16 +121,12 @@ def test_push_to_hub_of_transformers_works_too(hub, clean, run):
     assert told.endswith("PrefAceModel")
 
 
-def test_a_private_model_is_of_those_who_may(hub, run, tmp_path):
+def test_a_private_model_is_of_those_who_may(hub, run):
     push(run, "org/faces")
-    for token in ("hf_reader", "hf_stranger", False):
-        # A cache of its own for each: what one has downloaded opens for the next.
-        call = {"token": token, "endpoint": hub.url, "cache_dir": tmp_path / str(token)}
-        if token == "hf_reader":
-            assert hf_hub_download("org/faces", "config.json", **call)
-        else:
-            with pytest.raises(RepositoryNotFoundError):
-                hf_hub_download("org/faces", "config.json", **call)
+    assert HfApi(hub.url, token="hf_reader").model_info("org/faces").private
+    for token in ("hf_stranger", "hf_wrong", False):
+        with pytest.raises(RepositoryNotFoundError):
+            HfApi(hub.url, token=token).model_info("org/faces")
 
 
 def test_nothing_that_shows_or_names_people_is_sent(hub, run, tuned):
