@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?=
 WEIGHTS ?=
 
-.PHONY: help setup demo docs package test test-slow lint format gpu equivalence fuzz mutants clean
+.PHONY: help setup demo docs package test test-slow lint format gpu equivalence fuzz mutants cards clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -61,6 +61,9 @@ fuzz: $(VENV)/.dev  ## damaged videos, checkpoints, sets and settings for MINUTE
 mutants: $(VENV)/.dev  ## small changes to the code that some test must notice, 44 of SEED (half an hour); goes on in OUT
 	$(BIN)/pip install -q -c constraints.txt cosmic-ray
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(or $(OUT),runs/mutants.jsonl) --seed $(or $(SEED),0)
+
+cards: $(VENV)/.dev  ## the cards of the packaged settings, in model_cards/
+	$(BIN)/python -m preface_hf.hub.settings model_cards
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -418,6 +418,32 @@ def report(
 
 
 @command()
+def push(
+    run: Annotated[Path, typer.Argument(help="folder of a run, a checkpoint or a prepared set")],
+    repo: Annotated[str, typer.Argument(help="org/name on the Hub; one that exists gets a new commit")],
+    repo_type: Annotated[str, typer.Option(help="model, or dataset for a prepared set")] = "model",
+    private: Annotated[bool, typer.Option("--private/--public", help="who sees it")] = True,
+    with_state: Annotated[bool, typer.Option("--with-state", help="the last checkpoint of `pretrain` too")] = False,
+    adapter: Annotated[bool, typer.Option("--adapter", help="the adapter of a LoRA run alone")] = False,
+    base: Annotated[str, typer.Option(help="name of the base checkpoint on the Hub")] = "",
+    license: Annotated[str, typer.Option(help="of the weights, such as apache-2.0")] = "unknown",
+    revision: Annotated[str, typer.Option(help="branch")] = "main",
+    message: Annotated[str, typer.Option(help="of the commit")] = "",
+) -> None:
+    """Push a run with its card, or a prepared set, to the Hugging Face Hub; private unless you say --public.
+
+    Example: `preface-hf push run/ org/name`
+    """
+    from preface_hf.hub import push
+
+    commit = push(
+        run, repo, repo_type=repo_type, private=private, with_state=with_state, adapter=adapter, base=base,
+        license=license, revision=revision, message=message,
+    )  # fmt: skip
+    say(f"{repo} is at commit {commit}")
+
+
+@command()
 def convert(
     src: Annotated[
         str, typer.Argument(help="VideoMAE: a transformers folder or Hub name; MARLIN: a .pt or .ckpt file")
