@@ -14,6 +14,7 @@ CURATION = ["faiss-cpu>=1.12"]
 METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
+PAGE = ["gradio>=6", "playwright>=1.50"]
 DEV = ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "types-PyYAML", "torchmetrics>=1.6"]
 
 setup(
@@ -53,8 +54,8 @@ setup(
         "export": EXPORT,
         "trackers": TRACKERS,
         "metrics": METRICS,
-        "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
-        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, "matplotlib>=3.9", *DEV],
+        "demo": ["scikit-learn>=1.5", "matplotlib>=3.9", "gradio>=6"],
+        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, "matplotlib>=3.9", *PAGE, *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )
