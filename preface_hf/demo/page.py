@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ MAX_SIZE, PORT = "100mb", 7860
 CLEANING = (60, 600)
 INTRODUCTION = f"""# What a face video model sees
 Drop a video of a face, or record one. You see the face and its regions, where the model looks, what it says over time,
-and similar clips. At most {MAX_SECONDS} seconds, 1080p and 100 MB.
+and similar clips. At most {MAX_SECONDS} seconds, 1080p, 100 MB.
 
 **Not for identifying people, for surveillance, or for judging anyone**: not their honesty, health, character or
 fitness for anything. Show only people who agree. Your video stays on the machine that runs this page, and is deleted
 once the answer is there.
 """
+GONE = "This upload is no longer here: choose the video again."
 NOTHING = "Choose a video first, or press “Try a drawn face”."
 # What a page shows is in its own light colors: pictures have a white ground.
 STYLE = """
@@ -35,11 +37,15 @@ STYLE = """
 .answer .note, .answer .warn { background: #fff4e0; color: #6b3a00; padding: 8px 12px; border-radius: 8px; }
 .answer figure { margin: 8px 0; } .answer figcaption, .answer b { font-size: 14px; color: #1d2126; }
 .answer img { display: block; } .answer .tiles { display: flex; flex-wrap: wrap; gap: 6px; }
-.answer .tiles img { max-width: calc(50vw - 40px); height: auto; border-radius: 4px; }
-.answer .tiles figure { margin: 0 8px 0 0; }
+.answer .tiles > img { border-radius: 4px; } .answer .tiles figure { margin: 0 8px 0 0; }
 .answer .wide { overflow-x: auto; } .answer .wide img { max-width: none; height: 272px; }
 .answer .chart img { width: 100%; max-width: 820px; height: auto; }
 .answer .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; }
+@media (max-width: 600px) {
+  .answer { padding: 0; } .answer .tiles > img { width: calc(50% - 3px); height: auto; }
+  .answer .chart { overflow-x: auto; } .answer .chart img { min-width: 600px; }
+  .answer .wide::before, .answer .chart::before { content: "swipe sideways →"; font-size: 13px; color: #5d6670; }
+}
 .answer .legend i { display: inline-block; width: 12px; height: 12px; margin-right: 6px; border: 1px solid #555; }
 """
 
@@ -59,15 +65,28 @@ class Desk:
 
     def __init__(self, viewer: Viewer):
         self.viewer, self.lock = viewer, threading.Lock()
+        # gradio names an upload by its content: two visitors with the same video share one file.
+        self.waiting: Counter[str] = Counter()
+
+    def noted(self, file: str | None) -> None:
+        """One more visitor has uploaded this file."""
+        if file:
+            self.waiting[file] += 1
 
     def uploaded(self, file: str | None) -> tuple[None, str]:
         """The answer for an upload, which is deleted; the first value empties its place on the page."""
         if not file:
             return None, warning(NOTHING)
+        if not Path(file).exists():
+            return None, warning(GONE)
         try:
             return None, self.answered(Path(file))
         finally:
-            Path(file).unlink(missing_ok=True)
+            self.waiting[file] -= 1
+            # The last one who asks about it has it deleted.
+            if self.waiting[file] <= 0:
+                del self.waiting[file]
+                Path(file).unlink(missing_ok=True)
 
     def drawn(self) -> tuple[None, str]:
         """The answer for a face that is drawn by the package."""
@@ -107,6 +126,7 @@ def build_page(viewer: Viewer) -> Any:
             look = gr.Button("Show what the model sees", variant="primary", elem_id="look")
             drawn = gr.Button("Try a drawn face", elem_id="drawn")
         said = gr.HTML(elem_id="said")
+        video.change(desk.noted, video, None, queue=False, show_progress="hidden", api_visibility="private")
         look.click(desk.uploaded, video, [video, said], api_visibility="private")
         drawn.click(desk.drawn, None, [video, said], api_visibility="private")
     return page
