@@ -79,6 +79,23 @@ def attention_picture(face: np.ndarray, maps: np.ndarray, title: str = "attentio
     return picture
 
 
+def tokens_picture(frames: np.ndarray, colors: np.ndarray) -> Image.Image:
+    """A strip of frames, uint8 `(n, side, side, 3)`, over the colors of their tokens by [`token_colors`], `(n, height,
+    width, 3)`: a column for each moment."""
+    picture = Image.new("RGB", (len(frames) * SIDE, CAPTION + 2 * SIDE + CAPTION), "white")
+    for column, (frame, color) in enumerate(zip(frames, colors, strict=True)):
+        seen = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        # Tokens stay squares: what lies between them is not known.
+        picture.paste(seen, (column * SIDE, CAPTION))
+        kinds = Image.fromarray(color).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        picture.paste(kinds, (column * SIDE, CAPTION + SIDE))
+    draw = ImageDraw.Draw(picture)
+    draw.text((4, 10), "frames, in time", fill="black", font_size=14)
+    said = "tokens: like colors are like features"
+    draw.text((4, CAPTION + 2 * SIDE + 8), said, fill="black", font_size=14)
+    return picture
+
+
 def over_face(face: Image.Image, shares: np.ndarray) -> Image.Image:
     """Values in [0, 1] on a grid as colors over a face, which is gray below them."""
     heat = np.asarray(Image.fromarray(shares.astype(np.float32)).resize(face.size, Image.Resampling.BICUBIC))
