@@ -14,9 +14,11 @@ CURATION = ["faiss-cpu>=1.12"]
 METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
+DEMO = ["scikit-learn>=1.5", "matplotlib>=3.9", "gradio>=6"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings-python>=2", "griffelib>=2"]
 DEV = [
     "build>=1.2",
+    "playwright>=1.50",
     "setuptools>=77",
     "pytest>=8",
     "pytest-xdist>=3.6",
@@ -63,9 +65,9 @@ setup(
         "export": EXPORT,
         "trackers": TRACKERS,
         "metrics": METRICS,
-        "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
+        "demo": DEMO,
         "docs": DOCS,
-        "dev": [*DOCS, *FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, "matplotlib>=3.9", *DEV],
+        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, *DEMO, *DOCS, *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

@@ -471,11 +471,23 @@ def demo(
     output_dir: Annotated[Path, typer.Option(help="folder of everything the demo makes")] = Path("demo"),
     faces: Annotated[Path | None, typer.Option(help="folder of real face videos; drawn faces without it")] = None,
     weights: Weights = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="open a page in the browser instead, on this machine only")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="of the page: checkpoint; the demo's without it")] = None,
+    index: Annotated[Path | None, typer.Option(help="of the page: prepared set to find similar clips in")] = None,
+    port: Annotated[int, typer.Option(help="of the page")] = 7860,
 ) -> None:
-    """Prepare, pretrain, extract and probe, in minutes on a laptop.
+    """Prepare, pretrain, extract and probe, in minutes on a laptop; `--page` shows what a model sees in a video.
 
     Example: `preface-hf demo --faces videos/`
+
+    The page: `preface-hf demo --page --model run/final`
     """
+    if page:
+        from preface_hf.demo.page import run_page
+
+        return run_page(output_dir, model, index, port)
     from preface_hf.demo.run import run_demo
 
     run_demo(output_dir, faces, weights)
