@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?=
 WEIGHTS ?=
 
-.PHONY: help setup demo test test-slow lint format gpu equivalence fuzz mutants clean
+.PHONY: help setup demo docs package test test-slow lint format gpu equivalence fuzz mutants cards clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -39,6 +39,14 @@ format: $(VENV)/.dev  ## let ruff rewrite
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.dev  ## the site, into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q
+
+package: $(VENV)/.dev  ## sdist and wheel into dist/, installed and used outside of this folder
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation -q
+	PACKAGES=dist $(BIN)/python -m pytest -q -m slow tests/test_package.py
+
 gpu: $(VENV)/.dev  ## the checks that need a CUDA device; SETS=folder adds the learning table at vit-s (benchmarks/learning)
 	$(BIN)/python -m pytest -q -m gpu
 	$(if $(SETS),PATH=$(CURDIR)/$(BIN):$$PATH sh benchmarks/learning/gpu.sh $(SETS) $(or $(OUT),gpu-table) $(or $(MINUTES),25))
@@ -53,6 +61,9 @@ fuzz: $(VENV)/.dev  ## damaged videos, checkpoints, sets and settings for MINUTE
 mutants: $(VENV)/.dev  ## small changes to the code that some test must notice, 44 of SEED (half an hour); goes on in OUT
 	$(BIN)/pip install -q -c constraints.txt cosmic-ray
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(or $(OUT),runs/mutants.jsonl) --seed $(or $(SEED),0)
+
+cards: $(VENV)/.dev  ## the cards of the packaged settings, in model_cards/
+	$(BIN)/python -m preface_hf.hub.settings model_cards
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -5,16 +5,28 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-FACES = ["opencv-python-headless>=4.10", "datatrove>=0.9"]
+FACES = ["opencv-python-headless>=4.10.0.84", "datatrove>=0.9"]
 CLUSTER = ["ray>=2.40"]
 FACE_ALIGNMENT = ["face-alignment>=1.5"]
-RECIPES = ["h5py>=3"]
+RECIPES = ["h5py>=3.11"]  # the first for numpy 2
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
 METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
-DEV = ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "types-PyYAML", "torchmetrics>=1.6"]
+DEMO = ["scikit-learn>=1.5", "matplotlib>=3.9", "gradio>=6"]
+DOCS = ["mkdocs-material>=9.6", "mkdocstrings-python>=2", "griffelib>=2"]
+DEV = [
+    "build>=1.2",
+    "playwright>=1.50",
+    "setuptools>=77",
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "ruff>=0.14",
+    "mypy>=1.18",
+    "types-PyYAML",
+    "torchmetrics>=1.6",
+]
 
 setup(
     name="preface-hf",
@@ -27,10 +39,10 @@ setup(
     # `modeling/` is what travels with a checkpoint; inside the package it is `preface_hf.modeling` (see AGENTS.md).
     packages=[*find_packages(include=["preface_hf", "preface_hf.*"]), "preface_hf.modeling"],
     package_dir={"preface_hf.modeling": "modeling"},
-    package_data={"preface_hf": ["configs/*.yaml", "faces/networks/*", "py.typed"]},
+    package_data={"preface_hf": ["configs/*.yaml", "faces/networks/*", "hub/template.md", "py.typed"]},
     install_requires=[
         "torch>=2.6",
-        "transformers>=5",
+        "transformers>=5.18",
         "datasets>=4",
         "accelerate>=1.10",
         "huggingface-hub>=1",
@@ -53,8 +65,9 @@ setup(
         "export": EXPORT,
         "trackers": TRACKERS,
         "metrics": METRICS,
-        "demo": ["scikit-learn>=1.5", "matplotlib>=3.9"],
-        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, "matplotlib>=3.9", *DEV],
+        "demo": DEMO,
+        "docs": DOCS,
+        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, *DEMO, *DOCS, *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

@@ -65,9 +65,12 @@ class PrefAceConfig(PreTrainedConfig):
             accepted, positions are interpolated.
         tubelet_size (`int`, defaults to 2): frames of a patch.
         hidden_size (`int`, defaults to 768): width of the tokens.
-        num_hidden_layers (`int`, defaults to 12), num_attention_heads (`int`, defaults to 12),
-        intermediate_size (`int`, defaults to 3072), hidden_act (`str`, defaults to `"gelu"`): the transformer.
-        hidden_dropout_prob, attention_probs_dropout_prob (`float`, default to 0.0): dropout rates.
+        num_hidden_layers (`int`, defaults to 12): layers of the encoder.
+        num_attention_heads (`int`, defaults to 12): heads of each layer.
+        intermediate_size (`int`, defaults to 3072): width between the two matrices of a layer's perceptron.
+        hidden_act (`str`, defaults to `"gelu"`): what stands between these two.
+        hidden_dropout_prob (`float`, defaults to 0.0): dropout of what each half of a layer adds.
+        attention_probs_dropout_prob (`float`, defaults to 0.0): dropout of the attention.
         initializer_range (`float`, defaults to 0.02): standard deviation of the initial weights.
         layer_norm_eps (`float`, defaults to 1e-12): epsilon of the layer norms.
         qv_bias (`bool`, defaults to `True`): biases of queries and values (keys never have one).
@@ -82,15 +85,18 @@ class PrefAceConfig(PreTrainedConfig):
         freeze_encoder (`bool`, defaults to `False`): a head on top trains alone; the encoder keeps its weights and
             stays in evaluation mode.
         num_landmarks (`int`, defaults to 68): points of [`PrefAceForLandmarkDetection`], iBUG-68 by default.
-        projector_hidden_size (`int`, defaults to 2048), projector_output_size (`int`, defaults to 256): the 3-layer
-            projector before the prototypes (DINO's head; sizes not stated by PrefAce, chosen).
+        projector_hidden_size (`int`, defaults to 2048): width of the 3-layer projector before the prototypes (DINO's
+            head; sizes not stated by PrefAce, chosen).
+        projector_output_size (`int`, defaults to 256): what it gives to the prototypes.
         num_prototypes (`int`, defaults to 65536): outputs whose distribution student and teacher agree on (DINO).
         facefeat_size (`int`, defaults to 256): width of a vector of the FaceFeat Cache (not stated, chosen).
         pretraining_method (`str`, defaults to `"preface"`): the method whose heads [`PrefAceForPreTraining`] has:
             preface, pros, dino, marlin or videomae.
-        decoder_hidden_size (`int`, defaults to 384), decoder_num_hidden_layers (`int`, defaults to 4),
-        decoder_num_attention_heads (`int`, defaults to 6), decoder_intermediate_size (`int`, defaults to 1536): the
-            decoder of marlin and videomae (MARLIN-B and VideoMAE-B).
+        decoder_hidden_size (`int`, defaults to 384): width of the decoder of marlin and videomae (as the three below:
+            that of MARLIN-B and VideoMAE-B).
+        decoder_num_hidden_layers (`int`, defaults to 4): its layers.
+        decoder_num_attention_heads (`int`, defaults to 6): its heads.
+        decoder_intermediate_size (`int`, defaults to 1536): width between the two matrices of its perceptrons.
         pretrained_grid (`list[int]`, *optional*): tokens along time, height and width for which the table of positions
             was made that the weights know. A model sets it when its weights are made, checkpoints keep it: opened with
             another `num_frames` or `image_size`, the model interpolates that table instead of making a new one.

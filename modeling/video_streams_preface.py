@@ -11,6 +11,7 @@ import numpy as np
 
 try:
     import av
+    from av.sidedata.sidedata import Type as SideData
 except ImportError:
     av = None  # type: ignore[assignment]
 
@@ -45,7 +46,9 @@ def open_container(source: str | Path | bytes) -> Any:
     """The file opened by PyAV."""
     if av is None:
         raise ValueError("PyAV is needed to read video files: pip install av")
-    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), metadata_errors="ignore")
+    # Before 19 PyAV refuses a file whose title is no UTF-8 unless it is told not to; since then it takes no such word.
+    lenient: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), **lenient)
 
 
 def choose_stream(container: Any) -> Any:
@@ -82,7 +85,7 @@ def square_size(height: int, width: int, pixel_aspect: Any) -> tuple[int, int]:
 
 def read_orientation(frame: Any) -> Orientation:
     """The orientation that the display matrix of a frame asks for, to the nearest of the 8."""
-    matrix = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
     if matrix is None:
         return Orientation()
     # Stored (x, y) is shown at (a x + c y, b x + d y).

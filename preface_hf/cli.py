@@ -331,6 +331,7 @@ def finetune(
     lora_rank: Annotated[int, typer.Option(help="of the matrices that lora adds")] = 8,
     layer_decay: Annotated[float, typer.Option(help="factor of the rate with each layer below")] = 0.75,
     drop_path_rate: Annotated[float, typer.Option(help="stochastic depth")] = 0.0,
+    augmentation: Annotated[float, typer.Option(help="strength: 1 moves, turns and recolors, 0 mirrors only")] = 1.0,
     mixup: Annotated[float, typer.Option(help="alpha; 0 mixes no clips")] = 0.0,
     class_weights: Annotated[bool, typer.Option("--class-weights", help="all classes count alike")] = False,
     windows: Annotated[int, typer.Option(help="clips a video to score by")] = 2,
@@ -360,7 +361,7 @@ def finetune(
         model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
         protocol=protocol, pooling=pooling, labels=labels, shots=shots, seed=seed, max_steps=max_steps,
         batch_size=batch_size, learning_rate=learning_rate, lora_rank=lora_rank,
-        layer_decay=layer_decay, drop_path_rate=drop_path_rate,
+        layer_decay=layer_decay, drop_path_rate=drop_path_rate, augmentation=augmentation,
         mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
         num_workers=num_workers,
@@ -417,6 +418,32 @@ def report(
 
 
 @command()
+def push(
+    run: Annotated[Path, typer.Argument(help="folder of a run, a checkpoint or a prepared set")],
+    repo: Annotated[str, typer.Argument(help="org/name on the Hub; one that exists gets a new commit")],
+    repo_type: Annotated[str, typer.Option(help="model, or dataset for a prepared set")] = "model",
+    private: Annotated[bool, typer.Option("--private/--public", help="who sees it")] = True,
+    with_state: Annotated[bool, typer.Option("--with-state", help="the last checkpoint of `pretrain` too")] = False,
+    adapter: Annotated[bool, typer.Option("--adapter", help="the adapter of a LoRA run alone")] = False,
+    base: Annotated[str, typer.Option(help="name of the base checkpoint on the Hub")] = "",
+    license: Annotated[str, typer.Option(help="of the weights, such as apache-2.0")] = "unknown",
+    revision: Annotated[str, typer.Option(help="branch")] = "main",
+    message: Annotated[str, typer.Option(help="of the commit")] = "",
+) -> None:
+    """Push a run with its card, or a prepared set, to the Hugging Face Hub; private unless you say --public.
+
+    Example: `preface-hf push run/ org/name`
+    """
+    from preface_hf.hub import push
+
+    commit = push(
+        run, repo, repo_type=repo_type, private=private, with_state=with_state, adapter=adapter, base=base,
+        license=license, revision=revision, message=message,
+    )  # fmt: skip
+    say(f"{repo} is at commit {commit}")
+
+
+@command()
 def convert(
     src: Annotated[
         str, typer.Argument(help="VideoMAE: a transformers folder or Hub name; MARLIN: a .pt or .ckpt file")
@@ -444,11 +471,23 @@ def demo(
     output_dir: Annotated[Path, typer.Option(help="folder of everything the demo makes")] = Path("demo"),
     faces: Annotated[Path | None, typer.Option(help="folder of real face videos; drawn faces without it")] = None,
     weights: Weights = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="open a page in the browser instead, on this machine only")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="of the page: checkpoint; the demo's without it")] = None,
+    index: Annotated[Path | None, typer.Option(help="of the page: prepared set to find similar clips in")] = None,
+    port: Annotated[int, typer.Option(help="of the page")] = 7860,
 ) -> None:
-    """Prepare, pretrain, extract and probe, in minutes on a laptop.
+    """Prepare, pretrain, extract and probe, in minutes on a laptop; `--page` shows what a model sees in a video.
 
     Example: `preface-hf demo --faces videos/`
+
+    The page: `preface-hf demo --page --model run/final`
     """
+    if page:
+        from preface_hf.demo.page import run_page
+
+        return run_page(output_dir, model, index, port)
     from preface_hf.demo.run import run_demo
 
     run_demo(output_dir, faces, weights)

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/finetuning/run.py MODEL SETS OUT TASK [SEEDS]
 
-SETS is the folder that benchmarks/learning/sets.sh made, TASK `ck-plus` or `celeba`; a run lies in
+SETS is the folder that benchmarks/learning/sets.sh made, TASK `ck-plus`, `fer2013` or `celeba`; a run lies in
 OUT/TASK-START-PROTOCOL-LABELS-SEED. Rates and decays were chosen by search.py. The table: table.py OUT
 """
 
@@ -25,8 +25,8 @@ from preface_hf.tasks.rows.labels import label_space
 from preface_hf.tasks.rows.splits import fewer, parts_of, read_share
 
 
-SETS = {"ck-plus": "ckplus", "celeba": "celeba"}
-STEPS = {"ck-plus": {}, "celeba": {"100%": 600}}  # else 200
+SETS = {"ck-plus": "ckplus", "celeba": "celeba", "fer2013": "fer"}
+STEPS = {"celeba": {"100%": 600}}  # else 200
 ROWS = {
     ("pretrained", "full"): {"learning_rate": 3e-3, "layer_decay": 0.3},
     ("random", "full"): {"learning_rate": 3e-3, "layer_decay": 0.75},
@@ -53,8 +53,8 @@ def main(model: str, sets: str, out: str, task: str, seeds: str = "0,1,2", share
                 else:
                     finetune(
                         model, data, task=task, protocol=protocol, labels=labels, seed=seed, output_dir=str(folder),
-                        random_weights=start == "random", max_steps=STEPS[task].get(labels, 200), batch_size=64,
-                        pooling="grid", **settings,
+                        random_weights=start == "random", max_steps=STEPS.get(task, {}).get(labels, 200),
+                        batch_size=64, pooling="grid", **settings,
                     )  # fmt: skip
                     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
                 print(folder.name, (folder / "scores-test.json").read_text()[:160].replace("\n", ""), flush=True)

@@ -17,8 +17,8 @@ from preface_hf.tasks.results.scoring import PRIMARY
 from preface_hf.tasks.rows.splits import Part, fewer
 
 
-SETS = {"ck-plus": "ckplus", "celeba": "celeba"}
-KINDS = {"ck-plus": "expression", "celeba": "attributes"}
+SETS = {"ck-plus": "ckplus", "celeba": "celeba", "fer2013": "fer"}
+KINDS = {"ck-plus": "expression", "celeba": "attributes", "fer2013": "expression"}
 SEED = 7
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from preface_hf.modeling.video_pictures_preface import is_picture
+from preface_hf.modeling.video_streams_preface import open_container
 
 
 ALL, FLIP = slice(None), slice(None, None, -1)
@@ -38,7 +39,7 @@ def decode_plainly(file: Path, size: tuple[int, int] | None) -> list[Plain]:
     if is_picture(file):
         return [_pillow_plainly(file)]
     try:
-        with av.open(str(file), metadata_errors="ignore") as container:
+        with open_container(file) as container:
             count = len(container.streams.video)
         return [_stream_plainly(file, number, size) for number in range(count)]
     except Exception:  # what PyAV cannot open no reader can
@@ -47,7 +48,7 @@ def decode_plainly(file: Path, size: tuple[int, int] | None) -> list[Plain]:
 
 def _stream_plainly(file: Path, number: int, size: tuple[int, int] | None) -> Plain:
     frames: list[Frame] = []
-    with av.open(str(file), metadata_errors="ignore") as container:
+    with open_container(file) as container:
         stream = container.streams.video[number]
         if stream.codec_context is None:
             return Plain([], "no codec")

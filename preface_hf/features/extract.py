@@ -57,7 +57,7 @@ def extract(
         Counts: `rows`, `sources`, `left_out`; none where SLURM was given the work. What was left out stands with its
         reason in `<out>.report.jsonl`.
 
-    A killed run goes on where it stopped when started again with the same arguments. Raises `ValueError` if `out`
+    A killed run continues where it stopped when started again with the same arguments. Raises `ValueError` if `out`
     exists, or if nothing in `src` gave a feature.
     """
     landmarker = resolve_landmarker(landmarker, weights)

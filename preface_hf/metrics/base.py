@@ -22,10 +22,10 @@ class FaceMetric(evaluate.Metric, ABC):  # abstract: `evaluate.load` takes the f
     `compute(predictions=…, references=…)` returns each score, `count` (how many items it covers) and `left_out` (how
     many had no reference, or no number for a prediction). More arguments:
 
-        groups: who or what each item is of (a person, a video), one for each item; intervals draw these.
-        samples: draws for the intervals; 0 leaves them out. With them each score has `…_low` and `…_high`, 95 % wide,
-            unless all items are of one group.
-        seed: of the draws.
+    * `groups`: who or what each item is of (a person, a video), one for each item; intervals draw these.
+    * `samples`: draws for the intervals; 0 leaves them out. With them each score has `…_low` and `…_high`, 95 % wide,
+      unless all items are of one group.
+    * `seed`: of the draws.
     """
 
     summary: ClassVar[str]

@@ -55,6 +55,8 @@ def prepare(
     """Turn the videos or images of `src` into a data set in `out` that `datasets.load_dataset(out)` opens.
 
     Args:
+        src: a video, or a folder of videos or images.
+        out: folder of the new set.
         recipe: how `src` is read; see `preface_hf.recipes` and docs/recipes.md.
         landmarker: `builtin` (its networks are part of this package), `onnx` (reads `weights`), `face-alignment`, or
             `given` (a `.npy` or `.pts` beside each file); `auto` is `onnx` with `weights`, else `builtin`.
@@ -62,7 +64,7 @@ def prepare(
         crop_size: side of the face crops in pixels, even.
         crop: `smooth` (glides with the face), `fixed` (one box a track) or `per-frame` (jitters).
         detect_every: the detector sees every so many frames; between them a face's box is interpolated.
-        max_seconds: a longer track goes on in another row, so that no video is too long for the memory.
+        max_seconds: a longer track continues in another row, so that no video is too long for the memory.
         min_quality: tracks of a lower quality, in [0, 1], are left out (`preface_hf.faces.quality`).
         max_pixels: a file with larger frames is left out.
         workers: processes, or jobs that run at a time; the result does not depend on it.
@@ -75,7 +77,7 @@ def prepare(
             a thousand tasks.
         cluster: further settings of datatrove's executor, such as `partition` and `time` for SLURM.
 
-    A killed run goes on where it stopped when started again with the same options. Where SLURM is given the
+    A killed run continues where it stopped when started again with the same options. Where SLURM is given the
     work, its last job finishes the set. Raises `ValueError` for options that make no sense, for an `out` that
     holds anything else, and where not one face could be prepared.
     """

@@ -36,6 +36,8 @@ class FinetuneArguments:
         layer_decay: factor of the rate with each layer below (VideoMAE: 0.75).
         weight_decay: of AdamW.
         drop_path_rate: stochastic depth of full fine-tuning (VideoMAE: 0.1).
+        augmentation: strength of changes of place, size, turn and colors; 0 leaves mirroring. Short runs, and
+            landmarks, take less.
         mixup: alpha of the share; 0 mixes none.
         class_weights: each class counts alike, however often it occurs.
         windows: clips a video to score by; their predictions are averaged.
@@ -61,6 +63,7 @@ class FinetuneArguments:
     layer_decay: float = 0.75
     weight_decay: float = 0.05
     drop_path_rate: float = 0.0
+    augmentation: float = 1.0
     mixup: float = 0.0
     class_weights: bool = False
     windows: int = 2
@@ -107,7 +110,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "shots": (1, 1e9), "seed": (0, 2**32 - 1), "max_steps": (1, 1e9), "batch_size": (1, 1e6),
     "learning_rate": (1e-9, 10),
     "lora_rank": (1, 4096), "layer_decay": (0.01, 1), "weight_decay": (0, 10), "drop_path_rate": (0, 0.9),
-    "mixup": (0, 10), "windows": (1, 1000), "samples": (0, 1e6), "num_workers": (0, 1000),
+    "augmentation": (0, 3), "mixup": (0, 10), "windows": (1, 1000), "samples": (0, 1e6), "num_workers": (0, 1000),
 }  # fmt: skip
 
 

@@ -106,7 +106,8 @@ class Run:
         """The clips of a part."""
         part, windows = self.parts[name], 1 if augment or self.labels.kind == "landmarks" else self.arguments.windows
         clips = LabeledClips(
-            self.data, part.split, self.labels, self.processor, augment=augment, windows=windows, rows=part.rows
+            self.data, part.split, self.labels, self.processor, augment=augment, windows=windows, rows=part.rows,
+            strength=self.arguments.augmentation,
         )  # fmt: skip
         clips.left_out = part.left_out
         return clips

@@ -30,43 +30,82 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @dataclass
 class PretrainArguments:
-    """A pretraining run. `model`, `views` and `objective` are sections of the YAML file."""
+    """A pretraining run. `model`, `views` and `objective` are sections of the YAML file.
 
-    data: str | dict[str, float] = ""  # a prepared set, or several and how often each is drawn from: {path: weight}
+    Attributes:
+        data: a prepared set; or several, and how often each is drawn from: {path: weight}.
+        output_dir: the folder of the run.
+        method: preface, pros, dino, marlin or videomae (`preface_hf.objectives.methods`).
+        size: preset of `PrefAceConfig`: vit-t, vit-s, vit-b or vit-l.
+        model: over the size's PrefAceConfig.
+        views: over the method's defaults.
+        objective: over the method's defaults.
+        max_steps: optimizer steps.
+        batch_size: clips per process and forward.
+        gradient_accumulation_steps: batches that make one step.
+        learning_rate: peak, for a global batch of 256; scaled linearly (DINO).
+        final_learning_rate: at the end of the cosine, scaled alike.
+        layer_decay: learning rate of a layer, over that of the layer above it.
+        warmup_steps: over which the learning rate rises from 0.
+        weight_decay: at the start.
+        final_weight_decay: at the end.
+        adam_beta2: of AdamW; masked autoencoders: 0.95.
+        max_grad_norm: longer gradients are cut to this length.
+        freeze_prototypes_epochs: DINO: the last layer rests during the first epoch.
+        mixed_precision: no, bf16 or fp16; null: what Accelerate's config file says, else no.
+        gradient_checkpointing: less memory for more time.
+        attn_implementation: of transformers; eager is faster where bf16 trains small tubes on a CPU.
+        publish: whose weights final/ holds: teacher or student; null: what the method publishes.
+        save_steps: a checkpoint every so many steps.
+        keep_checkpoints: the last so many; null keeps all.
+        keep_best: beside them the one with the highest probe_knn, which is saved when it is found.
+        logging_steps: a row of `metrics.jsonl` every so many steps.
+        probe_steps: a kNN probe every so many steps, and after the last; 0: never.
+        probe_data: prepared set of the probe.
+        probe_split: of it; "": validation, if there is one, else about 1000 rows of train.
+        probe_label: column to predict.
+        probe_group: column that folds keep together; "": that of people, if the set has one, else the file.
+        report_to: beside metrics.jsonl: tensorboard, trackio.
+        num_workers: processes that decode and cut views.
+        shuffle_window: rows shuffled together, held in memory by all training processes together.
+        seed: of everything random.
+    """
+
+    data: str | dict[str, float] = ""
     output_dir: str = ""
     method: str = "preface"
     size: str = "vit-b"
-    model: dict[str, Any] = field(default_factory=dict)  # over the size's PrefAceConfig
-    views: dict[str, Any] = field(default_factory=dict)  # over the method's defaults
-    objective: dict[str, Any] = field(default_factory=dict)  # over the method's defaults
-    max_steps: int = 1000  # optimizer steps
-    batch_size: int = 32  # clips per process and forward
+    model: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
+    max_steps: int = 1000
+    batch_size: int = 32
     gradient_accumulation_steps: int = 1
-    learning_rate: float = 5e-4  # peak, for a global batch of 256; scaled linearly (DINO)
+    learning_rate: float = 5e-4
     final_learning_rate: float = 1e-6
-    layer_decay: float = 1.0  # learning rate of a layer, over that of the layer above it
+    layer_decay: float = 1.0
     warmup_steps: int = 100
     weight_decay: float = 0.04
     final_weight_decay: float = 0.4
-    adam_beta2: float = 0.999  # of AdamW; masked autoencoders: 0.95
+    adam_beta2: float = 0.999
     max_grad_norm: float = 3.0
-    freeze_prototypes_epochs: float = 1.0  # DINO: the last layer rests during the first epoch
-    mixed_precision: str | None = None  # no, bf16 or fp16; null: what Accelerate's config file says, else no
+    freeze_prototypes_epochs: float = 1.0
+    mixed_precision: str | None = None
     gradient_checkpointing: bool = False
-    attn_implementation: str = "sdpa"  # of transformers; eager is faster where bf16 trains small tubes on a CPU
-    publish: str | None = None  # whose weights final/ holds: teacher or student; null: what the method publishes
+    attn_implementation: str = "sdpa"
+    publish: str | None = None
     save_steps: int = 500
-    keep_checkpoints: int | None = 2  # the last so many; null keeps all
-    keep_best: bool = False  # beside them the one with the highest probe_knn, which is saved when it is found
+    keep_checkpoints: int | None = 2
+    keep_best: bool = False
     logging_steps: int = 10
-    probe_steps: int = 0  # a kNN probe every so many steps, and after the last; 0: never
-    probe_data: str = ""  # prepared set of the probe
-    probe_split: str = ""  # of it; "": validation, if there is one, else about 1000 rows of train
-    probe_label: str = ""  # column to predict
-    probe_group: str = ""  # column that folds keep together; "": that of people, if the set has one, else the file
-    report_to: list[str] = field(default_factory=list)  # beside metrics.jsonl: tensorboard, trackio
-    num_workers: int = 1  # processes that decode and cut views
-    shuffle_window: int = 512  # rows shuffled together, held in memory by all training processes together
+    probe_steps: int = 0
+    probe_data: str = ""
+    probe_split: str = ""
+    probe_label: str = ""
+    probe_group: str = ""
+    report_to: list[str] = field(default_factory=list)
+    num_workers: int = 1
+    shuffle_window: int = 512
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ def finished_run(folder, task="expression", names=("anger", "happy", "sad"), *, 
     log += [
         {"step": 10 * n, "epoch": n, "eval_loss": 2.1 / n, "eval_war": 0.2 * n, "eval_runtime": 3} for n in range(1, 5)
     ]
+    log.append({"step": 40, "train_loss": 0.5, "total_flos": 1e15, "train_runtime": 3.0})  # the end of `Trainer`
     (folder / "finetune.json").write_text(json.dumps(about))
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     (folder / "predictions-test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))

@@ -25,7 +25,7 @@ from preface_hf.tasks.fit import trainer
 from preface_hf.tasks.fit.linear import fit_linear, neighbors_say
 from preface_hf.tasks.registry import TASKS
 from preface_hf.tasks.results.scoring import by_row, run_model, score
-from preface_hf.tasks.rows.augment import draw_motion, move_pixels, move_points
+from preface_hf.tasks.rows.augment import change_colors, draw_motion, move_pixels, move_points
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import label_space
 from preface_hf.video.encoding import encode_video
@@ -252,6 +252,18 @@ def test_pixels_and_points_are_moved_alike():
         y, x = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
         center = torch.stack([(moved * x).sum(), (moved * y).sum()]) / moved.sum()
         torch.testing.assert_close(center, move_points(point, motion), atol=0.15, rtol=0)
+
+
+def test_augmentation_has_a_strength():
+    turns = []
+    for strength in (1.0, 0.5, 0.0):
+        torch.manual_seed(3)  # the same draw
+        motion = draw_motion(48, strength)
+        turns.append(torch.atan2(motion[1, 0], motion[0, 0]))
+    torch.testing.assert_close(motion, torch.eye(2, 3))
+    torch.testing.assert_close(turns[1], turns[0] / 2)
+    pixels = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(change_colors(pixels, 0.0), pixels)
 
 
 def test_owners_words_are_read_once():

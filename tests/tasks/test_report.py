@@ -44,6 +44,7 @@ def test_a_page_of_expressions_has_its_numbers(tmp_path):
     assert ["train", "120", "30", "2"] in cells_of(text, "Data") and "12,345 of 1,234,567" in text
     # Loss with that of validation, the learning rate, the accuracy; confusion and reliability.
     assert text.count("<img") == 3 + 2 and "<b>eval_war</b> 0.8" in text and "eval_runtime" not in text
+    assert "total_flos" not in text and "train_loss" not in text
 
 
 def test_the_hardest_rows_are_those_of_the_highest_loss(tmp_path):

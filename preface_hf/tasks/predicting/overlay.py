@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from preface_hf.files import replacing
-from preface_hf.modeling.video_streams_preface import DecodingError
+from preface_hf.modeling.video_streams_preface import DecodingError, open_container
 from preface_hf.modeling.video_timeline_preface import FREE_CLOCKS
 from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import open_video
@@ -184,7 +184,7 @@ def add_sound_of(src: Path, silent: Path, target: Path) -> None:
     """The packets of the mp4 `silent` and the sound of `src`, copied where an mp4 takes it, in the mp4 `target`.
 
     Raises `ValueError` where there is no sound, and PyAV's errors where it is damaged."""
-    with av.open(str(src), metadata_errors="ignore") as source, av.open(str(silent)) as pictures:
+    with open_container(src) as source, av.open(str(silent)) as pictures:
         sound: Any = source.streams.best("audio")
         if sound is None:
             raise ValueError(f"{src} has no sound")

@@ -71,8 +71,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def numbers(row: dict[str, Any]) -> dict[str, float]:
-    """What of a row of the log can be drawn: no lists, no empty cells, and no time or count of an evaluation."""
-    passing = ("_low", "_high", "_count", "_left_out", "_runtime", "_per_second")
+    """What of a row of the log can be drawn: no lists, no empty cells, no time or count of an
+    evaluation, and no summary that `Trainer` logs once, at the end: one dot is no curve."""
+    passing = ("_low", "_high", "_count", "_left_out", "_runtime", "_per_second", "total_flos", "train_loss")
     return {
         name: value
         for name, value in row.items()

@@ -13,9 +13,9 @@ DEGREES, SCALE, SHIFT = 10.0, 0.12, 0.06  # shift in sizes of the clip
 CONTRAST, BRIGHTNESS = 0.2, 0.2
 
 
-def draw_motion(size: int) -> torch.Tensor:
+def draw_motion(size: int, strength: float = 1.0) -> torch.Tensor:
     """A similarity `(2, 3)` from pixels of a clip of `size` x `size` to pixels, drawn from torch's generator."""
-    turn, grow, right, down = (2 * torch.rand(4) - 1).tolist()
+    turn, grow, right, down = (strength * (2 * torch.rand(4) - 1)).tolist()
     angle, scale = math.radians(DEGREES) * turn, math.exp(SCALE * grow)
     cos, sin, middle = scale * math.cos(angle), scale * math.sin(angle), (size - 1) / 2
     # About the middle of the clip, then moved.
@@ -40,9 +40,9 @@ def move_pixels(pixels: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
-def change_colors(pixels: torch.Tensor) -> torch.Tensor:
+def change_colors(pixels: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
     """Contrast and brightness of a clip, one draw for all its frames."""
-    contrast, brightness = (2 * torch.rand(2) - 1).tolist()
+    contrast, brightness = (strength * (2 * torch.rand(2) - 1)).tolist()
     middle = pixels.mean()
     return (pixels - middle) * (1 + CONTRAST * contrast) + middle + BRIGHTNESS * brightness * pixels.std()
 

@@ -38,6 +38,7 @@ class LabeledClips(Dataset):
         labels: see [`preface_hf.tasks.rows.labels.label_space`].
         processor: of the checkpoint; it says how many frames a clip has, and how far apart.
         augment: for training.
+        strength: of what `augment` changes; 0 leaves where a clip starts and mirroring.
         windows: clips of a row, for evaluation; one where no video is longer than a clip, as of stills.
         rows: numbers of the rows to take; all without.
 
@@ -56,6 +57,7 @@ class LabeledClips(Dataset):
         processor: PrefAceVideoProcessor,
         *,
         augment: bool = False,
+        strength: float = 1.0,
         windows: int = 1,
         rows: Sequence[int] | np.ndarray | None = None,
     ):
@@ -68,7 +70,8 @@ class LabeledClips(Dataset):
         table = load_dataset(str(data), split=split).cast_column("video", Video(decode=False))
         unused = [] if labels.kind == "landmarks" else ["landmarks"]  # long lists, of which nothing is needed
         self.table = table.remove_columns(unused)
-        self.data, self.labels, self.processor, self.augment = data, labels, processor, augment
+        self.data, self.labels, self.processor = data, labels, processor
+        self.augment, self.strength = augment, strength
         taken = part.rows if part else np.asarray(rows)
         span = (processor.num_frames - 1) * processor.sampling_rate + 1
         long = (np.asarray(self.table["num_frames"])[taken] > span).any()
@@ -116,8 +119,8 @@ class LabeledClips(Dataset):
             pixels = pixels.flip(-1)
             if is_points:
                 target = torch.from_numpy(flip_landmarks(target.numpy(), pixels.shape[-1]))
-        motion = draw_motion(pixels.shape[-1])
-        pixels = change_colors(move_pixels(pixels, motion))
+        motion = draw_motion(pixels.shape[-1], self.strength)
+        pixels = change_colors(move_pixels(pixels, motion), self.strength)
         return pixels, move_points(target, motion) if is_points else target
 
     def start(self, index: int, room: int) -> int:
