@@ -20,7 +20,7 @@ from preface_hf.tasks.results.scoring import by_row, run_model, write_scores
 from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, found_columns
-from preface_hf.tasks.rows.splits import files_left_out, read_part
+from preface_hf.tasks.rows.splits import read_part
 
 
 def evaluate(
@@ -73,7 +73,7 @@ def evaluate(
     )  # fmt: skip
     told = settings | {
         "name": kind.name if kind else settings["name"], "data": str(path), "splits": {split: part.told()},
-        "files_left_out": files_left_out(path), "model": str(run), "columns": list(labels.columns),
+        "model": str(run), "columns": list(labels.columns),
     }  # fmt: skip
     with replacing(folder / SETTINGS) as file:
         file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

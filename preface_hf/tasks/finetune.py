@@ -26,7 +26,7 @@ from preface_hf.tasks.results.scoring import PRIMARY, by_row, run_model, score, 
 from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, label_space
-from preface_hf.tasks.rows.splits import Part, fewer, files_left_out, parts_of, read_share
+from preface_hf.tasks.rows.splits import Part, fewer, parts_of, read_share
 
 
 SETTINGS = "finetune.json"
@@ -219,7 +219,7 @@ class Run:
             "seed": self.arguments.seed, "splits": {name: part.told() for name, part in self.parts.items()},
             "group": self.arguments.group, "trainable": trainable,
             "parameters": sum(weight.numel() for weight in model.parameters()),
-            "files_left_out": files_left_out(self.data), "settings": self.arguments.told(),
+            "settings": self.arguments.told(),
         }  # fmt: skip
         with replacing(self.folder / SETTINGS) as file:
             file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -34,6 +34,14 @@ def test_a_row_has_its_interval_and_counts():
     assert "| eer | – |" in table and "PrefAce measures FaceForensics++" in table
 
 
+def test_what_no_score_has_and_the_threshold_are_told_below():
+    table = evaluation_table(SCORES | {"threshold": 0.8125, "files_left_out": 7}, {"task": "deepfake", "name": None})
+    assert "a video is fake from 0.812 on" in table and "7 files show no face or cannot be read" in table
+    assert "| threshold |" not in table and "| files_left_out |" not in table
+    table = evaluation_table(SCORES, {"task": "deepfake", "name": None})
+    assert "is fake from" not in table and "cannot be read" not in table
+
+
 def test_data_of_your_own_are_not_the_papers_data():
     line = line_of(evaluation_table(SCORES, {"task": "deepfake", "name": None}), "auc")
     assert line.count("not the same data") == 3

@@ -93,7 +93,8 @@ def score_sections(run: Run) -> Iterator[str]:
             for row in score_rows(scores, run.about)
         ]
         head = ["metric", "value [95 % interval]", "items", "left out", "papers"]
-        yield section(f"Scores on {split}", grid_table(head, rows), paragraph(notes(run.about, split), "faint"))
+        below = paragraph(notes(run.about, split, scores), "faint")
+        yield section(f"Scores on {split}", grid_table(head, rows), below)
 
 
 def terms_of(log: list[dict[str, float]]) -> Terms:

@@ -40,7 +40,7 @@ class Row:
 
 def score_rows(scores: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[Row]:
     """The scores of `preface_hf.metrics` in order, those it does not know last."""
-    skipped = {"count", "left_out", "files_left_out", "confusion", "classes"}
+    skipped = {"count", "left_out", "files_left_out", "threshold", "confusion", "classes"}
     single = {
         name for name, value in scores.items() if not isinstance(value, list | dict | str) and name not in skipped
     }
@@ -83,7 +83,7 @@ def evaluation_table(
     for row in score_rows(scores, about):
         cells = (row.metric, row.shown, f"{row.items:,}", f"{row.left_out:,}", "; ".join(row.papers) or "–")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n\n" + notes(about, split) + "\n"
+    return "\n".join(lines) + "\n\n" + notes(about, split, scores) + "\n"
 
 
 def evaluation_csv(
@@ -114,15 +114,17 @@ def scores_of(
     return found.scores[split], found.about
 
 
-def notes(about: Mapping[str, Any], split: str) -> str:
-    """What the table is of, and which paper has no number."""
+def notes(about: Mapping[str, Any], split: str, scores: Mapping[str, Any]) -> str:
+    """What the table is of, what no score has, and which paper has no number."""
     asked = [f"{name} {about[name]}" for name in ("model", "data", "protocol", "labels", "shots") if about.get(name)]
     ours = f"Ours: {split}; " + ", ".join(asked) + "." if asked else f"Ours: {split}."
     rows = paper_rows(about["task"], about.get("name"))
     sources = "".join(f" Source: {source}." for source in dict.fromkeys(row.source for row in rows))
     none = f" No paper's number is known here for {about['name']}." if about.get("name") and not rows else ""
-    gone = about.get("files_left_out")
+    gone, threshold = scores.get("files_left_out"), scores.get("threshold")
     files = f" {gone:,} files show no face or cannot be read (report.jsonl): no score has them." if gone else ""
+    if threshold is not None:
+        files += f" Accuracy: a video is fake from {number(threshold)} on, the best of the run's validation part."
     return f"{ours}{files}{none}{sources} {NOTES[about['task']]}"
 
 
