@@ -60,16 +60,17 @@ def budget(run: Run) -> dict[str, str]:
     about, settings = run.about, run.about.get("settings") or {}
     shown = {name: f"{part['rows']:,} rows of {part['people']:,} people, {part.get('left_out') or 0:,} left out"
              for name, part in about["splits"].items() if part}  # fmt: skip
-    if run.log:
-        steps = int(run.log[-1]["step"])
-        shown |= {"steps": f"{steps:,}", "epochs": f"{run.log[-1]['epoch']:.2f}"}
+    logged = read_lines(run.folder / "log.jsonl")
+    if logged:
+        steps = int(logged[-1]["step"])
+        epochs = max(row.get("epoch", 0) for row in logged)
+        shown |= {"steps": f"{steps:,}", "epochs": f"{epochs:.2f}"}
         if settings.get("batch_size"):
             shown |= {
                 "batch": f"{settings['batch_size']:,} clips",
                 "clips seen": f"{steps * settings['batch_size']:,}",
             }
-    # `run.log` is what is drawn: the Trainer's last line is not.
-    for row in read_lines(run.folder / "log.jsonl"):
+    for row in logged:
         if "train_runtime" in row:
             shown["seconds"] = f"{row['train_runtime']:.1f}"
     if about.get("parameters"):
