@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?=
 WEIGHTS ?=
 
-.PHONY: help setup demo docs package test test-slow lint format gpu equivalence fuzz mutants cards clean
+.PHONY: help setup demo docs package test test-slow lint format gpu equivalence fuzz hub-path mutants cards clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -57,6 +57,9 @@ equivalence: $(VENV)/.dev  ## converted weights beside marlin-pytorch and VideoM
 
 fuzz: $(VENV)/.dev  ## damaged videos, checkpoints, sets and settings for MINUTES=60 at most; KIND=videos, SEED=0, LOG=file
 	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0) --kind $(or $(KIND),all) --log $(or $(LOG),fuzz.jsonl)
+
+hub-path: $(VENV)/.dev  ## from an empty environment with only the wheel: push, open by name, fine-tune, stream
+	PYTHONPATH=. $(BIN)/python benchmarks/hub_path.py
 
 mutants: $(VENV)/.dev  ## small changes to the code that some test must notice, 44 of SEED (half an hour); goes on in OUT
 	$(BIN)/pip install -q -c constraints.txt cosmic-ray

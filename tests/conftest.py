@@ -14,7 +14,7 @@ from tests.slurm import install_queue
 
 pytest.register_assert_rewrite("tests.modeling_common")
 
-pytest_plugins = ["tests.noise"]
+pytest_plugins = ["tests.noise", "tests.wheels"]
 # A student of seconds: its encoder, and every head that a method may give it.
 ENCODER_SIZES = {
     "image_size": 32, "num_frames": 4, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,

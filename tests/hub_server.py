@@ -45,7 +45,8 @@ class Repo:
 
 class Hub(ThreadingHTTPServer):
     """The server. `cut_after`: bytes after which a connection that sends a large file is dropped, None for never;
-    `failing`: the status that every commit is answered by; `puts`: oids of large files that arrived, in order."""
+    `failing`: the status that every commit is answered by; `dropping`: whether the connection of a commit is dropped
+    "before" or "after" it is made, "" for neither; `puts`: oids of large files that arrived, in order."""
 
     daemon_threads = True
 
@@ -55,7 +56,7 @@ class Hub(ThreadingHTTPServer):
         self.large: dict[str, bytes] = {}
         self.puts: list[str] = []
         self.cut_after: int | None = None
-        self.cuts, self.failing, self.log = 0, 0, []
+        self.cuts, self.failing, self.dropping, self.log = 0, 0, "", []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -148,12 +149,16 @@ class Handler(BaseHTTPRequestHandler):
         length, most = int(self.headers["Content-Length"]), self.server.cut_after
         if most is not None and length > most:
             self.rfile.read(most)
-            self.server.cuts += 1
-            self.close_connection = True
-            return self.connection.close()
+            return self.drop()
         self.server.large[oid] = self.rfile.read(length)
         self.server.puts.append(oid)
         self.answer({})
+
+    def drop(self) -> None:
+        """End the connection without an answer."""
+        self.server.cuts += 1
+        self.close_connection = True
+        self.connection.close()
 
     # In a repository
 
@@ -202,6 +207,8 @@ class Handler(BaseHTTPRequestHandler):
     def commit(self, repo: Repo, branch: str) -> None:
         if self.server.failing:
             return self.answer({"error": "broken"}, self.server.failing)
+        if self.server.dropping == "before":
+            return self.drop()
         header, *operations = map(json.loads, self.body.splitlines())
         found = repo.find(branch)
         if found is None:
@@ -218,6 +225,8 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 files = {path: data for path, data in files.items() if not path.startswith(value["path"])}
         sha = repo.commit(branch, files, header["value"]["summary"])
+        if self.server.dropping == "after":
+            return self.drop()
         self.answer({"success": True, "commitOid": sha, "commitUrl": f"{repo.url}/commit/{sha}"})
 
     def tree(self, at: tuple[str, dict[str, bytes]], folder: str) -> None:

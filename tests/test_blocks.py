@@ -31,6 +31,7 @@ ELSEWHERE = {
     "preface-hf finetune": "of minutes with these settings; tests/tasks runs it small",
     "preface-hf predict mine/": "needs the run of `finetune`; the same runs on tuned/",
     "preface-hf evaluate": "needs the run of `finetune`; tests/tasks",
+    "preface-hf push": "needs a Hub; tests/hub",
     "preface-hf report": "needs a run of `pretrain`; tests/training/test_report.py",
 }
 
@@ -89,6 +90,7 @@ def test_the_blocks_of_a_page_run(page: Path, folder: Path, monkeypatch, tmp_pat
     names: dict = {"__name__": "__main__"}
     for number, (kind, text) in enumerate(blocks(page)):
         if kind == "python":
+            text = text.replace('"org/name"', '"run/final"')  # by name: tests/hub
             exec(compile(text, f"{page.name}, block {number}", "exec", dont_inherit=True), names)
 
 

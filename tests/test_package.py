@@ -1,22 +1,16 @@
-"""The package as others get it: built, installed beside the dependencies, and used outside of this folder.
+"""The package as others get it: built, installed beside the dependencies, and used outside of this folder."""
 
-Built by `make package`, which names the folder in PACKAGES; alone, this file builds for itself.
-"""
-
-import os
-import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.wheels import ROOT, alone, run
+
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
 
 # What runs in the new environment, in a folder of its own.
 USE = """
@@ -47,33 +41,6 @@ write_synthetic(pathlib.Path("drawn"), [ClipSpec(0, "happiness", 0, "train", num
 """
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory) -> Path:
-    """A folder with the sdist, and the wheel that is built from it."""
-    if "PACKAGES" in os.environ:
-        return ROOT / os.environ["PACKAGES"]
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "-q", "--no-isolation", "--outdir", folder, ROOT)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wheel(packages) -> Path:
-    (file,) = packages.glob("*.whl")
-    return file
-
-
-def run(*command: object, **options: object) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def alone() -> dict[str, str]:
-    """The environment without what leads to this checkout."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-
-
 def names(wheel: Path) -> list[str]:
     """The files of the package in a wheel."""
     with zipfile.ZipFile(wheel) as archive:
@@ -96,30 +63,6 @@ def test_the_sdist_builds_the_same_wheel(packages, wheel, tmp_path):
     run(sys.executable, "-m", "build", "-q", "--no-isolation", "--wheel", "--outdir", tmp_path / "again", folder)
     (again,) = (tmp_path / "again").glob("*.whl")
     assert names(again) == names(wheel) and again.name == wheel.name
-
-
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory) -> Path:
-    """An environment with the wheel, which sees the dependencies of this one but not its checkout."""
-    folder = tmp_path_factory.mktemp("venv")
-    venv.create(folder, with_pip=False)
-    (site,) = folder.glob("lib/python*/site-packages")
-    # First the wheel: pip must not find this environment's own package, nor the checkout's, and take it for that.
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        folder / "bin/python",
-        "install",
-        "-q",
-        "--no-deps",
-        wheel,
-        env=alone(),
-    )
-    # A path that a .pth names is searched, but its own .pth files are not read: the editable install stays out.
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    return folder
 
 
 def test_the_wheel_works_elsewhere(installed, tmp_path):

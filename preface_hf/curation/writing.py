@@ -81,8 +81,8 @@ def curated_readme(data: Path, features: Features, counts: dict[str, int], pool:
 # Curated face tracks
 
 Made by `preface-hf curate`: {sum(counts.values())} of {len(rows)} rows of a pool ({held}). Dropped: {reasons}; the
-reason for each is in `report.jsonl`, the options are in `curate.yaml`. `{POOL_ID}` is a row's `instance_id` in the
-pool. What follows is the README of the pool.
+reason for each is in `report.jsonl` and the options are in `curate.yaml` where the set was curated; neither is pushed.
+`{POOL_ID}` is a row's `instance_id` in the pool. What follows is the README of the pool.
 
 {text}
 """

@@ -26,7 +26,8 @@ def readme(features: Features, counts: dict[str, int], folder: Path, crop_size: 
 Made by `preface-hf prepare`: {sum(counts.values())} face tracks ({held}). One row is one face through one shot.
 `video` is a square crop of {crop_size}×{crop_size} pixels (H.264), hair included; `landmarks` are 68 points (iBUG
 order, x then y, pixels of the crop) by the landmarker `{landmarker}`: measured by a network unless that says `given`,
-and not checked by a person. What was left out, and why, is in `report.jsonl`.
+and not checked by a person. What was left out, and why, stands in `report.jsonl` where the set was prepared; it names
+files, and `preface-hf push` does not send it.
 
 {numbers(folder)}
 
