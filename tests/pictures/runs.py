@@ -13,7 +13,7 @@ from tests.conftest import tiny
 
 
 def written_run(folder: Path, prepared: Path, method: str, state: dict[str, Any] | None = None, **settings) -> Path:
-    """A run whose one checkpoint holds a new model, and `state` beside it."""
+    """A run whose one checkpoint and `final` hold a new model, and the checkpoint `state` beside it."""
     given = {**tiny(prepared, method), "output_dir": str(folder), **settings}
     arguments = build(PretrainArguments, given, "test")
     parts = arguments.parts()
@@ -22,7 +22,8 @@ def written_run(folder: Path, prepared: Path, method: str, state: dict[str, Any]
     (folder / "config.yaml").write_text(yaml.safe_dump(arguments.resolved()), encoding="utf-8")
     torch.manual_seed(0)
     model = build_model(arguments, parts)
-    model.save_pretrained(checkpoint)
-    build_processor(parts, model, None).save_pretrained(checkpoint)
+    for place in (checkpoint, folder / "final"):
+        model.save_pretrained(place)
+        build_processor(parts, model, None).save_pretrained(place)
     write_state(checkpoint, state or {})
     return folder
