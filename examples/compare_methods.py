@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from matplotlib.figure import Figure
-
 from preface_hf.data.opening import open_mixture
 from preface_hf.features.labeled import labeled_rows
 from preface_hf.features.probe import probe
 from preface_hf.objectives.methods import METHODS
+from preface_hf.pictures.scores import Score, comparison_figure
 from preface_hf.plan.flops import run_encoder_flops
 from preface_hf.plan.table import flops
 from preface_hf.training.arguments import CONFIGS, PretrainArguments, load_arguments
@@ -130,21 +129,14 @@ def table(head, rows):
 
 
 def draw(scores, classifiers, chance, title):
-    """A picture for each classifier: bars with their spread for methods, lines for what has learned nothing."""
-    figure = Figure(figsize=(4.5 * len(classifiers), 4), dpi=130, layout="constrained")
-    figure.supylabel(title)
-    methods = [name for name in scores if name in METHODS]
-    for axes, classifier in zip(figure.subplots(1, len(classifiers), sharey=True), classifiers, strict=True):
-        means, spreads = zip(*(scores[name][classifier] for name in methods), strict=True)
-        bars = axes.bar(methods, means, yerr=spreads, color="#8fb8dc", edgecolor="#1f6fb4", capsize=4)
-        axes.bar_label(bars, fmt="%.1f", label_type="center")
-        levels = {name: values[classifier][0] for name, values in scores.items() if name not in methods}
-        for (name, level), style in zip({**levels, "chance": chance}.items(), ("-", "--", ":"), strict=True):
-            axes.axhline(level, color="#c4512d", linestyle=style, label=f"{name} {level:.1f}")
-        axes.set_title(f"{classifier} probe")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, fontsize=8, frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    """A panel for each classifier: methods with their spread, and as lines what has learned nothing."""
+    panels, levels = {}, {}
+    for classifier in classifiers:
+        found = {name: Score(m, m - sd, m + sd) for name, values in scores.items() for m, sd in [values[classifier]]}
+        panels[f"{classifier} probe"] = {name: score for name, score in found.items() if name in METHODS}
+        level = {name: score.value for name, score in found.items() if name not in METHODS}
+        levels[f"{classifier} probe"] = {**level, "chance": chance}
+    return comparison_figure(panels, title, "Bars: standard deviation over folds", levels)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from preface_hf.training.checkpoint import saved_settings
 from preface_hf.training.log import read_metrics
 from tests.modeling_common import TINY
 from tests.noise import count_encoder_flops
+from tests.pictures.runs import written_run
+from tests.tasks.finished import finished_run
 
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -121,6 +123,19 @@ def test_landmarks(landmark_checkpoint, prepared, drawn_videos, tmp_path, capsys
     video = str(next(drawn_videos.glob("*.mp4")))
     load("landmarks").main(str(landmark_checkpoint), str(prepared), str(tmp_path / "out"), video, steps=3)
     assert "| nme |" in capsys.readouterr().out and (tmp_path / "out/overlay.mp4").stat().st_size > 1000
+
+
+def test_pictures(prepared, tmp_path, capsys):
+    run = written_run(tmp_path / "run", prepared, "preface", {"cache.entries": torch.eye(12)})
+    tuned = finished_run(tmp_path / "tuned")
+    load("pictures").main(str(run), str(prepared), str(tmp_path / "out"), "expression", [str(tuned)])
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines() if line.endswith((".png", ".mp4"))]
+    assert names == ["attention.png", "features.png", "few_labels.png", "methods.png", "neighbors.png", "tokens.png",
+                     "tubes.mp4", "tubes.png"]  # fmt: skip
+    assert all((tmp_path / "out" / name).stat().st_size > 1000 for name in names)
+    masked = written_run(tmp_path / "masked", prepared, "videomae")
+    load("pictures").main(str(masked), str(prepared), str(tmp_path / "other"))
+    assert "reconstructions.png" in capsys.readouterr().out
 
 
 def test_export_onnx(checkpoint, tmp_path, capsys):

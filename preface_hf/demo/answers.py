@@ -16,19 +16,21 @@ from preface_hf.pictures.timeline import timeline_figure
 
 
 NAMES = 4  # labels with a line of their own
-ENCODER_ALONE = (
-    "This model has no head: it was trained without labels and says nothing about a face. Shown instead is how alike "
-    "each moment is to the first one (1: the same; 0: unrelated)."
-)
+ALIKE = "Shown instead is how alike each moment is to the first one (1: the same; 0: unrelated)."
+ENCODER_ALONE = f"This model has no head: it was trained without labels and says nothing about a face. {ALIKE}"
+POINTS_ALONE = f"This model finds points, the dots above, and says nothing else about a face. {ALIKE}"
 
 
 def answer(viewer: Viewer, seconds: float, faces: list[Seen]) -> str:
     """The whole answer for one video."""
     shown = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
     span = faces[0].spans[0]
+    dots = "68 points found on the face"
+    if viewer.pointer is not None:
+        dots = f"the {viewer.pointer.model.config.num_landmarks} points that the model finds, a guess as all it says"
     parts = [
         "<h2>Faces and their regions</h2>",
-        paragraph(f"{seconds:.1f} seconds of video, {shown} followed. Dots: 68 points found on the face. Boxes:"),
+        paragraph(f"{seconds:.1f} seconds of video, {shown} followed. Dots: {dots}. Boxes:"),
         box("legend", [f'<span><i style="background:{color}"></i>{part.replace("_", " ")}</span>'
                        for part, color in PART_COLORS.items()]),
         *(strip(seen) for seen in faces),
@@ -64,7 +66,7 @@ def timeline(viewer: Viewer, seconds: float, faces: list[Seen]) -> str:
     """Scores over time where there is a head, else how alike the moments are."""
     lines: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     if viewer.predictor is None:
-        said, ylabel = ENCODER_ALONE, "like the first moment"
+        said, ylabel = ENCODER_ALONE if viewer.pointer is None else POINTS_ALONE, "like the first moment"
         for seen in faces:
             lines[f"face {seen.track}"] = seen.spans, viewer.alike(seen)
     else:

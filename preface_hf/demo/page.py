@@ -116,6 +116,8 @@ def build_page(viewer: Viewer) -> Any:
     """The page, as gradio's Blocks."""
     gr, desk = gradio_here(), Desk(viewer)
     kind = "an encoder alone" if viewer.predictor is None else f"tells {', '.join(viewer.predictor.names[:6])}"
+    if viewer.pointer is not None:
+        kind = f"finds {viewer.pointer.model.config.num_landmarks} points"
     with gr.Blocks(title="preface_hf", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(INTRODUCTION)
         gr.Markdown(f"Model: `{viewer.encoder.name}` ({kind}).")

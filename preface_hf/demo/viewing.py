@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -53,14 +53,21 @@ class Index:
 
 
 class Viewer:
-    """A checkpoint, with its head where it has one that gives scores, and the clips that others are compared with."""
+    """A checkpoint, with its head where it has one, and the clips that others are compared with.
+
+    Attributes:
+        encoder: what gives features.
+        predictor: what gives scores, if the checkpoint has such a head.
+        pointer: what finds points, likewise.
+    """
 
     def __init__(self, model: str | Path, index: str | Path | None = None):
         self.predictor: Predictor | None = None
+        self.pointer: Predictor | None = None
         try:
-            predictor = load_predictor(model)
-            self.encoder = Encoder(predictor.model.preface, predictor.processor, predictor.name)
-            self.predictor = None if predictor.finds_landmarks else predictor
+            head = load_predictor(model)
+            self.encoder = Encoder(head.model.preface, head.processor, head.name)
+            self.predictor, self.pointer = (None, head) if head.finds_landmarks else (head, None)
         except Untrained:
             self.encoder = load_encoder(model)
         finder = load_landmarker("builtin")
@@ -73,7 +80,8 @@ class Viewer:
         seconds = check_video(file)
         held: dict[int, list[tuple[dict[str, Any], Window]]] = {}
         with one_opencv_thread():
-            for row, window in video_windows(file.parent, file.name, self.encoder, self.finder):
+            # For points a window holds all its frames, of which the encoder sees some.
+            for row, window in video_windows(file.parent, file.name, self.pointer or self.encoder, self.finder):
                 held.setdefault(row["track"], []).append((row, window))
             # The faces that are longest in sight, in the order in which they appear.
             longest = sorted(held, key=lambda track: -sum(len(window.frames) for _, window in held[track]))[:FACES]
@@ -87,7 +95,12 @@ class Viewer:
         windows = [window for _, window in found]
         spans = np.array([[row["start_seconds"], row["end_seconds"]] for row, _ in found])
         scores = None if self.predictor is None else batched(self.predictor, windows)
-        return Seen(track, windows, spans, batched(self.encoder, windows), scores)
+        return Seen(track, windows, spans, batched(self.encoder, [self.thinned(window) for window in windows]), scores)
+
+    def thinned(self, window: Window) -> Window:
+        """A window with the frames that the encoder sees of it."""
+        rate = self.encoder.clip[1] if self.pointer else 1
+        return replace(window, frames=window.frames[::rate])
 
     def draw(self, file: Path, seen: Seen) -> None:
         """Tiles of some frames at the size of the video, and the attention on the middle one."""
@@ -97,15 +110,22 @@ class Viewer:
         for window, place, frame in zip(shown, middle, open_video(file, "pyav").frames(indices), strict=True):
             assert window.squares is not None and window.faces is not None
             square = window.squares[place]
-            points = self.finder.landmarks([frame], [window.faces[place]])[0]
-            points = to_square(points, square, TILE).astype(np.float32)
-            boxes = {part: part_boxes(points[None], part)[0] for part in PARTS}
+            found = self.finder.landmarks([frame], [window.faces[place]])[0]
+            found = to_square(found, square, TILE).astype(np.float32)
+            boxes = {part: part_boxes(found[None], part)[0] for part in PARTS}
+            points = found if self.pointer is None else to_square(self.points(window)[place], square, TILE)
             seen.tiles.append(draw_face(cut_square(frame, square, TILE), points, boxes))
             seen.crop = cut_square(frame, square, TILE)
         # The last tile and the last window that is drawn: the attention lies on what is seen.
-        clip = self.encoder.processor([shown[-1].frames], do_sample_frames=False, return_tensors="pt")
+        frames = self.thinned(shown[-1]).frames
+        clip = self.encoder.processor([frames], do_sample_frames=False, return_tensors="pt")
         maps = attention_maps(self.encoder.model, clip["pixel_values_videos"].to(self.encoder.device))[0]  # type: ignore[arg-type]
         seen.attention = maps.mean(axis=1)  # (heads, height, width)
+
+    def points(self, window: Window) -> np.ndarray:
+        """What a model of points finds in each frame of a window, `(frames, points, 2)` in pixels of the video."""
+        assert self.pointer is not None
+        return self.pointer.in_source(self.pointer([window.frames])[0], window)
 
     def alike(self, seen: Seen) -> np.ndarray:
         """How alike each window is to the first of its face, as cosines of features less the mean of the index."""

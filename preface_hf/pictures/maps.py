@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from preface_hf.modeling.modeling_preface import PrefAceModel
+from preface_hf.pictures.plane import main_directions
 
 
 SIDE, CAPTION, SCALE = 192, 34, 46  # pixels of a panel, and of the lines above and below the panels
@@ -44,13 +45,7 @@ def token_colors(model: PrefAceModel, pixels: torch.Tensor) -> np.ndarray:
     One set of directions for all clips: the same color is the same kind of token everywhere.
     """
     tokens = model(pixels).last_hidden_state.float().cpu().numpy()  # (clips, tokens, width)
-    flat = tokens.reshape(-1, tokens.shape[-1])
-    flat = flat - flat.mean(axis=0)
-    _, _, directions = np.linalg.svd(flat, full_matrices=False)
-    directions = directions[:3]
-    # A direction has no sign of its own: its largest part is made positive, so pictures do not flip between machines.
-    signs = np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(axis=1)])
-    found = flat @ (directions * signs[:, None]).T
+    found, _ = main_directions(tokens.reshape(-1, tokens.shape[-1]), 3)
     low, high = np.quantile(found, [0.02, 0.98], axis=0)
     colors = np.clip((found - low) / np.maximum(high - low, 1e-9), 0, 1)
     return (255 * colors).round().astype(np.uint8).reshape(len(tokens), *token_grid(model, pixels), 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,23 @@ from PIL import Image, ImageDraw
 from preface_hf.data.shards import read_rows
 from preface_hf.data.views import Views, photometric
 from preface_hf.faces.landmarks import PARTS, part_boxes
+from preface_hf.pictures.words import MARGIN, NOTE, WORD, fitted, font, headed
 from preface_hf.video.decoding import open_video
 
 
-PART_COLORS = dict(zip(PARTS, ("#ffd400", "#00c8ff", "#3ddc3d", "#ff4fb0", "#ff8c1a"), strict=True))
+# Okabe and Ito's brighter colors, which people who see fewer colors tell apart.
+PART_COLORS = dict(zip(PARTS, ("#f0e442", "#56b4e9", "#00c88c", "#e18cbe", "#e69f00"), strict=True))
 SHEET_TRACKS, SHEET_FRAMES, TILE = 12, 4, 192
 TRACKS_PER_LINE, LEGEND_HEIGHT, CAPTION_HEIGHT = 2, 24, 16
+STRIP, NAMES, HEADING = 112, 106, NOTE + 9  # pixels of a strip, of the names left of it, and above a clip
+
+
+@dataclass
+class Clip:
+    """A clip and its tubes, each as a name and a strip of frames."""
+
+    name: str
+    strips: list[tuple[str, Image.Image]]
 
 
 def contact_sheet(folder: str | Path, tracks: int = SHEET_TRACKS, frames: int = SHEET_FRAMES) -> Image.Image:
@@ -52,16 +65,19 @@ def track_tiles(row: dict[str, Any], frames: int) -> list[Image.Image]:
     ]
 
 
-def draw_face(picture: np.ndarray, landmarks: np.ndarray, boxes: dict[str, np.ndarray]) -> Image.Image:
-    """A crop, uint8 `(side, side, 3)`, resized to `TILE` with landmarks `(68, 2)` as dots and boxes `(4,)` by part."""
-    tile = Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.LANCZOS)
+def draw_face(
+    picture: np.ndarray, landmarks: np.ndarray, boxes: dict[str, np.ndarray], size: int = TILE
+) -> Image.Image:
+    """A crop, uint8 `(side, side, 3)`, resized to `size` with landmarks `(points, 2)` as dots and boxes `(4,)` by
+    part."""
+    tile = Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(tile)
-    factor = TILE / picture.shape[1]
+    factor, line = size / picture.shape[1], max(1, round(size / TILE))
     for part, box in boxes.items():
-        draw.rectangle([float(value) for value in (box + 0.5) * factor], outline=PART_COLORS[part])
+        draw.rectangle([float(value) for value in (box + 0.5) * factor], outline=PART_COLORS[part], width=line)
     # Pixel 0 has its center at 0.5: so coordinates are moved by half a pixel before they are scaled.
     for x, y in (landmarks + 0.5) * factor:
-        draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill="#ffffff", outline="#202020")
+        draw.ellipse((x - line, y - line, x + line, y + line), fill="#ffffff", outline="#202020")
     return tile
 
 
@@ -79,6 +95,39 @@ def clip_strip(clip: torch.Tensor, frames: int = 8) -> Image.Image:
     """A strip of `frames` squares (or all there are) spread evenly over a clip `(T, 3, S, S)` uint8."""
     shown = np.linspace(0, len(clip) - 1, min(frames, len(clip))).round().astype(int)
     return Image.fromarray(clip[shown].permute(2, 0, 3, 1).flatten(1, 2).numpy())  # (S, frames * S, 3)
+
+
+def strips_picture(title: str, note: str, clips: Sequence[Clip]) -> Image.Image:
+    """The strips of some clips below each other, each with its name at the left.
+
+    Args:
+        title: of the picture.
+        note: what is to be known of it, in a sentence or two.
+        clips: whose strips are drawn, all as high.
+    """
+    high = {id(strip): enlarged(strip) for clip in clips for _, strip in clip.strips}
+    step = max(strip.height for strip in high.values()) + 4
+    width = NAMES + max(strip.width for strip in high.values()) + MARGIN
+    height = sum(HEADING + len(clip.strips) * step for clip in clips)
+    picture, draw, y = headed(title, note, width, height)
+    for clip in clips:
+        draw.text(
+            (MARGIN, y), fitted(f"instance {clip.name}", NOTE, width - 2 * MARGIN), fill="black", font=font(NOTE)
+        )
+        y += HEADING
+        for name, strip in clip.strips:
+            draw.text((MARGIN, y + step // 2 - WORD), name, fill="black", font=font(WORD))
+            picture.paste(high[id(strip)], (NAMES, y))
+            y += step
+    return picture
+
+
+def enlarged(strip: Image.Image) -> Image.Image:
+    """A strip of at most `STRIP` pixels: small ones by a whole factor, so that pixels and tokens stay squares."""
+    if strip.height > STRIP:
+        return strip.resize((round(strip.width * STRIP / strip.height), STRIP), Image.Resampling.LANCZOS)
+    factor = STRIP // strip.height
+    return strip.resize((strip.width * factor, strip.height * factor), Image.Resampling.NEAREST)
 
 
 def draw_legend(sheet: Image.Image) -> None:

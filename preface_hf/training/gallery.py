@@ -1,77 +1,124 @@
-"""Faces of a run's report: the tubes of some clips as they are trained on, and what it finds alike."""
+"""Faces of a run: what its clips look like in training, what its model makes of them, and which it finds alike."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
-from preface_hf.data.opening import Mixture
-from preface_hf.data.order import rows_in_order
-from preface_hf.data.row_groups import open_parquet
+from preface_hf.data.opening import Mixture, open_mixture
 from preface_hf.data.streams import read_frames
 from preface_hf.data.views import plain_view
 from preface_hf.modeling import PrefAceForPreTraining, PrefAceVideoProcessor
-from preface_hf.objectives.base import Groups, Neighbors
-from preface_hf.pictures.sheets import clip_strip, tube_strips
-from preface_hf.training.arguments import Parts, PretrainArguments
+from preface_hf.objectives.base import Groups
+from preface_hf.objectives.methods import METHODS
+from preface_hf.pictures.faces import Face, Faces, faces_picture, nearest, spread
+from preface_hf.pictures.sheets import Clip, clip_strip, strips_picture, tube_strips
+from preface_hf.training.arguments import Parts, PretrainArguments, build, with_new_names
 from preface_hf.training.build import pixel_scale
+from preface_hf.training.checkpoint import latest_checkpoint, saved_settings
 
 
-CLIPS, INSTANCES, NEIGHBORS = 3, 6, 5  # shown on a page
+CLIPS = 3  # shown at once
 SORTED = 256  # instances of which groups are made
-FACE = 96  # pixels of a face on it
+Data = str | Path | Mapping[str, float] | Mixture | None
 
 
-@dataclass
-class Clip:
-    """A clip and its tubes, each as a name and a strip of frames."""
+@dataclass(frozen=True)
+class OpenRun:
+    """A run of pretraining: its folder, `config.yaml`, and what that says."""
 
-    name: str
-    strips: list[tuple[str, Image.Image]]
+    folder: Path
+    settings: dict[str, Any]
+    arguments: PretrainArguments
+    parts: Parts
 
+    def mixture(self, data: Data = None) -> Mixture:
+        """The sets that it was trained on, or `data` where they lie elsewhere now."""
+        data = str(data) if isinstance(data, Path) else data
+        return data if isinstance(data, Mixture) else open_mixture(data or self.arguments.data)
 
-@dataclass
-class Face:
-    """The middle frame of an instance; `similarity` is its cosine with the one beside it, if another."""
-
-    name: str
-    picture: Image.Image
-    similarity: float | None = None
-
-
-class Faces:
-    """Rows of the sets of a run by instance id, read one by one."""
-
-    def __init__(self, data: Mixture):
-        self.data, self.reader = data, data.reader()
-
-    def row(self, instance: int) -> dict[str, Any]:
-        """The row with its `name`: instance and source."""
-        draw = next(rows_in_order(self.data.counts, np.array([instance])))
-        file, number = self.reader.groups[draw.group]
-        name = str(instance)
-        # The reader gives the columns of training; `source` is none of them, and read by itself.
-        with open_parquet(file) as opened:
-            if "source" in opened.schema_arrow.names:
-                source = opened.read_row_group(number, columns=["source"])["source"][draw.row].as_py()
-                name = f"{name} · {source}"
-        return {**self.reader.rows([draw])[0], "name": name}
-
-    def face(self, instance: int, similarity: float | None = None) -> Face:
-        """Its middle frame."""
-        row = self.row(instance)
-        frame = read_frames(row, np.array([int(row["num_frames"]) // 2]))[0][0]
-        return Face(row["name"], Image.fromarray(frame).resize((FACE, FACE), Image.Resampling.LANCZOS), similarity)
+    def checkpoint(self, what: str) -> Path:
+        """The latest checkpoint of a method that has `what`; `ValueError` where there is none."""
+        if getattr(self.parts.method, what) is None:
+            known = [name for name, method in METHODS.items() if getattr(method, what)]
+            raise ValueError(
+                f"a run of {self.arguments.method} has no {what} to show: give one of {' or '.join(known)}."
+            )
+        found = latest_checkpoint(self.folder / "checkpoints")
+        if found is None:
+            raise ValueError(
+                f"{str(self.folder)!r} has no checkpoint yet: wait until step {self.arguments.save_steps}."
+            )
+        return found
 
 
-def spread(count: int, total: int) -> list[int]:
-    """`count` of the numbers below `total`, evenly spread (all where there are fewer)."""
-    return sorted(set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()))
+def open_run(run: str | Path) -> OpenRun:
+    """Open the folder of a run, which may still be running; `ValueError` where it holds none."""
+    folder = Path(run)
+    if not (folder / "config.yaml").exists():
+        raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.")
+    settings = saved_settings(folder)
+    # `init_from` stands in `config.yaml` beside the settings, but is none.
+    known = {name: value for name, value in with_new_names(settings).items() if name != "init_from"}
+    arguments = build(PretrainArguments, known, str(folder / "config.yaml"))
+    return OpenRun(folder, settings, arguments, arguments.parts())
+
+
+def neighbors_picture(run: str | Path, data: Data = None) -> Image.Image:
+    """Some faces of a PrefAce run, each with the nearest others in its FaceFeat Cache and their cosines.
+
+    Args:
+        run: the run's `output_dir`.
+        data: the set or sets it was trained on, where they are not where they were.
+
+    Raises `ValueError` if `run` holds no such run, or `data` is not what it was trained on.
+    """
+    opened = open_run(run)
+    checkpoint, parts = opened.checkpoint("neighbors"), opened.parts
+    assert parts.method.neighbors is not None
+    neighbors = parts.method.neighbors(checkpoint, parts.objective)
+    rows = nearest(opened.mixture(data), neighbors)
+    return faces_picture(neighbors.title, neighbors.note, [("", faces) for faces in rows])
+
+
+def reconstructions_picture(run: str | Path, data: Data = None) -> Image.Image:
+    """Some clips of a run of a masked autoencoder: as they are, as the student sees them, and as it fills them.
+
+    Args:
+        run: the run's `output_dir`.
+        data: the set or sets it was trained on, where they are not where they were.
+
+    Raises `ValueError` if `run` holds no such run.
+    """
+    opened = open_run(run)
+    checkpoint = opened.checkpoint("reconstruct")
+    clips = reconstructions(opened.mixture(data), opened.arguments, opened.parts, checkpoint)
+    views = opened.parts.views
+    note = f"{views.mask_ratio:.0%} of the tokens are hidden ({views.mask_strategy}): gray. Model: {checkpoint.name}."
+    # Such a model is told the mean of what it is to fill, so that the picture is better than what it knows.
+    if opened.parts.objective.targets == "normalized":
+        note += " Color and contrast of each hidden token are those of the original: the model predicts its texture."
+    return strips_picture("Clips, hidden in part and reconstructed", note, clips)
+
+
+def prototypes_picture(run: str | Path, data: Data = None) -> Image.Image:
+    """The prototypes of a ProS run that most faces are nearest to, each with its nearest faces and their cosines.
+
+    Args:
+        run: the run's `output_dir`.
+        data: the set or sets it was trained on, where they are not where they were.
+
+    Raises `ValueError` if `run` holds no such run.
+    """
+    opened = open_run(run)
+    checkpoint = opened.checkpoint("groups")
+    groups, rows = grouped(opened.mixture(data), opened.arguments, opened.parts, checkpoint)
+    return faces_picture(groups.title, groups.note, rows)
 
 
 def tubes(data: Mixture, arguments: PretrainArguments, parts: Parts) -> list[Clip]:
@@ -113,23 +160,3 @@ def grouped(
     ]
     groups = parts.method.groups(model, torch.stack(clips), pixels)
     return groups, [(name, [faces.face(instances[i], cosine) for i, cosine in row]) for name, row in groups.rows]
-
-
-def nearest(data: Mixture, neighbors: Neighbors) -> list[list[Face]]:
-    """Some instances, each with the nearest others, nearest first.
-
-    Raises `ValueError` where `neighbors` knows another number of instances than `data` has.
-    """
-    if neighbors.count != data.num_rows:
-        raise ValueError(
-            f"{neighbors.place} has {neighbors.count} instances, the data {data.num_rows}: give the set that the run "
-            f"was trained on."
-        )
-    instances, faces = spread(INSTANCES, data.num_rows), Faces(data)
-    # One more than is shown, as an instance is mostly its own nearest.
-    found = neighbors.nearest(instances, NEIGHBORS + 1)  # of ids and similarities (n, NEIGHBORS + 1)
-    rows = []
-    for instance, ids, similarities in zip(instances, *(values.tolist() for values in found), strict=True):
-        others = [pair for pair in zip(ids, similarities, strict=True) if pair[0] != instance][:NEIGHBORS]
-        rows.append([faces.face(instance), *(faces.face(*pair) for pair in others)])
-    return rows

@@ -7,21 +7,19 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from preface_hf.data.opening import Mixture, open_mixture
+from preface_hf.data.opening import Mixture
 from preface_hf.files import replacing
 from preface_hf.objectives.base import Terms
 from preface_hf.pictures.curves import Curve, draw_curves
+from preface_hf.pictures.faces import Face, nearest
 from preface_hf.pictures.page import box, facts, page, paragraph, photo, png, section, table
-from preface_hf.training.arguments import Parts, PretrainArguments, build, with_new_names
-from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint, saved_settings
-from preface_hf.training.gallery import Face, grouped, nearest, reconstructions, tubes
+from preface_hf.training.arguments import Parts, PretrainArguments
+from preface_hf.training.checkpoint import best_checkpoint, latest_checkpoint
+from preface_hf.training.gallery import Data, OpenRun, grouped, open_run, reconstructions, tubes
 from preface_hf.training.log import read_metrics
 
 
 WARNING = "This page shows faces of the data set. Keep it as you keep the data: do not publish it."
-
-
-Data = str | Mapping[str, float] | Mixture | None
 
 
 def write_report(run: str | Path, data: Data = None) -> Path:
@@ -33,22 +31,16 @@ def write_report(run: str | Path, data: Data = None) -> Path:
 
     Raises `ValueError` if `run` holds no run, or `data` is given and is not what the run was trained on.
     """
-    folder = Path(run)
-    if not (folder / "config.yaml").exists():
-        raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.")
-    settings = saved_settings(folder)
-    # `init_from` stands in `config.yaml` beside the settings, but is none.
-    known = {name: value for name, value in with_new_names(settings).items() if name != "init_from"}
-    arguments = build(PretrainArguments, known, str(folder / "config.yaml"))
-    parts = arguments.parts()
+    opened = open_run(run)
+    folder, arguments, parts = opened.folder, opened.arguments, opened.parts
     rows = read_metrics(folder / "metrics.jsonl")
     body = [
         f"<h1>{escape(folder.resolve().name)}</h1>",
         paragraph(WARNING, "warn"),
         summary(arguments, rows, folder),
         *curve_sections(rows, parts.method.terms(parts.model)),
-        *face_sections(arguments, parts, folder, data),
-        settings_section(settings),
+        *face_sections(opened, data),
+        settings_section(opened.settings),
     ]
     with replacing(folder / "report.html") as temporary:
         temporary.write_text(page(f"{folder.resolve().name} – preface_hf", "\n".join(body)), encoding="utf-8")
@@ -111,18 +103,19 @@ def curve_card(curve: Curve) -> str:
     return f'<figure class="card"><figcaption>{values}{note}</figcaption>{picture}</figure>'
 
 
-def face_sections(arguments: PretrainArguments, parts: Parts, folder: Path, data: Data) -> Iterator[str]:
+def face_sections(opened: OpenRun, data: Data) -> Iterator[str]:
     """Tubes or reconstructions, groups and neighbors; a sentence in their place where the set is gone."""
+    arguments, parts, checkpoint = opened.arguments, opened.parts, latest_checkpoint(opened.folder / "checkpoints")
     try:
-        mixture = data if isinstance(data, Mixture) else open_mixture(data or arguments.data)
+        mixture = opened.mixture(data)
         if parts.method.reconstruct:
-            yield reconstruction_section(mixture, arguments, parts, latest_checkpoint(folder / "checkpoints"))
+            yield reconstruction_section(mixture, arguments, parts, checkpoint)
         else:
             yield tube_section(mixture, arguments, parts)
         if parts.method.groups:
-            yield group_section(mixture, arguments, parts, latest_checkpoint(folder / "checkpoints"))
+            yield group_section(mixture, arguments, parts, checkpoint)
         if parts.method.neighbors:
-            yield neighbor_section(mixture, parts, latest_checkpoint(folder / "checkpoints"))
+            yield neighbor_section(mixture, parts, checkpoint)
     except ValueError as error:
         # A set that was named must fit; the run's own may have been moved since, which ends no report.
         if data:

@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from preface_hf import PrefAceConfig, PrefAceForVideoClassification, PrefAceModel, PrefAceVideoProcessor
+from preface_hf import (
+    PrefAceConfig,
+    PrefAceForLandmarkDetection,
+    PrefAceForVideoClassification,
+    PrefAceModel,
+    PrefAceVideoProcessor,
+)
 from preface_hf.demo import viewing
 from preface_hf.demo.viewing import Viewer, check_video
+from preface_hf.pictures.sheets import TILE
 from preface_hf.synthetic import draw_clip
 from preface_hf.video.encoding import encode_video
 from tests.modeling_common import TINY
@@ -122,6 +129,41 @@ def test_a_head_gives_scores_over_time_by_name(viewers, clip):
     np.testing.assert_allclose(faces[0].scores.sum(axis=1), 1, rtol=1e-5)
     html = answer(viewers["tuned"], seconds, faces)
     assert "often wrong" in html and "has no head" not in html and "--index" in html
+
+
+def test_a_checkpoint_for_landmarks_shows_its_points(clip, tmp_path):
+    """Planted points: one at the middle of the crop in even frames of a window, at its corner in the others."""
+    from preface_hf.demo.answers import answer
+
+    torch.manual_seed(0)
+    model = save(PrefAceForLandmarkDetection(PrefAceConfig(**TINY)), tmp_path / "points")
+    PrefAceVideoProcessor(size={"shortest_edge": 32}, crop_size=32, num_frames=4, sampling_rate=2).save_pretrained(
+        model
+    )
+    viewer = Viewer(model)
+    assert viewer.predictor is None and viewer.pointer is not None
+    sizes = []
+
+    def planted(clips):
+        sizes.append([clip.shape[:3] for clip in clips])
+        points = np.full((len(clips), 8, 7, 2), 3.5, np.float32)
+        points[:, ::2] = 15.5
+        return points
+
+    viewer.pointer._points = planted
+    seconds, (seen,) = viewer.look(clip)
+    assert sizes and {shape for shapes in sizes for shape in shapes} == {(8, 32, 32)}, "every frame of a window"
+    assert all(window.stop - window.start == 8 for window in seen.windows[:-1])
+    # The middle frame of 8 is even: its dot is at the middle of the tile, and there are no others.
+    white = (np.asarray(seen.tiles[0]) == 255).all(axis=-1)
+    for place, dotted in ((TILE // 2, True), (round(4 * TILE / 32), False)):
+        assert white[place - 2 : place + 3, place - 2 : place + 3].any() == dotted
+    # Features are those of the encoder alone.
+    alone = viewer.encoder([window.frames[::2] for window in seen.windows])
+    np.testing.assert_allclose(seen.features, alone, atol=1e-5)
+    html = answer(viewer, seconds, [seen])
+    assert "the 7 points that the model finds" in html and "This model finds points" in html
+    assert "has no head" not in html
 
 
 def test_a_clip_is_nearest_to_itself(viewers, clip):

@@ -18,8 +18,9 @@ from preface_hf.objectives.base import saved_state
 from preface_hf.objectives.collapse import self_distillation_terms
 from preface_hf.objectives.preface import PrefAceObjectiveConfig, cache_neighbors
 from preface_hf.pictures.curves import draw_curves, figure_of
+from preface_hf.pictures.faces import nearest
 from preface_hf.training.arguments import PretrainArguments, build
-from preface_hf.training.gallery import nearest, tubes
+from preface_hf.training.gallery import tubes
 from preface_hf.training.loop import pretrain
 from preface_hf.training.report import WARNING, write_report
 from tests.test_cli import refused

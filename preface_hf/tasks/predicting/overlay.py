@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from preface_hf.files import replacing
 from preface_hf.modeling.video_streams_preface import DecodingError, open_container
 from preface_hf.modeling.video_timeline_preface import FREE_CLOCKS
+from preface_hf.pictures.words import font
 from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import open_video
 from preface_hf.video.encoding import VideoEncoder
@@ -172,12 +172,6 @@ def free_place(box: Box, width: float, height: float, picture: tuple[int, int], 
             return left, top, left + width, top + height
     left, top = inside[0], min(inside[1], max(picture[1] - height, 0))
     return left, top, left + width, top + height
-
-
-@lru_cache(16)
-def font(size: int) -> Any:
-    """Pillow's own font, which is the same on every machine."""
-    return ImageFont.load_default(size)
 
 
 def add_sound_of(src: Path, silent: Path, target: Path) -> None:
