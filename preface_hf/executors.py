@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from preface_hf.progress import Counts, read_tallies, shown, tallied
+from preface_hf.progress import Counts, read_tallies, shown, tallied, write_tally
 
 
 EXECUTORS = ("local", "slurm", "ray")
@@ -107,7 +107,7 @@ def run_tasks(
         submit(engine, step, finish, {**environment(), **settings, "workers": workers})
         return False
     silence_datatrove()
-    run = engine([step], workers=workers, **settings)
+    run = engine([step, end_tally], workers=workers, **settings)
     waiting = run.get_incomplete_ranks()
     if waiting:
         # A single worker works in this process, where a debugger reaches it.
@@ -189,6 +189,11 @@ def wait_for_one(ray: Any, running: list[Any]) -> list[Any]:
     with suppress(ray.exceptions.RayError):
         ray.get(finished)
     return running
+
+
+def end_tally(_: Any, rank: int, tasks: int) -> None:
+    """The last part of a task: its tally is whole before the task counts as done, for it may be ended right after."""
+    write_tally()
 
 
 def run_task(run: Any, rank: int) -> None:

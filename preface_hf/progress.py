@@ -105,9 +105,14 @@ def tallied(file: Path) -> Iterator[None]:
     try:
         # The last write may be half a second old. After an error it is left out: the task is done anew.
         yield
-        _tally.write()
+        write_tally()
     finally:
         _tally = before
+
+
+def write_tally() -> None:
+    """Write what was counted so far."""
+    _tally.write()
 
 
 def count_frames(frames: Iterable[T]) -> Iterator[T]:

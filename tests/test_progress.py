@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,22 @@ def test_videos_are_counted_through_a_restart(tmp_path: Path, monkeypatch, worke
     assert run_tasks(CountVideos(tmp_path), 2, tmp_path / "work", **run)
     assert seen[-1]() == Counts(4, 20) == read_tallies(tallies(tmp_path))
     assert run_tasks(CountVideos(tmp_path), 2, tmp_path / "work", **run) and len(seen) == 2, "nothing is left to show"
+
+
+def test_a_tally_is_whole_before_its_task_counts_as_done(tmp_path: Path, monkeypatch):
+    (tmp_path / "fixed").touch()
+    # The process ends as soon as a task is done: what `tallied` writes at its end is lost.
+    monkeypatch.setattr("preface_hf.executors.tallied", tallied_until)
+    assert run_tasks(CountVideos(tmp_path), 2, tmp_path / "work", workers=1, display=Display("counting", 4))
+    assert read_tallies(tallies(tmp_path)) == Counts(4, 20)
+
+
+@contextmanager
+def tallied_until(file: Path):
+    with tallied(file):
+        yield
+        text = file.read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
 
 
 def test_a_bar_on_a_terminal_lines_elsewhere(monkeypatch, capfd):
