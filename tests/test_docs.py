@@ -36,8 +36,9 @@ def test_the_readme_is_short():
     assert [line for line in lines if len(line) > 120] == []
 
 
-def test_the_picture_is_small():
-    assert (ROOT / "docs/preface.png").stat().st_size < 300_000
+def test_pictures_are_small():
+    sizes = {file.name: file.stat().st_size for file in ROOT.glob("docs/*.png")}
+    assert 1 < len(sizes) <= 4 and max(sizes.values()) < 300_000
 
 
 @pytest.mark.parametrize("file", PAGES, ids=name_of)

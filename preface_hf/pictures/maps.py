@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from preface_hf.modeling.modeling_preface import PrefAceModel
 from preface_hf.pictures.plane import main_directions
+from preface_hf.pictures.words import NOTE, font, lines_of
 
 
 SIDE, CAPTION, SCALE = 192, 34, 46  # pixels of a panel, and of the lines above and below the panels
@@ -77,7 +78,8 @@ def attention_picture(face: np.ndarray, maps: np.ndarray, title: str = "attentio
 def tokens_picture(frames: np.ndarray, colors: np.ndarray) -> Image.Image:
     """A strip of frames, uint8 `(n, side, side, 3)`, over the colors of their tokens by [`token_colors`], `(n, height,
     width, 3)`: a column for each moment."""
-    picture = Image.new("RGB", (len(frames) * SIDE, CAPTION + 2 * SIDE + CAPTION), "white")
+    said = lines_of("tokens: like colors are like features", NOTE, len(frames) * SIDE - 8)
+    picture = Image.new("RGB", (len(frames) * SIDE, CAPTION + 2 * SIDE + CAPTION * len(said)), "white")
     for column, (frame, color) in enumerate(zip(frames, colors, strict=True)):
         seen = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         # Tokens stay squares: what lies between them is not known.
@@ -86,8 +88,8 @@ def tokens_picture(frames: np.ndarray, colors: np.ndarray) -> Image.Image:
         picture.paste(kinds, (column * SIDE, CAPTION + SIDE))
     draw = ImageDraw.Draw(picture)
     draw.text((4, 10), "frames, in time", fill="black", font_size=14)
-    said = "tokens: like colors are like features"
-    draw.text((4, CAPTION + 2 * SIDE + 8), said, fill="black", font_size=14)
+    for number, line in enumerate(said):
+        draw.text((4, CAPTION + 2 * SIDE + 8 + number * (NOTE + 4)), line, fill="black", font=font(NOTE))
     return picture
 
 

@@ -54,6 +54,8 @@ def test_alike_tokens_have_one_color():
     picture = np.asarray(tokens_picture(frames, colors[0]))
     assert picture.shape == (2 * 34 + 2 * 192, 2 * 192, 3)
     assert (picture[34 + 192 + 24, 192 + 24] == colors[0, 1, 0, 0]).all() and picture[:34].min() < 80
+    narrow = np.asarray(tokens_picture(frames[:1], colors[0, :1]))
+    assert narrow.shape[0] == 3 * 34 + 2 * 192 and narrow[:, -3:][34 + 2 * 192 :].min() == 255, "words end inside"
 
 
 def test_a_timeline_has_gaps_where_a_face_was_away():
