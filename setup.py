@@ -11,10 +11,10 @@ FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3.11"]  # the first for numpy 2
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
-METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5"]
+METRICS = ["evaluate>=0.4.6"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
-DEMO = ["scikit-learn>=1.5", "matplotlib>=3.9", "gradio>=6"]
+DEMO = ["matplotlib>=3.9", "gradio>=6"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings-python>=2", "griffelib>=2"]
 DEV = [
     "build>=1.2",
@@ -53,6 +53,7 @@ setup(
         "pillow>=10.1",
         "pyyaml>=6",
         "rich>=13",
+        "scikit-learn>=1.5",
         "typer>=0.16",
     ],
     extras_require={

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +60,6 @@ def labeled_rows(
     Args:
         most: about so many rows, of whole groups that are drawn once for all.
     """
-    if find_spec("sklearn") is None:
-        raise ValueError("a probe needs scikit-learn, which is not installed: pip install scikit-learn.")
     split = split or choose_split(data)
     rows, group = open_split(data, split, label, group)
     # Of whom it is not said who is seen, the file is a group of its own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,9 @@ def check_folder(folder: Path, resume: bool) -> None:
 
 
 def check_protocol(arguments: FinetuneArguments, task: Task) -> None:
-    """`ValueError` where a protocol cannot be of a task."""
+    """`ValueError` where a protocol cannot be of a task, or needs what is missing; before videos are prepared."""
+    if arguments.protocol == "lora" and find_spec("peft") is None:
+        raise ValueError("--protocol lora needs peft, which is not installed: pip install 'preface-hf[peft]'.")
     if task.kind == "landmarks" and arguments.protocol in ("knn", "attentive"):
         raise ValueError(
             f"--protocol {arguments.protocol} finds no points: landmarks take full, lora, or linear (the head alone)."

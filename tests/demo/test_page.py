@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from preface_hf import (
     PrefAceModel,
     PrefAceVideoProcessor,
 )
+from preface_hf.cli import main
 from preface_hf.demo import viewing
 from preface_hf.demo.viewing import Viewer, check_video
 from preface_hf.pictures.sheets import TILE
@@ -199,10 +199,11 @@ def test_limits_are_one_sentence(clip, monkeypatch, viewers, tmp_path):
     assert "Choose a video first" in desk.uploaded(None)[1]
 
 
-def test_without_gradio_and_without_a_demo_there_is_one_sentence(tmp_path):
-    code = "import sys; sys.modules['gradio'] = None; from preface_hf.cli import main; main(['demo', '--page'])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    assert run.returncode == 2 and "pip install 'preface-hf[faces,demo]'" in run.stderr
+def test_without_gradio_and_without_a_demo_there_is_one_sentence(tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as end:
+        patched.setitem(sys.modules, "gradio", None)
+        main(["demo", "--page", "--output-dir", str(tmp_path)])
+    assert end.value.code == 2 and "pip install 'preface-hf[faces,demo]'" in capsys.readouterr().err
     pytest.importorskip("gradio")
     from preface_hf.demo.page import run_page
 

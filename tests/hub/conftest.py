@@ -36,6 +36,13 @@ def tuned(run, prepared) -> Path:
                     max_steps=4, batch_size=4)  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def few_pictures(request, monkeypatch):
+    """Drawing takes longer than all else here: one fast test draws."""
+    if "pretraining" not in request.node.name and not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("preface_hf.hub.figures.draw_curves", lambda rows, terms: {})
+
+
 @pytest.fixture
 def hub(monkeypatch) -> Hub:
     """An empty Hub, which this process pushes to as the owner of `org`."""

@@ -24,13 +24,6 @@ SECTIONS = ("Use", "Method", "Data and consent", "Budget", "Measured", "Known ga
             "Out of scope")  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def few_pictures(request, monkeypatch):
-    """Drawing takes longer than all else here: one test draws."""
-    if "pretraining" not in request.node.name:
-        monkeypatch.setattr("preface_hf.hub.figures.draw_curves", lambda rows, terms: {})
-
-
 def card_of(folder, **more) -> ModelCard:
     return ModelCard(str(model_card(read_facts(folder)[2], "org/faces", **more)))
 

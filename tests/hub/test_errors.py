@@ -11,12 +11,6 @@ from preface_hf.cli import main
 from preface_hf.hub import push
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Drawing takes longer than all else here."""
-    monkeypatch.setattr("preface_hf.hub.figures.draw_curves", lambda rows, terms: {})
-
-
 def test_a_broken_upload_is_resumed(hub, run):
     hub.cut_after = 100_000  # the weights are 146 KB, each picture less
     with pytest.raises(ValueError, match="the push to org/faces broke off .*give the same command again") as error:

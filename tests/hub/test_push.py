@@ -39,6 +39,7 @@ print(json.dumps(model({CLIP}).pooler_output.tolist()))
     torch.testing.assert_close(torch.tensor(json.loads(told)), expected)
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_model_classifies_a_video_by_name(hub, clean, tuned, drawn_videos):
     video = str(sorted(drawn_videos.glob("*.mp4"))[0])
     push(tuned, "org/tuned", base="org/faces")

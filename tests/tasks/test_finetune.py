@@ -105,6 +105,13 @@ def test_landmarks_are_learned_from_a_set_that_has_them(encoder, prepared, tmp_p
         finetune(encoder, prepared, "landmarks", protocol="knn", output_dir=str(tmp_path / "other"))
 
 
+def test_without_peft_there_is_one_sentence_before_videos_are_prepared(encoder, drawn_videos, tmp_path, monkeypatch):
+    monkeypatch.setattr("preface_hf.tasks.finetune.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="--protocol lora needs peft.*: pip install 'preface-hf.peft.'"):
+        finetune(encoder, drawn_videos, "label", protocol="lora", output_dir=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(encoder, prepared, tmp_path, monkeypatch):
     settings = {**QUICK, "max_steps": 20, "mixup": 0.4, "class_weights": True, "drop_path_rate": 0.2}
     whole = finetune(encoder, prepared, "expression", output_dir=str(tmp_path / "whole"), **settings)

@@ -60,12 +60,6 @@ def test_what_cannot_be_probed_is_named_before_the_first_step(probed, tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
-def test_without_scikit_learn_it_is_said(probed, tmp_path, monkeypatch):
-    monkeypatch.setattr(labeled, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="a probe needs scikit-learn.*: pip install scikit-learn"):
-        run({**probed, "probe_steps": 2}, tmp_path / "run")
-
-
 def best_after(monkeypatch, values):
     """Makes the probe say these values, one after the other by step."""
 
