@@ -19,13 +19,15 @@ from preface_hf.video.encoding import encode_video
 MAX_SIZE, PORT = "100mb", 7860
 # Uploads that nobody asks about are looked for every minute, and deleted when ten minutes old.
 CLEANING = (60, 600)
+# A browser may still show a video that another visitor has just had answered.
+KEPT_SECONDS = 20.0
 INTRODUCTION = f"""# What a face video model sees
 Drop a video of a face, or record one. You see the face and its regions, where the model looks, what it says over time,
 and similar clips. At most {MAX_SECONDS} seconds, 1080p, 100 MB.
 
 **Not for identifying people, for surveillance, or for judging anyone**: not their honesty, health, character or
 fitness for anything. Show only people who agree. Your video stays on the machine that runs this page, and is deleted
-once the answer is there.
+soon after the answer.
 """
 GONE = "This upload is no longer here: choose the video again."
 NOTHING = "Choose a video first, or press “Try a drawn face”."
@@ -74,7 +76,7 @@ class Desk:
             self.waiting[file] += 1
 
     def uploaded(self, file: str | None) -> tuple[None, str]:
-        """The answer for an upload, which is deleted; the first value empties its place on the page."""
+        """The answer for an upload, which is deleted soon after; the first value empties its place on the page."""
         if not file:
             return None, warning(NOTHING)
         if not Path(file).exists():
@@ -83,10 +85,15 @@ class Desk:
             return None, self.answered(Path(file))
         finally:
             self.waiting[file] -= 1
-            # The last one who asks about it has it deleted.
-            if self.waiting[file] <= 0:
-                del self.waiting[file]
-                Path(file).unlink(missing_ok=True)
+            timer = threading.Timer(KEPT_SECONDS, self.forget, [file])
+            timer.daemon = True  # the page's end deletes all uploads
+            timer.start()
+
+    def forget(self, file: str) -> None:
+        """Delete an upload, unless somebody has yet to ask about it: the last one has it deleted."""
+        if self.waiting[file] <= 0:
+            del self.waiting[file]
+            Path(file).unlink(missing_ok=True)
 
     def drawn(self) -> tuple[None, str]:
         """The answer for a face that is drawn by the package."""

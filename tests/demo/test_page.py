@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.modeling_common import TINY
 
 
 CHROMIUM = shutil.which("chromium")
+KEPT = 5.0  # seconds after an answer
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
 
@@ -66,10 +68,22 @@ def address(viewers, tmp_path_factory):
 
     uploads, before = tmp_path_factory.mktemp("uploads"), os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
-    page, url = start(viewers["encoder"], None)
-    yield url, uploads
-    page.close()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("preface_hf.demo.page.KEPT_SECONDS", KEPT)
+        page, url = start(viewers["encoder"], None)
+        yield url, uploads
+        page.close()
     os.environ.pop("GRADIO_TEMP_DIR") if before is None else os.environ.update(GRADIO_TEMP_DIR=before)
+
+
+def emptied(folder: Path) -> bool:
+    """Whether no file is left, at the latest a little after it should be."""
+    end = time.monotonic() + 4 * KEPT
+    while left := [file for file in folder.rglob("*") if file.is_file()]:
+        if time.monotonic() > end:
+            return not left
+        time.sleep(0.1)
+    return True
 
 
 def visit(url: str, file: Path, width: int = 1280) -> tuple[str, list[str], int]:
@@ -108,7 +122,7 @@ def test_two_visitors_get_the_same_answer_and_nothing_leaves_the_machine(address
             assert title in html
         assert "has no head" in html and "nearest of 24 clips" in html
     assert first[0] == second[0]
-    assert not [file for file in uploads.rglob("*") if file.is_file()], "no upload is kept"
+    assert emptied(uploads), "no upload is kept"
 
 
 @needs_browser
@@ -117,7 +131,7 @@ def test_a_file_that_is_no_video_is_answered_in_one_sentence(address, clip, tmp_
     (tmp_path / "letter.mp4").write_bytes(b"Dear Sir, " * 99)
     html, _, _ = visit(url, tmp_path / "letter.mp4")
     assert "cannot be read as a video" in html and "Faces and their" not in html
-    assert not [file for file in uploads.rglob("*") if file.is_file()]
+    assert emptied(uploads)
 
 
 def test_a_head_gives_scores_over_time_by_name(viewers, clip):
@@ -186,16 +200,20 @@ def test_limits_are_one_sentence(clip, monkeypatch, viewers, tmp_path):
     monkeypatch.undo()
     from preface_hf.demo.page import Desk
 
-    (tmp_path / "wall.mp4").write_bytes(encode_video(np.full((8, 64, 64, 3), 90, np.uint8), 25))
+    (tmp_path / "walls").mkdir()
+    wall = tmp_path / "walls" / "wall.mp4"
+    wall.write_bytes(encode_video(np.full((8, 64, 64, 3), 90, np.uint8), 25))
+    monkeypatch.setattr("preface_hf.demo.page.KEPT_SECONDS", 0.0)
     desk = Desk(viewers["encoder"])
     # Two visitors with the same video share a file: it stays until both have their answer.
-    wall = str(tmp_path / "wall.mp4")
-    desk.noted(wall)
-    desk.noted(wall)
-    assert "shows a face" in desk.uploaded(wall)[1] and (tmp_path / "wall.mp4").exists()
-    assert "choose one that shows a face" in desk.uploaded(str(tmp_path / "wall.mp4"))[1]
-    assert not (tmp_path / "wall.mp4").exists()
-    assert "no longer here" in desk.uploaded(wall)[1]
+    desk.noted(str(wall))
+    desk.noted(str(wall))
+    assert "shows a face" in desk.uploaded(str(wall))[1]
+    time.sleep(0.2)
+    assert wall.exists()
+    assert "choose one that shows a face" in desk.uploaded(str(wall))[1]
+    assert emptied(tmp_path / "walls")
+    assert "no longer here" in desk.uploaded(str(wall))[1]
     assert "Choose a video first" in desk.uploaded(None)[1]
 
 
