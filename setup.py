@@ -11,7 +11,6 @@ FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3.11"]  # the first for numpy 2
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
-METRICS = ["evaluate>=0.4.6"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
 DEMO = ["matplotlib>=3.9", "gradio>=6"]
@@ -45,6 +44,7 @@ setup(
         "transformers>=5.18",
         "datasets>=4",
         "accelerate>=1.10",
+        "evaluate>=0.4.6",
         "huggingface-hub>=1",
         "safetensors>=0.5",
         "numpy>=1.26",
@@ -65,10 +65,9 @@ setup(
         "curation": CURATION,
         "export": EXPORT,
         "trackers": TRACKERS,
-        "metrics": METRICS,
         "demo": DEMO,
         "docs": DOCS,
-        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, *DEMO, *DOCS, *DEV],
+        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *DEMO, *DOCS, *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

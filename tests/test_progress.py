@@ -13,6 +13,7 @@ import pytest
 from preface_hf.cli import main
 from preface_hf.executors import Display, run_tasks
 from preface_hf.progress import HUSHED, Counts, Level, count_frames, count_video, read_tallies, shown, tallied
+from preface_hf.training import log
 
 
 pytest.importorskip("datatrove")
@@ -154,3 +155,13 @@ def test_verbose_names_every_file_left_out(drawn_videos: Path, tmp_path: Path):
     reasons = [json.loads(line) for line in (tmp_path / "set/report.jsonl").read_text().splitlines()]
     reason = next(line["reason"] for line in reasons if line["source"] == "empty.mp4")
     assert f"left out: empty.mp4: {reason}" in done.stdout.splitlines()
+
+
+def test_without_a_terminal_pretraining_says_how_far_it_is(monkeypatch, capsys):
+    with log.progress_bar(True) as bar:
+        task = bar.add_task("pretrain", total=1000, loss="")
+        bar.show(task, 1, 2.0)
+        bar.show(task, 2, 2.0)
+        monkeypatch.setattr(bar, "due", 1e-9)
+        bar.show(task, 412, 0.5)
+    assert capsys.readouterr().err == "pretrain: step 412 of 1,000, loss 0.500\n"

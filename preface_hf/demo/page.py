@@ -169,6 +169,7 @@ def run_page(output_dir: Path, model: str | None = None, index: Path | None = No
         index = drawn / "prepared"
     with tempfile.TemporaryDirectory(prefix="preface-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
+        print("reading the model" + (" and the clips to compare with" if index else "") + " …", flush=True)
         page, url = start(Viewer(model or drawn / "run" / "final", index), port)
         print(f"open {url} in a browser; Ctrl-C ends it")
         page.block_thread()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from preface_hf.progress import Level, level
+from preface_hf.progress import LINE_SECONDS, Level, level
 
 
 class Metrics:
@@ -61,7 +63,24 @@ def mean_logs(accelerator: Accelerator, logged: list[dict[str, torch.Tensor]]) -
     return dict(zip(logged[0], accelerator.reduce(means, "mean").tolist(), strict=True))
 
 
-def progress_bar(visible: bool) -> Progress:
-    """A bar over steps with the loss beside it; invisible on all but one process, and with `-q`."""
+class StepBar(Progress):
+    """A bar over steps with the loss beside it; where there is no terminal, a line on stderr now and then as well."""
+
+    due = 0.0  # on the monotonic clock
+
+    def show(self, task: TaskID, step: int, loss: float) -> None:
+        """`step` is made."""
+        self.update(task, completed=step, loss=f"loss {loss:.3f}")
+        if self.disable or self.console.is_terminal or time.monotonic() < self.due:
+            return
+        # None at once: whoever waits for seconds needs no line.
+        if self.due:
+            line = f"pretrain: step {step:,} of {self.tasks[task].total:,}, loss {loss:.3f}"
+            print(line, file=sys.stderr, flush=True)
+        self.due = time.monotonic() + LINE_SECONDS
+
+
+def progress_bar(visible: bool) -> StepBar:
+    """The bar of a run; invisible on all but one process, and with `-q`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[loss]}"), disable=not visible or level() == Level.QUIET)
+    return StepBar(*columns, TextColumn("{task.fields[loss]}"), disable=not visible or level() == Level.QUIET)

@@ -121,7 +121,7 @@ class Pretraining:
                 task = progress.add_task("pretrain", total=self.arguments.max_steps, completed=self.step, loss="")
                 while self.step < self.arguments.max_steps:
                     logs = self.train_step(batches)
-                    progress.update(task, completed=self.step, loss=f"loss {logs['loss']:.3f}")
+                    progress.show(task, self.step, logs["loss"])
                     self.after_train_step(logs)
         finally:
             for number, handler in previous.items():

@@ -214,6 +214,10 @@ def test_points_are_drawn(tmp_path):
 def test_what_cannot_be_predicted_is_named(tuned, wide, prepared, tmp_path):
     with pytest.raises(ValueError, match="PrefAceModel, which has no head that predicts: fine-tune it first"):
         predict(save(tmp_path / "encoder", PrefAceModel), wide)
+    (tmp_path / "stopped").mkdir()
+    (tmp_path / "stopped/finetune.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds no model yet: .* give its command with --resume"):
+        predict(tmp_path / "stopped", wide)
     headless = save(tmp_path / "headless")
     weights = load_file(headless / "model.safetensors")
     kept = {name: value for name, value in weights.items() if not name.startswith("classifier")}

@@ -110,7 +110,11 @@ def load_predictor(run: str | Path) -> Predictor:
     if is_missing(run):
         raise ValueError(f"{problem} (there is no such folder): give the folder that fine-tuning has saved.")
     try:
-        named = list(PrefAceConfig.from_pretrained(run).architectures or ["no model"])
+        named = PrefAceConfig.from_pretrained(run).architectures
+        if not named:
+            raise Untrained(
+                f"{str(run)!r} holds no model yet: its fine-tuning has not ended, so give its command with --resume."
+            )
         if named[0] not in HEADS:
             raise Untrained(f"{str(run)!r} holds {named[0]}, which has no head that predicts: fine-tune it first.")
         model, info = HEADS[named[0]].from_pretrained(run, output_loading_info=True)
