@@ -90,6 +90,7 @@ def prepare(
     max_seconds: Annotated[float, typer.Option(help="longer tracks are split into several rows")] = 60.0,
     min_quality: Annotated[float, typer.Option(help="leave out tracks below this quality, in [0, 1]")] = 0.0,
     max_pixels: Annotated[int, typer.Option(help="leave out files with larger frames")] = 50_000_000,
+    audio: Annotated[bool, typer.Option("--audio", help="keep the sound of each track, 16 kHz mono")] = False,
     workers: Workers = 1,
     preview: Annotated[bool, typer.Option("--preview", help="draw a contact sheet, OUT/preview.png")] = False,
     media: Annotated[str, typer.Option(help="auto (videos, else images), video, image or all")] = "auto",
@@ -112,7 +113,7 @@ def prepare(
     done = prepare(
         src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, crop=crop,
         detect_every=detect_every, max_seconds=max_seconds, min_quality=min_quality, max_pixels=max_pixels,
-        workers=workers, preview=preview, media=media, test_fraction=test_fraction, seed=seed,
+        audio=audio, workers=workers, preview=preview, media=media, test_fraction=test_fraction, seed=seed,
         executor=executor, tasks=tasks, cluster=read_cluster(cluster),
     )  # fmt: skip
     # SLURM has only taken the tasks: there is no set yet to tell of.
