@@ -11,7 +11,7 @@ FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3.11"]  # the first for numpy 2
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
-METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5"]
+METRICS = ["evaluate>=0.4.6", "scikit-learn>=1.5", "torchmetrics>=1.6"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
 DEMO = ["scikit-learn>=1.5", "matplotlib>=3.9", "gradio>=6"]
@@ -25,7 +25,6 @@ DEV = [
     "ruff>=0.14",
     "mypy>=1.18",
     "types-PyYAML",
-    "torchmetrics>=1.6",
 ]
 
 setup(

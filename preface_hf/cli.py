@@ -312,7 +312,7 @@ def probe(
 
 @command()
 def finetune(
-    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
+    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name; of sync an expert, or scratch")],
     data: Annotated[str, typer.Option(help="prepared set; or labeled videos: a folder of folders, or a csv")],
     output_dir: Annotated[str, typer.Option(help="the run's folder, which opens as a model")],
     label: Annotated[
@@ -354,9 +354,12 @@ def finetune(
     Example: `preface-hf finetune run/final --data videos/ --label label --output-dir mine/`
 
     A row of a paper's table: `preface-hf finetune run/final --data CK+/ --task ck-plus --output-dir ck/`
+
+    Mouths and voices: `preface-hf finetune scratch --data talks/ --task sync --output-dir expert/`
     """
     from preface_hf.tasks.finetune import finetune
     from preface_hf.tasks.results.tables import evaluation_table
+    from preface_hf.tasks.sync.tables import sync_table
 
     folder = finetune(
         model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
@@ -367,6 +370,9 @@ def finetune(
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
         num_workers=num_workers,
     )  # fmt: skip
+    if (task or "").startswith("sync"):
+        typer.echo(sync_table(folder))
+        return say(f"the expert is in {folder}")
     typer.echo(evaluation_table(folder))
     say(f"the model and its report.html are in {folder}")
 
@@ -397,6 +403,29 @@ def evaluate(
     )  # fmt: skip
     typer.echo(evaluation_table(folder))
     say(f"tables and report.html are in {folder}")
+
+
+@command()
+def sync(
+    video: Annotated[Path, typer.Argument(help="a video with sound")],
+    model: Annotated[
+        str | None, typer.Option(help="expert of `finetune --task sync`; without, mouth opening and loudness")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    landmarker: Landmarker = "auto",
+    weights: Weights = None,
+) -> None:
+    """Tell by how much the sound of a video is late, how sure that is, and which of its faces speaks.
+
+    Example: `preface-hf sync talk.mp4 --model expert/`
+    """
+    from preface_hf.tasks.sync import speakers
+
+    rows = speakers.sync(video, model, landmarker=landmarker, weights=weights)
+    if as_json:
+        return typer.echo(speakers.as_json(rows))
+    speakers.print_speakers(rows)
+    say(f"offsets are frames at 25 a second, above 0 where the sound is late; distances are of: {rows[0].expert}")
 
 
 @command()

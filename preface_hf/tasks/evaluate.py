@@ -10,7 +10,7 @@ from typing import Any
 from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import replacing
 from preface_hf.tasks.base import as_it_is
-from preface_hf.tasks.finetune import SETTINGS, prepared
+from preface_hf.tasks.folder import SETTINGS, prepared
 from preface_hf.tasks.predicting.predictor import load_predictor
 from preface_hf.tasks.registry import TASKS, task_of
 from preface_hf.tasks.results.report import write_task_report
@@ -86,6 +86,8 @@ def read_run(run: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"{str(run)!r} holds no fine-tuned run (no {SETTINGS}): give the --output-dir of `finetune`.")
     settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if settings["task"] == "sync":
+        raise ValueError(f"{str(run)!r} holds a sync expert, which has no labels: ask it with `preface-hf sync`.")
     return settings
 
 
