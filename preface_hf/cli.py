@@ -358,8 +358,6 @@ def finetune(
     Mouths and voices: `preface-hf finetune scratch --data talks/ --task sync --output-dir expert/`
     """
     from preface_hf.tasks.finetune import finetune
-    from preface_hf.tasks.results.tables import evaluation_table
-    from preface_hf.tasks.sync.tables import sync_table
 
     folder = finetune(
         model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
@@ -370,11 +368,7 @@ def finetune(
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
         num_workers=num_workers,
     )  # fmt: skip
-    if (task or "").startswith("sync"):
-        typer.echo(sync_table(folder))
-        return say(f"the expert is in {folder}")
-    typer.echo(evaluation_table(folder))
-    say(f"the model and its report.html are in {folder}")
+    say(f"the model and its {show_scores(folder)} are in {folder}")
 
 
 @command()
@@ -395,14 +389,24 @@ def evaluate(
     Example: `preface-hf evaluate mine/ --data other-videos/`
     """
     from preface_hf.tasks.evaluate import evaluate
-    from preface_hf.tasks.results.tables import evaluation_table
 
     folder = evaluate(
         run, data, task=task, label=label or (), split=split, group=group, output_dir=output_dir, windows=windows,
         samples=samples, batch_size=batch_size,
     )  # fmt: skip
+    say(f"tables and {show_scores(folder)} are in {folder}")
+
+
+def show_scores(folder: Path) -> str:
+    """Print the table of a folder of `finetune` or `evaluate`; returns the file that tells more."""
+    from preface_hf.tasks.results.tables import evaluation_table
+    from preface_hf.tasks.sync.tables import is_sync, sync_table
+
+    if is_sync(folder):
+        typer.echo(sync_table(folder))
+        return "scores-test.json"
     typer.echo(evaluation_table(folder))
-    say(f"tables and report.html are in {folder}")
+    return "report.html"
 
 
 @command()

@@ -19,6 +19,7 @@ from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, found_columns
 from preface_hf.tasks.rows.splits import read_part
+from preface_hf.tasks.sync.evaluate import evaluate_expert
 
 
 def evaluate(
@@ -53,6 +54,8 @@ def evaluate(
     settings = read_run(run)
     kind = task_of(task) if task else None
     folder = Path(output_dir) if output_dir else Path(run) / f"evaluation-{Path(data).name}"
+    if settings["task"] == "sync":
+        return evaluate_expert(run, data, kind or TASKS["sync"], folder, split=split, group=group, samples=samples)
     predictor = load_predictor(run)
     model, processor = predictor.model, predictor.processor
     path = prepared(data, kind or own(settings), folder, model.config.image_size)
@@ -86,8 +89,6 @@ def read_run(run: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"{str(run)!r} holds no fine-tuned run (no {SETTINGS}): give the --output-dir of `finetune`.")
     settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    if settings["task"] == "sync":
-        raise ValueError(f"{str(run)!r} holds a sync expert, which has no labels: ask it with `preface-hf sync`.")
     return settings
 
 

@@ -13,6 +13,8 @@ from datasets import load_dataset
 from preface_hf.audio.sound import SAMPLE_RATE, read_sound
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import ClipSpec, energy_envelope, write_synthetic
+from preface_hf.tasks.sync.offsets import correlated
+from preface_hf.tasks.sync.talks import talk_of_row
 from tests.media import given_clip
 from tests.prepare.test_run import contents
 
@@ -63,6 +65,16 @@ def test_grid_with_its_sound_whatever_the_workers(spoken, tmp_path):
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     row = load_dataset(str(tmp_path / "1"), split="train")[0]
     assert row["speaker"] == "s4" and len(read_sound(row["audio"]["bytes"])) == 20 * SAMPLE_RATE // 25
+
+
+def test_a_clip_of_grid(shared, tmp_path):
+    """A real face: mouth and voice agree, within what a plain measure can tell."""
+    (tmp_path / "src/s1").mkdir(parents=True)
+    shutil.copy(shared / "faces/grid_s1/video/bbas3a.mpg", tmp_path / "src/s1")
+    prepare(tmp_path / "src", tmp_path / "set", recipe="grid", crop_size=160, audio=True)
+    row = load_dataset(str(tmp_path / "set"), split="test")[0]
+    assert row["num_frames"] == 75 and row["speaker"] == "s1"
+    assert abs(correlated(talk_of_row(row, 48)).offset) <= 2
 
 
 def test_a_track_has_what_is_heard_while_it_is_seen(spoken, tmp_path):

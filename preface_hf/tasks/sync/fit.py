@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +9,21 @@ import numpy as np
 import torch
 from transformers import Trainer
 
-from preface_hf.files import replacing
 from preface_hf.metrics.ranking import auc
 from preface_hf.modeling import PrefAceSyncConfig, PrefAceSyncModel
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.base import Task
 from preface_hf.tasks.fit.trainer import LogLines, fit, training_arguments
 from preface_hf.tasks.folder import SETTINGS, prepared
-from preface_hf.tasks.rows.labels import LabelSpace
 from preface_hf.tasks.rows.splits import Part, parts_of
 from preface_hf.tasks.sync.clips import SyncClips
+from preface_hf.tasks.sync.evaluate import CROP_SIZE, POINTS, people, write_json, write_scores
 from preface_hf.tasks.sync.experts import load_expert
-from preface_hf.tasks.sync.measure import measure
-from preface_hf.tasks.sync.offsets import LOUDNESS, Offsets, correlated, find_offsets
-from preface_hf.tasks.sync.talks import Talk
 
 
 SCRATCH = "scratch"
-CROP_SIZE = 160  # of a set that is prepared on the way: its mouths have the pixels that the expert sees
 STEPS = 1500
 WINDOWS = 4  # of a row, to choose the best weights by
-POINTS = LabelSpace((), (), "landmarks")  # what a row needs beside its sound
 
 
 def finetune_sync(
@@ -63,7 +54,7 @@ def finetune_sync(
     write_json(folder / SETTINGS, told)
     expert = train_expert(expert, arguments, clips["train"], clips["validation"], resume)
     expert.save_pretrained(folder)
-    write_sync_scores(folder, expert, clips["test"], people(clips["test"], parts["test"]), arguments)
+    write_scores(folder, expert, clips["test"], people(clips["test"], parts["test"]), arguments.samples)
     return folder
 
 
@@ -94,12 +85,6 @@ def clips_of(data: str, part: Part, config: PrefAceSyncConfig, augment: bool) ->
     )  # fmt: skip
 
 
-def people(clips: SyncClips, part: Part) -> list[str]:
-    """Who is seen in each row of `clips`."""
-    known = dict(zip(part.rows.tolist(), part.groups.tolist(), strict=True))
-    return [known[row] for row in dict.fromkeys(clips.rows)]
-
-
 def train_expert(
     expert: PrefAceSyncModel, arguments: FinetuneArguments, train: SyncClips, validation: SyncClips, resume: bool
 ) -> PrefAceSyncModel:
@@ -124,30 +109,3 @@ def pairs_told_apart(found: Any) -> dict[str, float]:
     """A `compute_metrics` for `Trainer`: AUC of pairs."""
     logits, labels = np.asarray(found.predictions), np.asarray(found.label_ids)
     return {"auc": auc(logits.ravel(), labels.ravel(), np.ones(logits.size))}
-
-
-def write_sync_scores(
-    folder: Path, expert: PrefAceSyncModel, clips: SyncClips, groups: list[str], arguments: FinetuneArguments
-) -> None:
-    """`scores-test.json`: the expert beside the same with random weights and the curve of loudness; a line a row."""
-    torch.manual_seed(arguments.seed)
-    random = PrefAceSyncModel(expert.config).to(expert.device)
-    experts: dict[str, tuple[Callable[[Talk], Offsets], str]] = {
-        "expert": (partial(find_offsets, expert), str(folder)),
-        "random_weights": (partial(find_offsets, random), "random weights"),
-        "loudness": (correlated, LOUDNESS),
-    }
-    scores: dict[str, Any] = {}
-    lines: list[dict[str, Any]] = []
-    for kind, (compare, name) in experts.items():
-        scores[kind], found = measure(compare, clips, name, groups, arguments.samples)
-        lines = lines or found
-    write_json(folder / "scores-test.json", scores)
-    with replacing(folder / "predictions-test.jsonl") as file:
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Whole or not at all."""
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -25,7 +25,7 @@ from preface_hf.tasks.sync.experts import Expert, open_expert
 from preface_hf.tasks.sync.offsets import MOST_OFFSET, Offsets
 from preface_hf.tasks.sync.talks import Talk, cut_mouths, is_silent, mouth_openings, steady_places
 from preface_hf.video.clock import Clock
-from preface_hf.video.decoding import open_video
+from preface_hf.video.decoding import Video, open_video
 
 
 SEGMENT_SECONDS = 60.0  # a face in sight for longer is another row
@@ -99,11 +99,11 @@ def sync(
     return [speaker for speaker, _ in rows]
 
 
-def talks_of(file: Path, video: object, finder: Landmarker, size: int) -> Iterator[tuple[Speaker, Talk]]:
+def talks_of(file: Path, video: Video, finder: Landmarker, size: int) -> Iterator[tuple[Speaker, Talk]]:
     """Every face of a video that stays in sight, and its talk; half a second of sound more at both ends."""
     # The video is read twice at once: detection is a segment ahead, the second reading cuts out the mouths.
-    clock, again, sound = Clock.of(video), iter(video), Sound(file)  # type: ignore[arg-type,call-overload]
-    faces = count_frames(detect_faces(video, finder))  # type: ignore[arg-type]
+    clock, again, sound = Clock.of(video), iter(video), Sound(file)
+    faces = count_frames(detect_faces(video, finder))
     for segment in segments(faces, clock, SEGMENT_SECONDS, MIN_IOU):
         yield from talks_in(segment, islice(again, segment.stop - segment.start), clock, sound, size)
 
@@ -123,7 +123,7 @@ def talks_in(
     for track, part, cut in zip(segment.tracks, parts, mouths, strict=True):
         start, stop, places = float(part.times[0]), float(part.ends[-1]), steady_places(part)
         mels = log_mels(sound.cut(start - margin, stop + margin))
-        talk = Talk(np.stack(cut)[places], mels, mouth_openings(track.landmarks)[places], MOST_OFFSET, start)
+        talk = Talk(np.stack(cut)[places], mels, mouth_openings(track.landmarks)[places], MOST_OFFSET)
         yield Speaker("", 0, start, stop, track.boxes.mean(axis=0).round(1).tolist()), talk
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from preface_hf.tasks.folder import SETTINGS
 from preface_hf.tasks.results.reading import number
 
 
@@ -18,6 +19,12 @@ COLUMNS = {
     "lse_d": "LSE-D",
     "lse_c": "LSE-C",
 }
+
+
+def is_sync(folder: str | Path) -> bool:
+    """Whether the scores in a folder are of an expert."""
+    task: str = json.loads((Path(folder) / SETTINGS).read_text(encoding="utf-8"))["task"]
+    return task == "sync"
 
 
 def sync_table(folder: str | Path) -> str:

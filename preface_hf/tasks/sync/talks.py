@@ -26,15 +26,14 @@ class Talk:
     """A face through a shot, at 25 frames a second whatever the video's rate.
 
     mouths: gray, uint8 `(frames, size, size)`. mels: float32 `(mel frames, 80)`; mel frame `4 * (margin + i)` is about
-    the second at which frame i is shown. margin: frames of sound there are before the first mouth. start: the second
-    of the source at which it begins. openings: how far the mouth is open in lengths of the nose, `(frames,)`.
+    the second at which frame i is shown. openings: how far the mouth is open in lengths of the nose, `(frames,)`.
+    margin: frames of sound there are before the first mouth.
     """
 
     mouths: np.ndarray
     mels: np.ndarray
     openings: np.ndarray
     margin: int = 0
-    start: float = 0.0
 
     def __len__(self) -> int:
         return len(self.mouths)
@@ -83,7 +82,7 @@ def talk_of_row(row: dict[str, Any], size: int) -> Talk:
     mouths = np.stack(list(cut_mouths(open_video(row["video"]["bytes"], "pyav"), boxes, size)))
     places = steady_places(clock)
     samples = read_sound(row["audio"]["bytes"])
-    return Talk(mouths[places], log_mels(samples), mouth_openings(landmarks)[places], 0, float(clock.times[0]))
+    return Talk(mouths[places], log_mels(samples), mouth_openings(landmarks)[places])
 
 
 def is_silent(talk: Talk) -> bool:

@@ -72,6 +72,16 @@ def test_who_speaks_and_how_late(people, seen, tmp_path, late):
     assert 0 <= right.start_seconds < right.end_seconds == pytest.approx(2.0)
 
 
+def test_other_frame_and_sample_rates(monkeypatch, tmp_path):
+    """30 frames and 8000 samples a second, as of a telephone."""
+    clip = draw_clip(1, "neutral", 41, 60, 96, fps=30.0, sound=True)
+    monkeypatch.setattr(speakers, "load_landmarker", lambda *_: Known([clip]))
+    sound = clip.audio.reshape(-1, 2).mean(axis=1)
+    (tmp_path / "call.mp4").write_bytes(add_sound(encode_video(clip.frames, 30.0), sound, 8000))
+    (row,) = sync(tmp_path / "call.mp4")
+    assert abs(row.offset) <= 1 and row.speaks and row.end_seconds == pytest.approx(2.0)
+
+
 def test_a_table_and_json(people, seen, tmp_path, capsys):
     file = write(tmp_path / "two.mp4", people, people[0].audio)
     for arguments in ([], ["--json"]):
