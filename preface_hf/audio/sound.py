@@ -64,11 +64,16 @@ def placed(container: Any, stream: Any) -> Iterator[Piece]:
     # The frames of these begin at 0 wherever the clock stands (`read_timeline`): the sound is moved as they are.
     free = not FREE_CLOCKS.isdisjoint(container.format.name.split(","))
     origin = (container.start_time or 0) / 1_000_000 if free else 0.0
-    end = None
+    end, shift = None, 0
     for frame in resampled(container.decode(stream)):
         samples = frame.to_ndarray()[0]
-        stated = None if frame.pts is None else round((float(frame.pts * frame.time_base) - origin) * SAMPLE_RATE)
-        if end is None or (stated is not None and abs(stated - end) > JOINED_WITHIN):
+        stated = None
+        if frame.pts is not None:
+            stated = round((float(frame.pts * frame.time_base) - origin) * SAMPLE_RATE) + shift
+        if end is not None and stated is not None and stated < end - JOINED_WITHIN:
+            # Streams put one behind the other set their clock back: it is counted on, as that of the frames.
+            shift, stated = shift + end - stated, end
+        if end is None or (stated is not None and stated > end + JOINED_WITHIN):
             end = stated or 0
         yield end, samples
         end += len(samples)

@@ -81,6 +81,16 @@ def test_sound_that_begins_late_is_silent_until_then(tmp_path, name):
     assert not samples[-SAMPLE_RATE // 4 :].any(), "and after its end"
 
 
+def test_two_streams_one_behind_the_other(tmp_path):
+    """As of two parts of a broadcast in one file: the clock of the second begins anew."""
+    part = write_sounding(tmp_path / "a.ts", clicks(44_100, 2), 44_100, "aac").read_bytes()
+    (tmp_path / "two.ts").write_bytes(part + part)
+    video = open_video(tmp_path / "two.ts")
+    assert video.num_frames == 100 and video.times[-1] == pytest.approx(3.96, abs=0.05)
+    heard = onsets(read_sound(tmp_path / "two.ts", 0.0, 4.2))
+    assert heard == pytest.approx([0.5, 1.2, 2.5, 3.2], abs=0.12)
+
+
 def test_pieces_of_a_file_are_those_of_the_whole(tmp_path):
     file = write_sounding(tmp_path / "a.mp4", clicks(44_100, 2), 44_100, "aac")
     whole, sound = read_sound(file), Sound(file)
