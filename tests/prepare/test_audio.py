@@ -11,6 +11,7 @@ import yaml
 from datasets import load_dataset
 
 from preface_hf.audio.sound import SAMPLE_RATE, read_sound
+from preface_hf.features.sources import open_corpus, row_schema
 from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import ClipSpec, energy_envelope, write_synthetic
 from preface_hf.tasks.sync.offsets import correlated
@@ -57,11 +58,11 @@ def test_lrs2_with_its_sound(spoken, tmp_path):
     assert np.corrcoef(mouths[:, 1] - mouths[:, 0], energy_envelope(heard, 20, 25))[0, 1] > 0.5
 
 
-def test_grid_with_its_sound_whatever_the_workers(spoken, tmp_path):
+def test_grid_with_its_sound_however_the_work_is_cut(spoken, tmp_path):
     for person, clip in enumerate(("s1/bbaf2n.mp4", "s4/bbaf2n.mp4")):
         placed(spoken, person, tmp_path / "src" / clip)
-    for workers, tasks in ((1, None), (2, 2)):
-        prepare(tmp_path / "src", tmp_path / str(workers), recipe="grid", workers=workers, tasks=tasks, **OPTIONS)
+    for tasks in (1, 2):
+        prepare(tmp_path / "src", tmp_path / str(tasks), recipe="grid", tasks=tasks, **OPTIONS)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     row = load_dataset(str(tmp_path / "1"), split="train")[0]
     assert row["speaker"] == "s4" and len(read_sound(row["audio"]["bytes"])) == 20 * SAMPLE_RATE // 25
@@ -93,6 +94,7 @@ def test_a_video_without_sound_has_none_and_the_report_says_so(spoken, tmp_path)
     rows = load_dataset(str(tmp_path / "set"), split="train").sort("source")
     assert [row["audio"] is None for row in rows] == [False, False, False, True]
     assert done.notes == {"it has no sound": 1} and done.rows == 4
+    assert "audio" not in row_schema(open_corpus(tmp_path / "set")).names, "features go without it"
 
 
 def test_a_set_without_sound_is_as_it_was(spoken, tmp_path):

@@ -81,14 +81,14 @@ def test_frames_at_any_rate_are_brought_to_25(fps):
 
 @cache
 def finely_drawn() -> SyntheticClip:
-    """200 frames a second, of which others are taken."""
-    return draw_clip(3, "neutral", 5, 400, 32, 200.0, sound=True)
+    """100 frames a second, of which others are taken."""
+    return draw_clip(3, "neutral", 5, 200, 32, 100.0, sound=True)
 
 
 def row_of(times: np.ndarray, fps: float, offsets: list[float] | None) -> dict:
     """A drawn person shown at these times, and heard, as a row of a prepared set."""
     clip = finely_drawn()
-    taken = (times * 200).round().astype(int)
+    taken = (times * 100).round().astype(int)
     encoder = VideoEncoder(fps, offsets)
     for frame in clip.frames[taken]:
         encoder.add(frame)
