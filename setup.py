@@ -11,6 +11,7 @@ FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3.11"]  # the first for numpy 2
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
+METRICS = ["torchmetrics>=1.6"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
 DEMO = ["matplotlib>=3.9", "gradio>=6"]
@@ -24,7 +25,6 @@ DEV = [
     "ruff>=0.14",
     "mypy>=1.18",
     "types-PyYAML",
-    "torchmetrics>=1.6",
 ]
 
 setup(
@@ -65,9 +65,10 @@ setup(
         "curation": CURATION,
         "export": EXPORT,
         "trackers": TRACKERS,
+        "metrics": METRICS,  # of frames: PSNR and SSIM
         "demo": DEMO,
         "docs": DOCS,
-        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *DEMO, *DOCS, *DEV],
+        "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, *DEMO, *DOCS, *DEV],
     },
     entry_points={"console_scripts": ["preface-hf=preface_hf.cli:main"]},
 )

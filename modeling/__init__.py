@@ -10,6 +10,7 @@ from .modeling_preface import (
     PrefAcePreTrainedModel,
 )
 from .pretraining_preface import PrefAceForPreTraining, PrefAceForPreTrainingOutput
+from .sync_preface import PrefAceSyncConfig, PrefAceSyncModel, PrefAceSyncOutput
 from .video_processing_preface import PrefAceVideoProcessor
 
 
@@ -24,5 +25,8 @@ __all__ = [
     "PrefAceModel",
     "PrefAceModelOutput",
     "PrefAcePreTrainedModel",
+    "PrefAceSyncConfig",
+    "PrefAceSyncModel",
+    "PrefAceSyncOutput",
     "PrefAceVideoProcessor",
 ]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         PrefAceForPreTraining,
         PrefAceForVideoClassification,
         PrefAceModel,
+        PrefAceSyncConfig,
+        PrefAceSyncModel,
         PrefAceVideoProcessor,
     )
     from preface_hf.objectives.cache.facefeat_cache import FaceFeatCache
@@ -28,6 +30,8 @@ _HOMES = {
     "PrefAceForPreTraining": "preface_hf.modeling",
     "PrefAceForVideoClassification": "preface_hf.modeling",
     "PrefAceForLandmarkDetection": "preface_hf.modeling",
+    "PrefAceSyncConfig": "preface_hf.modeling",
+    "PrefAceSyncModel": "preface_hf.modeling",
     "PrefAceVideoProcessor": "preface_hf.modeling",
     "FaceFeatCache": "preface_hf.objectives.cache.facefeat_cache",
 }
@@ -39,6 +43,8 @@ __all__ = [
     "PrefAceForPreTraining",
     "PrefAceForVideoClassification",
     "PrefAceModel",
+    "PrefAceSyncConfig",
+    "PrefAceSyncModel",
     "PrefAceVideoProcessor",
 ]
 

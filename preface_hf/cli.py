@@ -90,6 +90,7 @@ def prepare(
     max_seconds: Annotated[float, typer.Option(help="longer tracks are split into several rows")] = 60.0,
     min_quality: Annotated[float, typer.Option(help="leave out tracks below this quality, in [0, 1]")] = 0.0,
     max_pixels: Annotated[int, typer.Option(help="leave out files with larger frames")] = 50_000_000,
+    audio: Annotated[bool, typer.Option("--audio", help="keep the sound of each track, 16 kHz mono")] = False,
     workers: Workers = 1,
     preview: Annotated[bool, typer.Option("--preview", help="draw a contact sheet, OUT/preview.png")] = False,
     media: Annotated[str, typer.Option(help="auto (videos, else images), video, image or all")] = "auto",
@@ -112,7 +113,7 @@ def prepare(
     done = prepare(
         src, out, recipe=recipe, landmarker=landmarker, weights=weights, crop_size=crop_size, crop=crop,
         detect_every=detect_every, max_seconds=max_seconds, min_quality=min_quality, max_pixels=max_pixels,
-        workers=workers, preview=preview, media=media, test_fraction=test_fraction, seed=seed,
+        audio=audio, workers=workers, preview=preview, media=media, test_fraction=test_fraction, seed=seed,
         executor=executor, tasks=tasks, cluster=read_cluster(cluster),
     )  # fmt: skip
     # SLURM has only taken the tasks: there is no set yet to tell of.
@@ -311,7 +312,7 @@ def probe(
 
 @command()
 def finetune(
-    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
+    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name; of sync an expert, or scratch")],
     data: Annotated[str, typer.Option(help="prepared set; or labeled videos: a folder of folders, or a csv")],
     output_dir: Annotated[str, typer.Option(help="the run's folder, which opens as a model")],
     label: Annotated[
@@ -353,9 +354,10 @@ def finetune(
     Example: `preface-hf finetune run/final --data videos/ --label label --output-dir mine/`
 
     A row of a paper's table: `preface-hf finetune run/final --data CK+/ --task ck-plus --output-dir ck/`
+
+    Mouths and voices: `preface-hf finetune scratch --data talks/ --task sync --output-dir expert/`
     """
     from preface_hf.tasks.finetune import finetune
-    from preface_hf.tasks.results.tables import evaluation_table
 
     folder = finetune(
         model, data, label or (), task=task, resume=resume, with_faces=with_faces, output_dir=output_dir,
@@ -366,8 +368,7 @@ def finetune(
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
         num_workers=num_workers,
     )  # fmt: skip
-    typer.echo(evaluation_table(folder))
-    say(f"the model and its report.html are in {folder}")
+    say(f"the model and its {show_scores(folder)} are in {folder}")
 
 
 @command()
@@ -388,14 +389,47 @@ def evaluate(
     Example: `preface-hf evaluate mine/ --data other-videos/`
     """
     from preface_hf.tasks.evaluate import evaluate
-    from preface_hf.tasks.results.tables import evaluation_table
 
     folder = evaluate(
         run, data, task=task, label=label or (), split=split, group=group, output_dir=output_dir, windows=windows,
         samples=samples, batch_size=batch_size,
     )  # fmt: skip
+    say(f"tables and {show_scores(folder)} are in {folder}")
+
+
+def show_scores(folder: Path) -> str:
+    """Print the table of a folder of `finetune` or `evaluate`; returns the file that tells more."""
+    from preface_hf.tasks.results.tables import evaluation_table
+    from preface_hf.tasks.sync.tables import is_sync, sync_table
+
+    if is_sync(folder):
+        typer.echo(sync_table(folder))
+        return "scores-test.json"
     typer.echo(evaluation_table(folder))
-    say(f"tables and report.html are in {folder}")
+    return "report.html"
+
+
+@command()
+def sync(
+    video: Annotated[Path, typer.Argument(help="a video with sound")],
+    model: Annotated[
+        str | None, typer.Option(help="expert of `finetune --task sync`; without, mouth opening and loudness")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    landmarker: Landmarker = "auto",
+    weights: Weights = None,
+) -> None:
+    """Tell by how much the sound of a video is late, how sure that is, and which of its faces speaks.
+
+    Example: `preface-hf sync talk.mp4 --model expert/`
+    """
+    from preface_hf.tasks.sync import speakers
+
+    rows = speakers.sync(video, model, landmarker=landmarker, weights=weights)
+    if as_json:
+        return typer.echo(speakers.as_json(rows))
+    speakers.print_speakers(rows)
+    say(f"offsets are frames at 25 a second, above 0 where the sound is late; distances are of: {rows[0].expert}")
 
 
 @command()

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Array3D, DatasetInfo, Features, List, Value, Video
+from datasets import Array3D, Audio, DatasetInfo, Features, List, Value, Video
 from datasets.info import DatasetInfosDict
 from datasets.splits import SplitDict, SplitInfo
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
+from preface_hf.audio.sound import SAMPLE_RATE
 from preface_hf.faces.landmarks import NUM_LANDMARKS
 
 
@@ -34,16 +35,24 @@ TRACK_FEATURES = Features(
         "quality": Value("float64"),
     }
 )
+# Where sound was asked for: bytes of a FLAC file, mono, from the first frame to the end of the last; null where the
+# source has none. FLAC loses no sample, is smaller than plain PCM, and the Hub's viewer plays it.
+SOUND_FEATURES = Features({"audio": Audio(sampling_rate=SAMPLE_RATE, decode=False)})
 # A row is tens of kilobytes to a few megabytes: small groups keep writer and streaming reader small.
 ROWS_PER_GROUP, GROUP_BYTES = 16, 8 * 2**20
 # Opening a set reads the footer of every shard, so they are not small.
 SHARD_BYTES = 256 * 2**20
 
 
-def prepared_features(label_columns: dict[str, str]) -> Features:
+def track_features(audio: bool = False) -> Features:
+    """The columns of a track, before it has an instance id and labels."""
+    return Features({**TRACK_FEATURES, **(SOUND_FEATURES if audio else {})})
+
+
+def prepared_features(label_columns: dict[str, str], audio: bool = False) -> Features:
     """All columns of a prepared set whose labels have these types (`string`, `int64`, `float64`)."""
     labels = {name: Value(kind) for name, kind in label_columns.items()}
-    return Features({"instance_id": Value("int64"), **TRACK_FEATURES, **labels})
+    return Features({"instance_id": Value("int64"), **track_features(audio), **labels})
 
 
 def to_table(rows: list[dict[str, Any]], features: Features) -> pa.Table:

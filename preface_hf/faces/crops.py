@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from preface_hf.faces.landmarks import CHIN, region_centers, square_boxes
+from preface_hf.faces.landmarks import CHIN, face_heights, region_centers, square_boxes
 from preface_hf.faces.squares import to_square
 from preface_hf.faces.tracking import Track
 
@@ -13,6 +13,9 @@ CROPS = ("smooth", "fixed", "per-frame")
 # The crop: side in face extents (the longer side of the landmarks' bounding box), center raised to take in the hair,
 # room kept about the hair and about the landmarks, and the width in time of the smoothing of its center.
 CROP_SIDE, CROP_RAISE, HAIR_ROOM, FACE_ROOM, SMOOTH_SECONDS = 2.0, 0.33, 1.1, 1.03, 0.3
+# The mouth's square: side, and drop below the corners of the mouth, in face heights, so that the chin is in it; its
+# center is smoothed less, as the mouth is to stay in its place while the head moves.
+MOUTH_CORNERS, MOUTH_SIDE, MOUTH_DROP, MOUTH_SECONDS = [48, 54], 0.75, 0.08, 0.12
 
 
 def crop_boxes(track: Track, times: np.ndarray, crop: str = "smooth") -> np.ndarray:
@@ -43,6 +46,17 @@ def crop_boxes(track: Track, times: np.ndarray, crop: str = "smooth") -> np.ndar
     face = np.maximum(centers - low, high - centers).max()
     side = max(CROP_SIDE * np.median(extents), 2 * HAIR_ROOM * np.percentile(with_hair, 98), 2 * FACE_ROOM * face)
     return square_boxes(centers, float(side))
+
+
+def mouth_boxes(landmarks: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Square boxes `(frames, 4)` of one size about mouth and chin, from landmarks `(frames, 68, 2)` in pixels.
+
+    The box follows the corners of the mouth and not the lower lip: what opens is the mouth, not the box.
+    """
+    height = float(np.median(face_heights(landmarks)))
+    corners = landmarks[:, MOUTH_CORNERS].mean(axis=1)  # (F, 2)
+    centers = smooth(corners, times, MOUTH_SECONDS) + [0.0, MOUTH_DROP * height]
+    return square_boxes(centers, MOUTH_SIDE * height)
 
 
 def smooth(values: np.ndarray, times: np.ndarray, sigma: float) -> np.ndarray:

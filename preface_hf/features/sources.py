@@ -31,7 +31,7 @@ from preface_hf.video.windows import Window, windows
 # The crops of a segment are held: 900 frames of 224² pixels are 135 MB a face.
 SEGMENT_SECONDS = 30.0
 # Columns of a prepared set that its features go without.
-DROPPED = ("video", "landmarks", "num_frames", "frame_seconds")
+DROPPED = ("video", "audio", "landmarks", "num_frames", "frame_seconds")
 WINDOW_FIELDS = [
     pa.field("start_seconds", pa.float64()),
     pa.field("end_seconds", pa.float64()),

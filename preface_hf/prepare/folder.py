@@ -72,7 +72,8 @@ def check_out(out: Path, options: SetOptions) -> bool:
     # An option that a run of an older version did not know counts as another one.
     before = yaml.safe_load((out / OPTIONS_FILE).read_text(encoding="utf-8"))
     arguments = options.arguments()
-    other = [name for name in arguments if not isinstance(before, dict) or before.get(name) != arguments[name]]
+    before = {"audio": False, **before} if isinstance(before, dict) else {}  # sets were silent before it was one
+    other = [name for name in arguments if before.get(name, ...) != arguments[name]]
     if other:
         raise ValueError(f"{out} was prepared with other options ({', '.join(other)}): choose a new folder")
     return (out / README_FILE).is_file()  # it is written last

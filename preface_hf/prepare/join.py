@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Features
 
-from preface_hf.data.shards import TRACK_FEATURES, group_end, prepared_features, write_tables
+from preface_hf.data.shards import group_end, prepared_features, write_tables
 from preface_hf.files import replacing, writing
 from preface_hf.prepare.card import readme
 from preface_hf.prepare.folder import README_FILE, REPORT_FILE, SPLITS_LINE, WORK_FOLDER
@@ -38,7 +38,7 @@ class FileLabels:
 def write_set(out: Path, listing: Listing, step: PrepareFiles, options: SetOptions) -> None:
     """From the tasks' files to the finished set; README.md comes last and says that it is finished."""
     about = {item.source: FileLabels(split_of(item, options), item.labels) for item in listing.items}
-    features = prepared_features(listing.columns)
+    features = prepared_features(listing.columns, options.tracks.audio)
     folder = out / WORK_FOLDER / "data"  # what a killed run left there is written anew
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -92,14 +92,14 @@ def sources_of(file: Path) -> list[str]:
 def regroup(files: list[Path], split: str, about: dict[str, FileLabels]) -> Iterator[pa.Table]:
     """The rows of a split in full groups (`shards.group_end`), the last of what is left."""
     # `rest` holds the rows that do not fill a group yet.
-    rest = TRACK_FEATURES.arrow_schema.empty_table()
+    rest: pa.Table | None = None
     for table in rows_of(files, split, about):
-        rest = pa.concat_tables([rest, table])
+        rest = table if rest is None else pa.concat_tables([rest, table])
         # A table may hold several groups, or only a part of one that goes on in the next table.
         while (end := group_end(video_sizes(rest))) is not None:
             yield rest.slice(0, end)
             rest = rest.slice(end)
-    if len(rest):
+    if rest is not None and len(rest):
         yield rest
 
 

@@ -21,6 +21,7 @@ class TrackOptions:
         max_seconds: a longer track is split into several rows.
         min_quality: tracks below it are left out, in [0, 1].
         max_pixels: larger frames are refused.
+        audio: the sound of a track is kept beside its video.
     """
 
     crop_size: int = 224
@@ -29,6 +30,7 @@ class TrackOptions:
     max_seconds: float = 60.0
     min_quality: float = 0.0
     max_pixels: int = 50_000_000
+    audio: bool = False
 
     def __post_init__(self) -> None:
         # H.264 halves the color planes, so sides are even.

@@ -43,6 +43,7 @@ def prepare(
     max_seconds: float = 60.0,
     min_quality: float = 0.0,
     max_pixels: int = 50_000_000,
+    audio: bool = False,
     workers: int = 1,
     preview: bool = False,
     media: str = "auto",
@@ -67,6 +68,7 @@ def prepare(
         max_seconds: a longer track continues in another row, so that no video is too long for the memory.
         min_quality: tracks of a lower quality, in [0, 1], are left out (`preface_hf.faces.quality`).
         max_pixels: a file with larger frames is left out.
+        audio: keep the sound of each track, 16 kHz mono, in a column `audio`; null where a file has none.
         workers: processes, or jobs that run at a time; the result does not depend on it.
         preview: also draw `preview.png`, a contact sheet of crops with landmarks and tubes.
         media: `auto` (videos if there is any, else images), `video`, `image` or `all`.
@@ -82,7 +84,7 @@ def prepare(
     holds anything else, and where not one face could be prepared.
     """
     landmarker = resolve_landmarker(landmarker, weights)  # a set remembers which one it was
-    tracks = TrackOptions(crop_size, crop, detect_every, float(max_seconds), float(min_quality), max_pixels)
+    tracks = TrackOptions(crop_size, crop, detect_every, float(max_seconds), float(min_quality), max_pixels, audio)
     # Text, as the options are stored as YAML and compared with those of a run before.
     place = None if weights is None else str(weights)
     options = SetOptions(Path(src).resolve(), recipe, landmarker, place, tracks, media, test_fraction, seed)

@@ -45,7 +45,8 @@ class PrepareFiles:
         lines: list[dict[str, Any]] = []
         # Rows are written as they come; `lines` fills meanwhile and is written last.
         with one_opencv_thread(), replacing(self.rows_file(rank)) as temporary:
-            shards.write_rows(temporary, self._rows(rank, tasks, lines), shards.TRACK_FEATURES)
+            rows = self._rows(rank, tasks, lines)
+            shards.write_rows(temporary, rows, shards.track_features(self.options.audio))
         with replacing(self.records_file(rank)) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 

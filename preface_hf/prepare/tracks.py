@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from preface_hf.audio.sound import Sound, encode_flac, has_sound
 from preface_hf.faces.crops import crop_boxes, crop_landmarks
 from preface_hf.faces.detection import FrameFaces, detect_faces, given_faces
 from preface_hf.faces.landmarkers import Landmarker
@@ -43,12 +44,14 @@ def file_rows(
     video = open_video(file, "pyav")
     record.notes = video.notes  # some come up while the frames are read
     frames, clock = iter(video), Clock.of(video)  # the second reading follows the first a segment behind
+    sound = open_sound(file, record) if options.audio else None
     faces, min_iou = find_faces(video, file, landmarker, options)
     try:
         for segment in segments(count_frames(faces), clock, options.max_seconds, min_iou):
             record.frames = segment.stop
             record.left_out += [glimpse_left_out(glimpse) for glimpse in segment.glimpses]
-            yield from cut_out(segment, islice(frames, segment.stop - segment.start), clock, options, record)
+            for row in cut_out(segment, islice(frames, segment.stop - segment.start), clock, options, record):
+                yield with_sound(row, sound, clock) if options.audio else row
     except Exception as error:
         if not record.tracks:
             raise
@@ -56,6 +59,24 @@ def file_rows(
         record.damage = f"what comes after is lost: {error}"
     if not record.tracks:
         raise ValueError(reason_for_no_row(record))
+
+
+def open_sound(file: Path, record: FileRecord) -> Sound | None:
+    """The sound of a file; None, with a note in its record, where it has none."""
+    if has_sound(file):
+        return Sound(file)
+    record.notes.append("it has no sound")
+    return None
+
+
+def with_sound(row: dict[str, Any], sound: Sound | None, clock: Clock) -> dict[str, Any]:
+    """The row with what is heard while its frames are shown."""
+    if sound is None:
+        return {**row, "audio": None}
+    start = row["start_seconds"]
+    first = int(np.searchsorted(clock.times, start))
+    samples = sound.cut(start, start + clock.seconds(first, first + row["num_frames"]))
+    return {**row, "audio": {"bytes": encode_flac(samples), "path": None}}
 
 
 def check_size(file: Path, max_pixels: int) -> None:

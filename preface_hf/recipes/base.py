@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 
-from preface_hf.data.shards import TRACK_FEATURES
+from preface_hf.data.shards import track_features
 from preface_hf.files import check_path, shown
 from preface_hf.video.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
@@ -22,7 +22,7 @@ MEDIA = ("auto", "video", "image", "all")
 SPLIT_SEED = 175
 Label = str | int | float | None
 # No label may be called so: columns of prepared sets, of their features (`extract`) and of curated sets (`curate`).
-RESERVED = frozenset({"instance_id", *TRACK_FEATURES, "split", "end_seconds", "feature", "pool_id"})
+RESERVED = frozenset({"instance_id", *track_features(audio=True), "split", "end_seconds", "feature", "pool_id"})
 
 
 @dataclass

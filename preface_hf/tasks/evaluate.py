@@ -11,7 +11,7 @@ from preface_hf.data.opening import open_prepared
 from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import replacing
 from preface_hf.tasks.base import as_it_is, own_task
-from preface_hf.tasks.finetune import SETTINGS, prepared
+from preface_hf.tasks.folder import SETTINGS, prepared
 from preface_hf.tasks.predicting.predictor import load_predictor
 from preface_hf.tasks.registry import TASKS, task_of
 from preface_hf.tasks.results.reading import read_json
@@ -21,6 +21,7 @@ from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, found_columns
 from preface_hf.tasks.rows.splits import read_part
+from preface_hf.tasks.sync.evaluate import evaluate_expert
 
 
 def evaluate(
@@ -55,6 +56,8 @@ def evaluate(
     settings = read_run(run)
     kind = task_of(task) if task else None
     folder = Path(output_dir) if output_dir else Path(run) / f"evaluation-{Path(data).name}"
+    if settings["task"] == "sync":
+        return evaluate_expert(run, data, kind or TASKS["sync"], folder, split=split, group=group, samples=samples)
     predictor = load_predictor(run)
     model, processor = predictor.model, predictor.processor
     path = prepared(data, kind or own(settings), folder, model.config.image_size)

@@ -14,13 +14,13 @@ import torch
 from preface_hf.adapters import add_lora
 from preface_hf.features.encoders import load_encoder
 from preface_hf.features.labeled import VALIDATION, splits_of
-from preface_hf.features.sources import is_prepared
-from preface_hf.files import check_path, is_missing, replacing
+from preface_hf.files import replacing
 from preface_hf.modeling import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.base import Task
 from preface_hf.tasks.fit.linear import choose_linear, choose_neighbors, features_of, neighbors_say
 from preface_hf.tasks.fit.trainer import train
+from preface_hf.tasks.folder import SETTINGS, check_folder, prepared
 from preface_hf.tasks.registry import task_of
 from preface_hf.tasks.results.report import write_task_report
 from preface_hf.tasks.results.scoring import PRIMARY, by_row, run_model, score, write_scores
@@ -28,9 +28,7 @@ from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, label_space
 from preface_hf.tasks.rows.splits import Part, fewer, parts_of, read_share
-
-
-SETTINGS = "finetune.json"
+from preface_hf.tasks.sync.fit import finetune_sync
 
 
 def finetune(
@@ -46,7 +44,7 @@ def finetune(
     """Fine-tune a checkpoint on labeled faces, and score it; returns the run's folder.
 
     Args:
-        model: checkpoint folder or Hub name.
+        model: checkpoint folder or Hub name; of the task sync an expert to go on from, or `scratch`.
         data: a prepared set; or videos that are prepared first: a folder with a sub-folder for each class, a csv that
             names files, or a set in the layout of the owner of `task`.
         label: column to predict, several of yes or no, or `landmarks`.
@@ -63,6 +61,8 @@ def finetune(
     columns = (label,) if isinstance(label, str) else tuple(label)
     chosen, folder = task_of(task, columns), Path(arguments.output_dir)
     check_folder(folder, resume)
+    if chosen.kind == "sync":
+        return finetune_sync(model, data, arguments, chosen, resume)
     encoder = load_encoder(model)  # a user's mistake shows before any work is done
     check_protocol(arguments, chosen)
     data = prepared(data, chosen, folder, encoder.model.config.image_size)
@@ -226,13 +226,6 @@ class Run:
             file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def check_folder(folder: Path, resume: bool) -> None:
-    """`ValueError` where the folder holds a run already and `resume` is not asked for."""
-    check_path(folder)
-    if not resume and (folder / SETTINGS).exists():
-        raise ValueError(f"{str(folder)!r} holds a run already: choose another --output-dir, or add --resume.")
-
-
 def check_protocol(arguments: FinetuneArguments, task: Task) -> None:
     """`ValueError` where a protocol cannot be of a task, or needs what is missing; before videos are prepared."""
     if arguments.protocol == "lora" and find_spec("peft") is None:
@@ -265,19 +258,3 @@ def check_head(model: str, labels: LabelSpace, pooling: str) -> None:
             f"{model!r} has a head for {has}, and the labels need one for {needs}: give the encoder that it was "
             f"fine-tuned from."
         )
-
-
-def prepared(data: str | Path, task: Task, folder: Path, size: int) -> str:
-    """`data`, or the set in `folder` that is prepared from it where it holds videos; as large as the model sees."""
-    from preface_hf.prepare.run import prepare
-
-    path = Path(data)
-    check_path(path)
-    if not path.exists() or is_prepared(path) or (path / "prepare.yaml").is_file():
-        if is_missing(data):
-            raise ValueError(f"cannot open {str(data)!r} as labeled videos: there is no such folder or file.")
-        return str(data)
-    recipe = "csv" if path.suffix.lower() == ".csv" else task.recipe
-    landmarker = "given" if task.kind == "landmarks" else "auto"
-    prepare(path, folder / "set", recipe=recipe, landmarker=landmarker, crop_size=max(size, 96))
-    return str(folder / "set")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preface_hf.tasks import attributes, deepfake, expression, landmarks
+from preface_hf.tasks import attributes, deepfake, expression, landmarks, sync
 from preface_hf.tasks.base import Task, own_task
 
 
-TASKS: dict[str, Task] = {**attributes.TASKS, **expression.TASKS, **deepfake.TASKS, **landmarks.TASKS}
+TASKS: dict[str, Task] = {
+    **attributes.TASKS, **expression.TASKS, **deepfake.TASKS, **landmarks.TASKS,
+    **sync.TASKS,
+}  # fmt: skip
 
 
 def task_of(name: str | None, columns: Sequence[str] = ()) -> Task:

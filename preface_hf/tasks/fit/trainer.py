@@ -76,30 +76,40 @@ def train(
 ) -> Any:
     """Train `model` and return it with the weights that were best on the validation part."""
     folder, labels = Path(settings.output_dir), train_clips.labels
-    steps = settings.steps(len(train_clips))
-    every = max(1, steps // EVALUATIONS)
-    metric, more_is_better = PRIMARY[labels.kind]
-    arguments = TrainingArguments(
-        str(folder / "checkpoints"), max_steps=steps, per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size, learning_rate=settings.rate, weight_decay=0.0,
-        lr_scheduler_type="cosine", warmup_steps=steps // 10, max_grad_norm=1.0, seed=settings.seed,
-        eval_strategy="steps", save_strategy="steps", eval_steps=every, save_steps=every, save_total_limit=1,
-        logging_steps=every, load_best_model_at_end=True, metric_for_best_model=metric,
-        greater_is_better=more_is_better, label_names=["labels"], remove_unused_columns=False, report_to=[],
-        bf16=settings.mixed_precision == "bf16", fp16=settings.mixed_precision == "fp16",
-        gradient_checkpointing=settings.gradient_checkpointing, dataloader_num_workers=settings.num_workers,
-        disable_tqdm=level() == Level.QUIET, use_cpu=not torch.cuda.is_available(),
-    )  # fmt: skip
     trainer = TaskTrainer(
-        model, arguments, train_dataset=train_clips, eval_dataset=validation, processing_class=train_clips.processor,
+        model, training_arguments(settings, settings.steps(len(train_clips)), *PRIMARY[labels.kind]),
+        train_dataset=train_clips, eval_dataset=validation, processing_class=train_clips.processor,
         compute_metrics=metrics_of(validation, labels), callbacks=[LogLines(folder / "log.jsonl")],
         optimizers=(build_optimizer(model, settings), None), class_weights=class_weights,
         mixup=settings.mixup if labels.kind != "landmarks" else 0.0, multilabel=labels.is_multilabel,
     )  # fmt: skip
+    return fit(trainer, resume)
+
+
+def training_arguments(settings: FinetuneArguments, steps: int, metric: str, more: bool) -> TrainingArguments:
+    """The arguments of a `Trainer` that scores and saves ten times, and keeps the weights best by `metric`."""
+    every = max(1, steps // EVALUATIONS)
+    return TrainingArguments(
+        str(Path(settings.output_dir) / "checkpoints"), max_steps=steps,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size, learning_rate=settings.rate, weight_decay=0.0,
+        lr_scheduler_type="cosine", warmup_steps=steps // 10, max_grad_norm=1.0, seed=settings.seed,
+        eval_strategy="steps", save_strategy="steps", eval_steps=every, save_steps=every, save_total_limit=1,
+        logging_steps=every, load_best_model_at_end=True, metric_for_best_model=metric,
+        greater_is_better=more, label_names=["labels"], remove_unused_columns=False, report_to=[],
+        bf16=settings.mixed_precision == "bf16", fp16=settings.mixed_precision == "fp16",
+        gradient_checkpointing=settings.gradient_checkpointing, dataloader_num_workers=settings.num_workers,
+        disable_tqdm=level() == Level.QUIET, use_cpu=not torch.cuda.is_available(),
+    )  # fmt: skip
+
+
+def fit(trainer: Trainer, resume: bool) -> Any:
+    """Train, from the last checkpoint where `resume` is asked for and there is one; returns the model."""
     trainer.remove_callback(PrinterCallback)
     if level() == Level.QUIET:
         trainer.remove_callback(ProgressCallback)
-    trainer.train(resume_from_checkpoint=resume and any((folder / "checkpoints").glob("checkpoint-*")))
+    checkpoints = Path(str(trainer.args.output_dir)).glob("checkpoint-*")
+    trainer.train(resume_from_checkpoint=resume and any(checkpoints))
     return trainer.model
 
 

@@ -68,8 +68,9 @@ class LabeledClips(Dataset):
         # Read without rows of its own choice: it refuses what is damaged, in one sentence, and counts.
         part = read_part(data, split, labels) if rows is None else None
         table = load_dataset(str(data), split=split).cast_column("video", Video(decode=False))
-        unused = [] if labels.kind == "landmarks" else ["landmarks"]  # long lists, of which nothing is needed
-        self.table = table.remove_columns(unused)
+        # Long lists and sound, of which nothing is needed.
+        unused = {"audio"} if labels.kind == "landmarks" else {"audio", "landmarks"}
+        self.table = table.remove_columns(sorted(unused & set(table.column_names)))
         self.data, self.labels, self.processor = data, labels, processor
         self.augment, self.strength = augment, strength
         taken = part.rows if part else np.asarray(rows)
