@@ -13,9 +13,12 @@ import torch
 
 from preface_hf import PrefAceConfig, PrefAceForVideoClassification, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.cli import main
+from preface_hf.modeling.sync_preface import PrefAceSyncConfig, PrefAceSyncModel
 from preface_hf.synthetic import ClipSpec, write_synthetic
 from tests.marlin_weights import full_marlin
 from tests.modeling_common import TINY
+from tests.pictures.runs import written_run
+from tests.tasks.finished import finished_run
 
 
 ROOT = Path(__file__).parents[1]
@@ -66,11 +69,15 @@ def folder(tmp_path_factory, drawn_videos: Path, prepared: Path) -> Path:
         kind(config).save_pretrained(folder / name)
         processor.save_pretrained(folder / name)
     shutil.copytree(prepared, folder / "prepared")
+    write_synthetic(folder / "talk", [ClipSpec(0, "happiness", 0, "train", num_frames=40, size=160, sound=True)])
     write_synthetic(folder / "drawn", [ClipSpec(0, "happiness", 0, "train", num_frames=8, size=160)])
-    clip = next((folder / "drawn").glob("*.mp4"))
-    for name in ("talk.mp4", "face.mp4", "videos/happy/anna.mp4"):
+    for name, clip in {"talk.mp4": "talk", "face.mp4": "drawn", "videos/happy/anna.mp4": "drawn"}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(clip, folder / name)
+        shutil.copy(next((folder / clip).glob("*.mp4")), folder / name)
+    written_run(folder / "run", prepared, "preface", {"cache.entries": torch.eye(6).repeat(2, 1).bfloat16()})
+    for labels in ("1", "10"):
+        finished_run(folder / "tuned" / labels)
+    PrefAceSyncModel(PrefAceSyncConfig()).save_pretrained(folder / "expert")
     torch.save(full_marlin(), folder / "marlin_vit_base_ytf.encoder.pt")
     (folder / "rack.yaml").write_text("{base: h100-8, accelerators: 1000, cores: 14000}\n", encoding="utf-8")
     return folder

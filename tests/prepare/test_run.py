@@ -359,14 +359,14 @@ def test_a_folder_that_may_not_be_read_is_listed(tmp_path: Path, monkeypatch):
 
 
 def test_preview_is_drawn(src: Path, prepared: Path):
-    from PIL import Image
+    from PIL import Image, ImageColor
 
-    from preface_hf.pictures.sheets import contact_sheet
+    from preface_hf.pictures.sheets import PART_COLORS, contact_sheet
 
     sheet = contact_sheet(prepared)
     assert isinstance(sheet, Image.Image)
     colors = {color for _, color in sheet.getcolors(10**6)}
-    assert {(255, 212, 0), (0, 200, 255), (61, 220, 61), (255, 79, 176), (255, 140, 26)} <= colors
+    assert {ImageColor.getrgb(color) for color in PART_COLORS.values()} <= colors
 
 
 @pytest.mark.skipif(not (SHARED / "weights").is_dir() or not (SHARED / "faces").is_dir(), reason="no ../shared")
