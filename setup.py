@@ -38,7 +38,9 @@ setup(
     # `modeling/` is what travels with a checkpoint; inside the package it is `preface_hf.modeling` (see AGENTS.md).
     packages=[*find_packages(include=["preface_hf", "preface_hf.*"]), "preface_hf.modeling"],
     package_dir={"preface_hf.modeling": "modeling"},
-    package_data={"preface_hf": ["configs/*.yaml", "faces/networks/*", "hub/template.md", "py.typed"]},
+    package_data={
+        "preface_hf": ["configs/*.yaml", "default_model/*/*", "faces/networks/*", "hub/template.md", "py.typed"]
+    },
     install_requires=[
         "torch>=2.6",
         "transformers>=5.18",

@@ -17,6 +17,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 
+DEFAULT = Path(__file__).with_name("default_model")  # trained on drawn faces alone: no person's data is in it
+
+
 def shown(path: str | Path) -> str:
     """A path as text: a byte that is not UTF-8, which Python keeps as half a character, as an escape like `\\xe9`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -26,6 +29,16 @@ def check_path(path: str | Path) -> None:
     """Raise `ValueError` for a path that is not UTF-8: neither parquet nor a report can name it."""
     if shown(path) != str(path):
         raise ValueError(f"the path {shown(path)} is not Unicode text (UTF-8): rename the file or its folder")
+
+
+def packaged(name: str | Path, kind: str = "encoder") -> str | Path:
+    """`default` as the folder of a small model that is part of the package; any other name as it is.
+
+    Args:
+        name: what a user gave as a model.
+        kind: encoder, or expression (the same encoder with a head).
+    """
+    return str(DEFAULT / kind) if str(name) == "default" and not Path("default").exists() else name
 
 
 def is_missing(name: str | Path) -> bool:

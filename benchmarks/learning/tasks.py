@@ -21,7 +21,10 @@ from sklearn.preprocessing import StandardScaler
 
 
 ALPHAS = np.logspace(0, 5, 11)  # strengths of ridge, of which leave-one-out on the fitted rows takes one
-NEITHER = {"instance_id", "landmarks", "fps", "num_frames", "start_seconds", "track", "source", "quality", "split"}
+NEITHER = {
+    "instance_id", "landmarks", "fps", "num_frames", "start_seconds", "frame_seconds", "track", "source", "quality",
+    "split",
+}  # fmt: skip
 Columns = dict[str, list[Any]]
 
 

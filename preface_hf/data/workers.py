@@ -69,7 +69,8 @@ def explained(error: Exception, workers: int) -> Exception:
     if not workers or not died or caught:
         return error
     return ChildProcessError(
-        "a loading process was killed, most often because memory ran out: end other programs or lower num_workers"
+        "a loading process was killed, most often because memory ran out: end other programs or lower num_workers "
+        "(a script of your own begins its work below `if __name__ == '__main__':`)"
     )
 
 

@@ -9,7 +9,7 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 
-from preface_hf.files import is_missing, why_unopened
+from preface_hf.files import is_missing, packaged, why_unopened
 from preface_hf.modeling import PrefAceModel, PrefAceVideoProcessor
 from preface_hf.modeling.modeling_preface import PrefAcePreTrainedModel
 
@@ -39,7 +39,8 @@ class Encoder:
 
 
 def load_encoder(path: str | Path) -> Encoder:
-    """Open a checkpoint folder or Hub name; raises `ValueError` if it holds no PrefAce model."""
+    """Open a checkpoint folder, a Hub name or `default`; raises `ValueError` if it holds no PrefAce model."""
+    path = packaged(path)
     if is_missing(path):
         raise ValueError(
             f"cannot open {str(path)!r} as a model (there is no such folder): give the `final` folder of a run."

@@ -14,7 +14,7 @@ import torch
 from preface_hf.adapters import add_lora
 from preface_hf.features.encoders import load_encoder
 from preface_hf.features.labeled import VALIDATION, splits_of
-from preface_hf.files import replacing
+from preface_hf.files import packaged, replacing
 from preface_hf.modeling import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.base import Task
@@ -44,7 +44,7 @@ def finetune(
     """Fine-tune a checkpoint on labeled faces, and score it; returns the run's folder.
 
     Args:
-        model: checkpoint folder or Hub name; of the task sync an expert to go on from, or `scratch`.
+        model: checkpoint folder, Hub name or `default`; of the task sync an expert to go on from, or `scratch`.
         data: a prepared set; or videos that are prepared first: a folder with a sub-folder for each class, a csv that
             names files, or a set in the layout of the owner of `task`.
         label: column to predict, several of yes or no, or `landmarks`.
@@ -63,6 +63,7 @@ def finetune(
     check_folder(folder, resume)
     if chosen.kind == "sync":
         return finetune_sync(model, data, arguments, chosen, resume)
+    model = packaged(model)
     encoder = load_encoder(model)  # a user's mistake shows before any work is done
     check_protocol(arguments, chosen)
     data = prepared(data, chosen, folder, encoder.model.config.image_size)

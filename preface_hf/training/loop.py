@@ -15,7 +15,7 @@ from accelerate.utils import set_seed
 from preface_hf.data.opening import open_mixture
 from preface_hf.data.streams import Batch, PlainClips
 from preface_hf.data.workers import cores_for_loading, loaded, loader
-from preface_hf.files import building, writing_tensors
+from preface_hf.files import building, packaged, writing_tensors
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.base import whole
 from preface_hf.training import Interrupted
@@ -47,7 +47,8 @@ def pretrain(arguments: PretrainArguments, *, resume: bool = False, init_from: s
 
     Raises `ValueError` for settings or data that do not fit, [`Interrupted`] after Ctrl-C or SIGTERM.
     """
-    return Pretraining(arguments, resume=resume, init_from=init_from).train()
+    start = str(packaged(init_from)) if init_from else None
+    return Pretraining(arguments, resume=resume, init_from=start).train()
 
 
 class Pretraining:

@@ -11,7 +11,7 @@ import torch
 
 from preface_hf.faces.squares import from_square
 from preface_hf.features.encoders import Encoder
-from preface_hf.files import is_missing, why_unopened
+from preface_hf.files import is_missing, packaged, why_unopened
 from preface_hf.modeling import (
     PrefAceConfig,
     PrefAceForLandmarkDetection,
@@ -105,7 +105,9 @@ class Predictor(Encoder):
 
 
 def load_predictor(run: str | Path) -> Predictor:
-    """Open a fine-tuned checkpoint, a folder or Hub name; `ValueError` where it is none, or has no trained head."""
+    """Open a fine-tuned checkpoint: a folder, a Hub name or `default`; `ValueError` where it is none, or has no head
+    that was trained."""
+    run = packaged(run, "expression")
     problem = f"cannot open {str(run)!r} as a fine-tuned model"
     if is_missing(run):
         raise ValueError(f"{problem} (there is no such folder): give the folder that fine-tuning has saved.")
