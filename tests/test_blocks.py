@@ -35,6 +35,7 @@ ELSEWHERE = {
     "preface-hf predict mine/": "needs the run of `finetune`; the same runs on tuned/",
     "preface-hf evaluate": "needs the run of `finetune`; tests/tasks",
     "preface-hf push": "needs a Hub; tests/hub",
+    "preface-hf prepare LRS2/": "needs LRS2; tests/recipes",
     "preface-hf report": "needs a run of `pretrain`; tests/training/test_report.py",
 }
 
@@ -76,7 +77,7 @@ def folder(tmp_path_factory, drawn_videos: Path, prepared: Path) -> Path:
         shutil.copy(next((folder / clip).glob("*.mp4")), folder / name)
     written_run(folder / "run", prepared, "preface", {"cache.entries": torch.eye(6).repeat(2, 1).bfloat16()})
     for labels in ("1", "10"):
-        finished_run(folder / "tuned" / labels)
+        finished_run(folder / "tuned" / labels, labels=f"{labels}%")
     PrefAceSyncModel(PrefAceSyncConfig()).save_pretrained(folder / "expert")
     torch.save(full_marlin(), folder / "marlin_vit_base_ytf.encoder.pt")
     (folder / "rack.yaml").write_text("{base: h100-8, accelerators: 1000, cores: 14000}\n", encoding="utf-8")

@@ -29,8 +29,8 @@ from tests.training.test_loop import assert_same, rows, run, state
 
 
 PACKAGE = Path(__file__).parents[2] / "preface_hf"
-# Names that are promises: a setting that YAML files have, a picture that users call. `teacher` is a value of the setting
-# `publish`.
+# Names that are promises: a setting that YAML files have, a picture that users call. `teacher` is a value of the
+# setting `publish`.
 PROMISED = {"freeze_prototypes_epochs", "prototypes_picture"}
 # The FaceFeat Cache has settings and functions of its own; other caches are of downloads, files and functions.
 PARTS = re.compile(

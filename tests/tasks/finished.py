@@ -10,7 +10,9 @@ from preface_hf.metrics.fakes import Fakes
 from preface_hf.metrics.landmarks import Landmarks
 
 
-def finished_run(folder, task="expression", names=("anger", "happy", "sad"), *, name=None, rows=60, sources=None):
+def finished_run(
+    folder, task="expression", names=("anger", "happy", "sad"), *, name=None, rows=60, sources=None, labels="10%"
+):
     """A run whose predictions are right more often than not; `sources` are those of the rows."""
     folder.mkdir(parents=True)
     rng, names = np.random.default_rng(0), list(names)
@@ -24,7 +26,7 @@ def finished_run(folder, task="expression", names=("anger", "happy", "sad"), *, 
     ]
     about = {
         "task": task, "name": name, "columns": names if task == "attributes" else ["label"], "names": names,
-        "protocol": "lora", "model": "/models/vit-b", "data": "/data/set", "labels": "10%", "shots": None, "seed": 3,
+        "protocol": "lora", "model": "/models/vit-b", "data": "/data/set", "labels": labels, "shots": None, "seed": 3,
         "splits": {"train": {"rows": 120, "people": 30, "left_out": 2},
                    "validation": {"rows": 20, "people": 5, "left_out": 0},
                    "test": {"rows": len(keys), "people": len(set(groups)), "left_out": 0}},
