@@ -62,7 +62,7 @@ def main(model: str, sets: str, out: str, task: str, seeds: str = "0,1,2", share
 
 
 def fit_pixels(model: str, data: Path, folder: Path, task: str, labels: str, seed: int) -> None:
-    """The linear protocol on 16x16 pixels of the same rows; the folder is read by `few_labels_figure` as others are."""
+    """The linear protocol on 16x16 pixels of the same rows; `few_labels_figure` reads the folder as it does others."""
     space = label_space(data, task_of(task, ()))
     processor = load_encoder(model).processor
     found = {}
