@@ -35,7 +35,8 @@ def answer(viewer: Viewer, seconds: float, faces: list[Seen]) -> str:
                        for part, color in PART_COLORS.items()]),
         *(strip(seen) for seen in faces),
         "<h2>Where the model looks</h2>",
-        paragraph("Attention of each head of the last layer, on the last picture above. Bright counts more."),
+        paragraph("The model's last layer looks at a face in several ways at once, by its heads. The brighter a place, "
+                  "the more a head takes from it. The face is that of the last picture above."),
         *(attention(seen) for seen in faces),
         "<h2>Over time</h2>",
         paragraph(f"One answer for every {span[1] - span[0]:.2g} seconds of each face."),
