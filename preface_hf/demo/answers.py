@@ -17,8 +17,8 @@ from preface_hf.pictures.timeline import timeline_figure
 
 NAMES = 4  # labels with a line of their own
 LOOKING = (
-    "The model's last layer looks at a face in several ways at once, by its heads. The brighter a place, the more a head "
-    "takes from it. The face is that of the last picture above."
+    "The model's last layer looks at a face in several ways at once, by its heads. The brighter a place, the more a "
+    "head takes from it. The face is that of the last picture above."
 )
 ALIKE = "Shown instead is how alike each moment is to the first one (1: the same; 0: unrelated)."
 ENCODER_ALONE = f"This model has no head: it was trained without labels and says nothing about a face. {ALIKE}"

@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import av
-import httpx
 import numpy as np
 import pytest
 
@@ -195,6 +194,8 @@ def test_a_file_that_is_no_video_is_answered_in_one_sentence(address, visit, tmp
 
 @needs_browser
 def test_a_file_that_is_too_large_is_told_before_it_travels(address, visit, clip, tmp_path):
+    import httpx  # gradio brings it
+
     url, uploads = address
     assert emptied(uploads)
     large = tmp_path / "holiday.mp4"
