@@ -145,20 +145,26 @@ def run_page(output_dir: Path, model: str | None = None, index: Path | None = No
     Raises [`Interrupted`] after Ctrl-C or SIGTERM.
     """
     gradio_here()
-    drawn = output_dir / "drawn"
-    if model is None and not (drawn / "run" / "final").exists():
-        raise ValueError(f"there is no demo in {str(output_dir)!r}: run `preface-hf demo` first, or give --model.")
-    if index is None and (drawn / "prepared" / "data").is_dir():
-        index = drawn / "prepared"
+    model, index = defaults(output_dir, model, index)
     with stopped_by_signals(), tempfile.TemporaryDirectory(prefix="preface-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         print("reading the model" + (" and the clips to compare with" if index else "") + " …", flush=True)
-        page, url = start(Viewer(model or drawn / "run" / "final", index), port)
+        page, url = start(Viewer(model, index), port)
         print(f"open {url} in a browser; Ctrl-C ends it", flush=True)
         try:
             threading.Event().wait()
         finally:
             page.close(verbose=False)
+
+
+def defaults(output_dir: Path, model: str | Path | None, index: Path | None) -> tuple[str | Path, Path | None]:
+    """Model and set of the demo, of drawn faces or else of real ones, where none are given."""
+    made = [output_dir / name for name in ("drawn", "faces") if (output_dir / name / "run" / "final").exists()]
+    if not made and model is None:
+        raise ValueError(f"there is no demo in {str(output_dir)!r}: run `preface-hf demo` first, or give --model.")
+    if made and index is None and (made[0] / "prepared" / "data").is_dir():
+        index = made[0] / "prepared"
+    return model or made[0] / "run" / "final", index
 
 
 @contextmanager

@@ -229,6 +229,20 @@ def test_without_gradio_and_without_a_demo_there_is_one_sentence(tmp_path, monke
         run_page(tmp_path)
 
 
+def test_model_and_set_are_those_of_the_demo_that_was_made(tmp_path):
+    from preface_hf.demo.page import defaults
+
+    made = tmp_path / "faces"
+    (made / "run/final").mkdir(parents=True)
+    assert defaults(tmp_path, None, None) == (made / "run/final", None)
+    (made / "prepared/data").mkdir(parents=True)
+    assert defaults(tmp_path, None, None) == (made / "run/final", made / "prepared")
+    assert defaults(tmp_path, "org/name", None) == ("org/name", made / "prepared")
+    assert defaults(tmp_path, "org/name", Path("mine")) == ("org/name", Path("mine"))
+    (tmp_path / "drawn/run/final").mkdir(parents=True)
+    assert defaults(tmp_path, None, None) == (tmp_path / "drawn/run/final", None)
+
+
 @contextmanager
 def served(encoder: Path, folder: Path):
     """`preface-hf demo --page` as a process of its own whose temporary files lie in `folder`, and its address."""
