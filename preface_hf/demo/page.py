@@ -145,11 +145,11 @@ def run_page(output_dir: Path, model: str | None = None, index: Path | None = No
     Raises [`Interrupted`] after Ctrl-C or SIGTERM.
     """
     gradio_here()
-    model, index = defaults(output_dir, model, index)
+    checkpoint, clips = defaults(output_dir, model, index)
     with stopped_by_signals(), tempfile.TemporaryDirectory(prefix="preface-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
-        print("reading the model" + (" and the clips to compare with" if index else "") + " …", flush=True)
-        page, url = start(Viewer(model, index), port)
+        print("reading the model" + (" and the clips to compare with" if clips else "") + " …", flush=True)
+        page, url = start(Viewer(checkpoint, clips), port)
         print(f"open {url} in a browser; Ctrl-C ends it", flush=True)
         try:
             threading.Event().wait()
