@@ -122,14 +122,19 @@ def build_page(viewer: Viewer) -> Any:
 
 
 def start(viewer: Viewer, port: int | None = PORT) -> tuple[Any, str]:
-    """Open the page on this machine; returns it and its address."""
+    """Open the page on this machine; returns it and its address. `ValueError` where `port` is in use."""
     gr, page = gradio_here(), build_page(viewer)
     font = ["system-ui", "sans-serif"]
-    _, url, _ = page.launch(
-        server_name="127.0.0.1", server_port=port, share=False, prevent_thread_lock=True, quiet=True, ssr_mode=False,
-        max_file_size=f"{MAX_MB}mb", css=STYLE, footer_links=[],
-        theme=gr.themes.Base(font=font, font_mono=["monospace"]),
-    )  # fmt: skip
+    try:
+        _, url, _ = page.launch(
+            server_name="127.0.0.1", server_port=port, share=False, prevent_thread_lock=True, quiet=True, ssr_mode=False,
+            max_file_size=f"{MAX_MB}mb", css=STYLE, footer_links=[],
+            theme=gr.themes.Base(font=font, font_mono=["monospace"]),
+        )  # fmt: skip
+    except OSError as error:
+        if "empty port" not in str(error):
+            raise
+        raise ValueError(f"port {port} is in use, perhaps by another page: choose one by --port.") from error
     return page, url
 
 

@@ -243,6 +243,18 @@ def test_model_and_set_are_those_of_the_demo_that_was_made(tmp_path):
     assert defaults(tmp_path, None, None) == (tmp_path / "drawn/run/final", None)
 
 
+def test_a_port_in_use_is_one_sentence(viewers):
+    pytest.importorskip("gradio")
+    from preface_hf.demo.page import start
+
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=f"port {port} is in use.*--port"):
+            start(viewers["encoder"], port)
+
+
 @contextmanager
 def served(encoder: Path, folder: Path):
     """`preface-hf demo --page` as a process of its own whose temporary files lie in `folder`, and its address."""
