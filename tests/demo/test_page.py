@@ -30,7 +30,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: a
 def address(viewers, tmp_path_factory):
     """One server for all tests, and the folder that uploads go to."""
     pytest.importorskip("gradio")
-    from preface_hf.demo.page import start
+    from preface_hf.demo.serving import start
 
     uploads = tmp_path_factory.mktemp("uploads")
     with pytest.MonkeyPatch.context() as patched:
@@ -223,14 +223,14 @@ def test_without_gradio_and_without_a_demo_there_is_one_sentence(tmp_path, monke
         main(["demo", "--page", "--output-dir", str(tmp_path)])
     assert end.value.code == 2 and "pip install 'preface-hf[faces,demo]'" in capsys.readouterr().err
     pytest.importorskip("gradio")
-    from preface_hf.demo.page import run_page
+    from preface_hf.demo.serving import run_page
 
     with pytest.raises(ValueError, match=r"run `preface-hf demo` first"):
         run_page(tmp_path)
 
 
 def test_model_and_set_are_those_of_the_demo_that_was_made(tmp_path):
-    from preface_hf.demo.page import defaults
+    from preface_hf.demo.serving import defaults
 
     made = tmp_path / "faces"
     (made / "run/final").mkdir(parents=True)
@@ -245,7 +245,7 @@ def test_model_and_set_are_those_of_the_demo_that_was_made(tmp_path):
 
 def test_a_port_in_use_is_one_sentence(viewers):
     pytest.importorskip("gradio")
-    from preface_hf.demo.page import start
+    from preface_hf.demo.serving import start
 
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
