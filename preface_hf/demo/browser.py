@@ -25,7 +25,7 @@ STYLE = """
 .answer .tiles > img { border-radius: 4px; } .answer .tiles figure { margin: 0 8px 0 0; }
 .answer .wide { overflow-x: auto; } .answer .wide img { max-width: none; height: 272px; }
 .answer .chart img { width: 100%; max-width: 820px; height: auto; }
-.answer .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; }
+.answer .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; } .answer .legend span { color: #1d2126; }
 @media (max-width: 600px) {
   .answer { padding: 0; } .answer .tiles > img { width: calc(50% - 3px); height: auto; }
   .answer .chart { overflow-x: auto; } .answer .chart img { min-width: 600px; }

@@ -100,7 +100,7 @@ def build_page(viewer: Viewer) -> Any:
         kind = f"finds {viewer.pointer.model.config.num_landmarks} points"
     with gr.Blocks(title="preface_hf", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(INTRODUCTION)
-        gr.Markdown(f"Model: `{viewer.encoder.name}` ({kind}).")
+        gr.Markdown(f"Model: `{viewer.model}` ({kind}).")
         # Sound and mirror stay as they are: gradio would call ffmpeg to change them.
         video = gr.Video(label="your video", sources=["upload", "webcam"], include_audio=True, height=300,
                          webcam_options=gr.WebcamOptions(mirror=False), elem_id="video")  # fmt: skip
@@ -109,7 +109,7 @@ def build_page(viewer: Viewer) -> Any:
             drawn = gr.Button("Try a drawn face", elem_id="drawn")
         said = gr.HTML(elem_id="said")
         video.change(desk.noted, video, None, queue=False, show_progress="hidden", api_visibility="private")
-        look.click(desk.uploaded, video, [video, said], api_visibility="private")
-        drawn.click(desk.drawn, None, [video, said], api_visibility="private")
+        look.click(desk.uploaded, video, [video, said], show_progress_on=said, api_visibility="private")
+        drawn.click(desk.drawn, None, [video, said], show_progress_on=said, api_visibility="private")
         page.load(None, None, None, js=CHECK_SIZE)
     return page
