@@ -2,8 +2,8 @@
 
 import ast
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +196,7 @@ def test_a_users_path_is_three_commands(reports, encoder, tmp_path, capsys, monk
             # How far it is, in words: no dictionaries of the Trainer's.
             assert re.search(r"^finetune: step \d+ of \d+, war of the validation part [01]\.\d{3}$", said.err, re.M)
             assert "{" not in said.err + said.out
+            assert "each file counts as a person" in said.err
     assert "war" in said.out
 
 
