@@ -66,7 +66,8 @@ import json, torch
 from peft import PeftModel
 from transformers import AutoModelForVideoClassification
 torch.manual_seed(0)
-base = AutoModelForVideoClassification.from_pretrained("org/faces", num_labels=3, **options)
+base = AutoModelForVideoClassification.from_pretrained(
+    "org/faces", num_labels=3, classifier_pooling="grid", **options)
 model = PeftModel.from_pretrained(base, "org/adapter").eval()
 whole = AutoModelForVideoClassification.from_pretrained("org/tuned", **options).eval()
 clip = torch.rand(1, 4, 3, 32, 32)

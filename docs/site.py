@@ -61,6 +61,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Point links at the pages of the site."""
     source = source_of(page.file)
+    if source == "README.md":
+        page.meta["hide"] = ["toc"]  # its lines of commands are long, and what they do stands at their ends
     return outside_code(markdown, lambda text: LINK.sub(lambda link: pointed(link, source), text))
 
 

@@ -61,7 +61,7 @@ def main(run, data, output, label=None, tuned=()):
     if label:
         if not (folder / "features.parquet").exists():
             extract(Path(run) / "final", data, folder / "features.parquet")
-        title = f"Features of {Path(data).name} by {label}"
+        title = f"Features by {label}"
         pictures.features_figure(folder / "features.parquet", label, title=title).savefig(folder / "features.png")
 
     # Fine-tuned runs: with few and with many labels, and beside each other.

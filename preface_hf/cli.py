@@ -519,7 +519,7 @@ def demo(
     The page: `preface-hf demo --page --model run/final`
     """
     if page:
-        from preface_hf.demo.page import run_page
+        from preface_hf.demo.serving import run_page
 
         return run_page(output_dir, model, index, port)
     from preface_hf.demo.run import run_demo

@@ -19,6 +19,7 @@ from preface_hf.progress import Level, set_level
 from preface_hf.tasks.finetune import finetune
 from preface_hf.tasks.fit.linear import chances, choose_linear
 from preface_hf.tasks.registry import task_of
+from preface_hf.tasks.results.comparing import PIXELS
 from preface_hf.tasks.results.scoring import PRIMARY, score
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import label_space
@@ -61,7 +62,7 @@ def main(model: str, sets: str, out: str, task: str, seeds: str = "0,1,2", share
 
 
 def fit_pixels(model: str, data: Path, folder: Path, task: str, labels: str, seed: int) -> None:
-    """The linear protocol on 16x16 pixels of the same rows."""
+    """The linear protocol on 16x16 pixels of the same rows; `few_labels_figure` reads the folder as it does others."""
     space = label_space(data, task_of(task, ()))
     processor = load_encoder(model).processor
     found = {}
@@ -83,7 +84,13 @@ def fit_pixels(model: str, data: Path, folder: Path, task: str, labels: str, see
     guesses = chances(torch.from_numpy(pixels) @ weight.T + bias, space.is_multilabel)
     folder.mkdir(parents=True)
     scores = score(space, guesses, truths, list(map(str, groups)), samples=1000)
-    (folder / "scores-test.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    about = {
+        "task": space.kind, "name": task, "columns": list(space.columns), "names": list(space.names),
+        "protocol": "linear", "model": PIXELS, "data": str(data), "labels": labels, "shots": None, "seed": seed,
+        "splits": {}, "settings": {},
+    }  # fmt: skip
+    for name, written in (("finetune", about), ("scores-test", scores)):
+        (folder / f"{name}.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

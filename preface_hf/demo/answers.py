@@ -16,6 +16,10 @@ from preface_hf.pictures.timeline import timeline_figure
 
 
 NAMES = 4  # labels with a line of their own
+LOOKING = (
+    "The model's last layer looks at a face in several ways at once, by its heads. The brighter a place, the more a "
+    "head takes from it. The face is that of the last picture above."
+)
 ALIKE = "Shown instead is how alike each moment is to the first one (1: the same; 0: unrelated)."
 ENCODER_ALONE = f"This model has no head: it was trained without labels and says nothing about a face. {ALIKE}"
 POINTS_ALONE = f"This model finds points, the dots above, and says nothing else about a face. {ALIKE}"
@@ -35,7 +39,7 @@ def answer(viewer: Viewer, seconds: float, faces: list[Seen]) -> str:
                        for part, color in PART_COLORS.items()]),
         *(strip(seen) for seen in faces),
         "<h2>Where the model looks</h2>",
-        paragraph("Attention of each head of the last layer, on the last picture above. Bright counts more."),
+        paragraph(LOOKING),
         *(attention(seen) for seen in faces),
         "<h2>Over time</h2>",
         paragraph(f"One answer for every {span[1] - span[0]:.2g} seconds of each face."),

@@ -1,4 +1,4 @@
-"""A page in the browser: drop a video, see what a checkpoint sees. It listens on this machine alone."""
+"""A page in the browser: drop a video, see what a checkpoint sees."""
 
 from __future__ import annotations
 
@@ -10,46 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from preface_hf.demo.answers import answer
-from preface_hf.demo.viewing import MAX_SECONDS, Viewer
+from preface_hf.demo.browser import CHECK_SIZE, INTRODUCTION
+from preface_hf.demo.viewing import Viewer
 from preface_hf.pictures.page import paragraph
 from preface_hf.synthetic import draw_clip
 from preface_hf.video.encoding import encode_video
 
 
-MAX_SIZE, PORT = "100mb", 7860
 # Uploads that nobody asks about are looked for every minute, and deleted when ten minutes old.
 CLEANING = (60, 600)
 # A browser may still show a video that another visitor has just had answered.
 KEPT_SECONDS = 20.0
-INTRODUCTION = f"""# What a face video model sees
-Drop a video of a face, or record one. You see the face and its regions, where the model looks, what it says over time,
-and similar clips. At most {MAX_SECONDS} seconds, 1080p, 100 MB.
-
-**Not for identifying people, for surveillance, or for judging anyone**: not their honesty, health, character or
-fitness for anything. Show only people who agree. Your video stays on the machine that runs this page, and is deleted
-soon after the answer.
-"""
 GONE = "This upload is no longer here: choose the video again."
 NOTHING = "Choose a video first, or press “Try a drawn face”."
-# What a page shows is in its own light colors: pictures have a white ground.
-STYLE = """
-.answer { background: #ffffff; color: #1d2126; padding: 4px 16px 16px; border-radius: 8px; font-size: 15px; }
-.answer h2 { font-size: 19px; margin: 26px 0 6px; color: #1d2126; font-weight: 600; }
-.answer p { margin: 6px 0; max-width: 82ch; color: #1d2126; }
-.answer .note, .answer .warn { background: #fff4e0; color: #6b3a00; padding: 8px 12px; border-radius: 8px; }
-.answer figure { margin: 8px 0; } .answer figcaption, .answer b { font-size: 14px; color: #1d2126; }
-.answer img { display: block; } .answer .tiles { display: flex; flex-wrap: wrap; gap: 6px; }
-.answer .tiles > img { border-radius: 4px; } .answer .tiles figure { margin: 0 8px 0 0; }
-.answer .wide { overflow-x: auto; } .answer .wide img { max-width: none; height: 272px; }
-.answer .chart img { width: 100%; max-width: 820px; height: auto; }
-.answer .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; }
-@media (max-width: 600px) {
-  .answer { padding: 0; } .answer .tiles > img { width: calc(50% - 3px); height: auto; }
-  .answer .chart { overflow-x: auto; } .answer .chart img { min-width: 600px; }
-  .answer .wide::before, .answer .chart::before { content: "swipe sideways →"; font-size: 13px; color: #5d6670; }
-}
-.answer .legend i { display: inline-block; width: 12px; height: 12px; margin-right: 6px; border: 1px solid #555; }
-"""
 
 
 def gradio_here() -> Any:
@@ -98,7 +71,7 @@ class Desk:
     def drawn(self) -> tuple[None, str]:
         """The answer for a face that is drawn by the package."""
         clip = draw_clip(7, "surprise", seed=7, num_frames=50, size=256)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=os.environ.get("GRADIO_TEMP_DIR")) as folder:
             file = Path(folder) / "drawn.mp4"
             file.write_bytes(encode_video(clip.frames, 25))
             return None, self.answered(file)
@@ -127,7 +100,7 @@ def build_page(viewer: Viewer) -> Any:
         kind = f"finds {viewer.pointer.model.config.num_landmarks} points"
     with gr.Blocks(title="preface_hf", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(INTRODUCTION)
-        gr.Markdown(f"Model: `{viewer.encoder.name}` ({kind}).")
+        gr.Markdown(f"Model: `{viewer.model}` ({kind}).")
         # Sound and mirror stay as they are: gradio would call ffmpeg to change them.
         video = gr.Video(label="your video", sources=["upload", "webcam"], include_audio=True, height=300,
                          webcam_options=gr.WebcamOptions(mirror=False), elem_id="video")  # fmt: skip
@@ -136,40 +109,7 @@ def build_page(viewer: Viewer) -> Any:
             drawn = gr.Button("Try a drawn face", elem_id="drawn")
         said = gr.HTML(elem_id="said")
         video.change(desk.noted, video, None, queue=False, show_progress="hidden", api_visibility="private")
-        look.click(desk.uploaded, video, [video, said], api_visibility="private")
-        drawn.click(desk.drawn, None, [video, said], api_visibility="private")
+        look.click(desk.uploaded, video, [video, said], show_progress_on=said, api_visibility="private")
+        drawn.click(desk.drawn, None, [video, said], show_progress_on=said, api_visibility="private")
+        page.load(None, None, None, js=CHECK_SIZE)
     return page
-
-
-def start(viewer: Viewer, port: int | None = PORT) -> tuple[Any, str]:
-    """Open the page on this machine; returns it and its address."""
-    gr, page = gradio_here(), build_page(viewer)
-    font = ["system-ui", "sans-serif"]
-    _, url, _ = page.launch(
-        server_name="127.0.0.1", server_port=port, share=False, prevent_thread_lock=True, quiet=True, ssr_mode=False,
-        max_file_size=MAX_SIZE, css=STYLE, footer_links=[], theme=gr.themes.Base(font=font, font_mono=["monospace"]),
-    )  # fmt: skip
-    return page, url
-
-
-def run_page(output_dir: Path, model: str | None = None, index: Path | None = None, port: int = PORT) -> None:
-    """Serve the page until Ctrl-C.
-
-    Args:
-        output_dir: of the demo, whose model and set are the defaults.
-        model: checkpoint folder or Hub name.
-        index: prepared set of the clips to compare with.
-        port: of this machine.
-    """
-    gradio_here()
-    drawn = output_dir / "drawn"
-    if model is None and not (drawn / "run" / "final").exists():
-        raise ValueError(f"there is no demo in {str(output_dir)!r}: run `preface-hf demo` first, or give --model.")
-    if index is None and (drawn / "prepared" / "data").is_dir():
-        index = drawn / "prepared"
-    with tempfile.TemporaryDirectory(prefix="preface-page-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        print("reading the model" + (" and the clips to compare with" if index else "") + " …", flush=True)
-        page, url = start(Viewer(model or drawn / "run" / "final", index), port)
-        print(f"open {url} in a browser; Ctrl-C ends it")
-        page.block_thread()

@@ -57,7 +57,9 @@ def run_demo(
             )  # fmt: skip
         else:
             # Drawn videos have their landmarks beside them: no face is looked for.
-            write_synthetic(folder / "videos", drawn_clips(people, test_people), workers=WORKERS)
+            clips = drawn_clips(people, test_people)
+            console.print(f"drawing {len(clips)} videos of {people + test_people} people …")
+            write_synthetic(folder / "videos", clips, workers=WORKERS)
             summary = prepare(
                 folder / "videos", prepared, landmarker="given", crop_size=CROP_SIZE, workers=WORKERS, preview=True
             )
@@ -75,9 +77,15 @@ def run_demo(
         else:
             # Folds keep together what would tell the answer: a video for identity, a person for expression.
             tasks = [("identity", "source"), ("expression", "identity")]
-            print_probes([probe(model, prepared, label, split="test", group=group) for label, group in tasks])
+            found = []
+            for label, group in tasks:
+                console.print(f"reading {label} off the features of three encoders …")
+                found.append(probe(model, prepared, label, split="test", group=group))
+            print_probes(found)
             console.print("Probed are people and expressions that pretraining never saw.")
     console.print(f"Look at {prepared / 'preview.png'} and {folder / 'run' / 'report.html'}.")
+    place = "" if output_dir == Path("demo") else f" --output-dir {output_dir}"
+    console.print(f"Drop a video of your own on a page in the browser: `preface-hf demo --page{place}`.")
 
 
 def probe_folders(model: str | Path, prepared: Path) -> None:

@@ -56,12 +56,14 @@ class Viewer:
     """A checkpoint, with its head where it has one, and the clips that others are compared with.
 
     Attributes:
+        model: folder or name of the checkpoint.
         encoder: what gives features.
         predictor: what gives scores, if the checkpoint has such a head.
         pointer: what finds points, likewise.
     """
 
     def __init__(self, model: str | Path, index: str | Path | None = None):
+        self.model = str(model)
         self.predictor: Predictor | None = None
         self.pointer: Predictor | None = None
         try:

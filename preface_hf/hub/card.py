@@ -106,15 +106,23 @@ def usage(facts: Facts, repo: str, base: str, adapter: bool) -> str:
     door, opened = facts.door, f'{facts.door}.from_pretrained("{repo}", trust_remote_code=True)'
     lines = [f"from transformers import {door}, AutoVideoProcessor  # needs torchvision"]
     if adapter:
-        fields = f", num_labels={len(facts.config['id2label'])}" if "id2label" in facts.config else ""
         lines = [*lines[:1], "from peft import PeftModel", ""]
-        lines += [f'model = {door}.from_pretrained("{base}"{fields}, trust_remote_code=True)']
+        lines += [f'model = {door}.from_pretrained("{base}"{head_fields(facts)}, trust_remote_code=True)']
         lines += [f'model = PeftModel.from_pretrained(model, "{repo}")']
     else:
         lines += ["", f"model = {opened}"]
     lines += [f'processor = AutoVideoProcessor.from_pretrained("{base if adapter else repo}", trust_remote_code=True)']
     lines += ['output = model(**processor("face.mp4", return_tensors="pt"))  # a crop of a face']
     return "```python\n" + "\n".join(lines) + "\n```"
+
+
+def head_fields(facts: Facts) -> str:
+    """What the base must be told, so that its new head has the shape of the adapter's."""
+    if "id2label" not in facts.config:
+        return ""
+    pooling = facts.config.get("classifier_pooling", "mean")
+    said = f', classifier_pooling="{pooling}"' if pooling != "mean" else ""
+    return f", num_labels={len(facts.config['id2label'])}{said}"
 
 
 def measured(facts: Facts) -> str:

@@ -188,7 +188,10 @@ def cache_neighbors(checkpoint: Path, config: PrefAceObjectiveConfig) -> Neighbo
     entries = saved_entries(checkpoint, state)  # (N, d)
     if entries is None:
         raise ValueError(f"{checkpoint} has no FaceFeat Cache: give a run of the method preface.")
-    note = f"First an instance, then the nearest other ones by cosine, as of {checkpoint.name}."
+    note = (
+        "Left: some clips of the set. Beside each: the clips whose vectors in the cache are most like its own, with "
+        f"their cosine (1 is the same direction, 0 is unrelated). Model: {checkpoint.name}."
+    )
     if not config.instance_weight:
         note += " The run does without the cache (instance_weight 0): these are the features before the first step."
     return Neighbors(

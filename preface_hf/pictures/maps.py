@@ -116,5 +116,5 @@ def draw_scale(picture: Image.Image, top: float, title: str) -> None:
     picture.paste(Image.fromarray(bar), (8, y))
     even = 8 + width / top
     draw.line((even, y - 3, even, y + 13), fill="black", width=2)
-    said = f"{title}: 0 to {top:.1f} times even (mark: even)"
+    said = f"{title}: 0 to {top:.1f} times the average (mark: 1)"
     draw.text((8, y + 16), said, fill="black", font_size=13)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from preface_hf.features.encoders import load_encoder
 from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import packaged, replacing
 from preface_hf.modeling import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification
+from preface_hf.progress import Level, level
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.base import Task
 from preface_hf.tasks.fit.linear import choose_linear, choose_neighbors, features_of, neighbors_say
@@ -27,8 +29,14 @@ from preface_hf.tasks.results.scoring import PRIMARY, by_row, run_model, score, 
 from preface_hf.tasks.results.tables import write_tables
 from preface_hf.tasks.rows.clips import LabeledClips
 from preface_hf.tasks.rows.labels import LabelSpace, label_space
-from preface_hf.tasks.rows.splits import Part, fewer, parts_of, read_share
+from preface_hf.tasks.rows.splits import Part, fewer, files_are_people, parts_of, read_share
 from preface_hf.tasks.sync.fit import finetune_sync
+
+
+WHO = (
+    "No column says who is seen, so each file counts as a person. If people are in several files, name the files in a "
+    "metadata.csv with a column person: else the scores tell nothing of other people."
+)
 
 
 def finetune(
@@ -74,6 +82,8 @@ def finetune(
     parts = parts_of(
         data, labels, group=arguments.group, seed=arguments.seed, allow_overlap=arguments.allow_overlap
     )  # fmt: skip
+    if not arguments.group and files_are_people(data, labels) and level() > Level.QUIET:
+        print(WHO, file=sys.stderr, flush=True)
     # Validation is a part of the labels, too: few labels are few to choose by.
     share = read_share(arguments.labels)
     for name in ("train", "validation"):

@@ -68,15 +68,16 @@ class StepBar(Progress):
 
     due = 0.0  # on the monotonic clock
 
-    def show(self, task: TaskID, step: int, loss: float) -> None:
-        """`step` is made."""
-        self.update(task, completed=step, loss=f"loss {loss:.3f}")
+    def show(self, task: TaskID, step: int, loss: float | None) -> None:
+        """`step` is made; its loss may not be known yet."""
+        said = "" if loss is None else f"loss {loss:.3f}"
+        self.update(task, completed=step, loss=said)
         if self.disable or self.console.is_terminal or time.monotonic() < self.due:
             return
         # None at once: whoever waits for seconds needs no line.
         if self.due:
-            line = f"pretrain: step {step:,} of {self.tasks[task].total:,}, loss {loss:.3f}"
-            print(line, file=sys.stderr, flush=True)
+            line = f"{self.tasks[task].description}: step {step:,} of {self.tasks[task].total:,}"
+            print(f"{line}, {said}" if said else line, file=sys.stderr, flush=True)
         self.due = time.monotonic() + LINE_SECONDS
 
 

@@ -1,84 +1,120 @@
-"""The page in a real browser: a stranger's video, a file that is none, two visitors, and nothing beyond loopback."""
+"""The page in a real browser: files, a webcam, several visitors; nothing beyond loopback, and nothing left on disk."""
 
 import os
+import re
 import shutil
+import signal
+import socket
+import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-import torch
 
-from preface_hf import (
-    PrefAceConfig,
-    PrefAceForLandmarkDetection,
-    PrefAceForVideoClassification,
-    PrefAceModel,
-    PrefAceVideoProcessor,
-)
 from preface_hf.cli import main
-from preface_hf.demo import viewing
-from preface_hf.demo.viewing import Viewer, check_video
-from preface_hf.pictures.sheets import TILE
 from preface_hf.synthetic import draw_clip
-from preface_hf.video.encoding import encode_video
-from tests.modeling_common import TINY
 
 
 CHROMIUM = shutil.which("chromium")
-KEPT = 5.0  # seconds after an answer
+KEPT = 2.0  # seconds after an answer
+TITLES = ("Faces and their regions", "Where the model looks", "Over time", "Similar clips")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    """A drawn face in a wider picture, in which it is found as in a real one."""
-    frames = draw_clip(3, "neutral", seed=3, num_frames=16, size=128).frames
-    file = tmp_path_factory.mktemp("clip") / "talk.mp4"
-    file.write_bytes(encode_video(np.pad(frames, ((0, 0), (16, 16), (24, 60), (0, 0)), constant_values=90), 25))
-    return file
-
-
-def save(model, folder: Path) -> Path:
-    model.save_pretrained(folder)
-    PrefAceVideoProcessor(size={"shortest_edge": 32}, crop_size=32, num_frames=4, sampling_rate=1).save_pretrained(
-        folder
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def viewers(tmp_path_factory, prepared) -> dict[str, Viewer]:
-    """An encoder alone, and one with a head for three names."""
-    torch.manual_seed(0)
-    folder, names = tmp_path_factory.mktemp("models"), {0: "calm", 1: "glad", 2: "<sad>"}
-    config = PrefAceConfig(**TINY | {"num_labels": 3, "problem_type": "single_label_classification"}, id2label=names)
-    tuned = save(PrefAceForVideoClassification(config), folder / "tuned")
-    encoder = save(PrefAceModel(PrefAceConfig(**TINY)), folder / "encoder")
-    return {"encoder": Viewer(encoder, prepared), "tuned": Viewer(tuned)}
 
 
 @pytest.fixture(scope="module")
 def address(viewers, tmp_path_factory):
     """One server for all tests, and the folder that uploads go to."""
     pytest.importorskip("gradio")
-    from preface_hf.demo.page import start
+    from preface_hf.demo.serving import start
 
-    uploads, before = tmp_path_factory.mktemp("uploads"), os.environ.get("GRADIO_TEMP_DIR")
-    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    uploads = tmp_path_factory.mktemp("uploads")
     with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GRADIO_TEMP_DIR", str(uploads))
         patched.setattr("preface_hf.demo.page.KEPT_SECONDS", KEPT)
         page, url = start(viewers["encoder"], None)
         yield url, uploads
-        page.close()
-    os.environ.pop("GRADIO_TEMP_DIR") if before is None else os.environ.update(GRADIO_TEMP_DIR=before)
+        page.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory) -> Path:
+    """What a webcam shows: a drawn face in a wider picture, in the form that Chromium takes for one."""
+    frames = draw_clip(3, "neutral", seed=3, num_frames=8, size=160).frames
+    frames = np.pad(frames, ((0, 0), (40, 40), (60, 100), (0, 0)), constant_values=90)
+    file = tmp_path_factory.mktemp("camera") / "face.y4m"
+    with file.open("wb") as out:
+        out.write(b"YUV4MPEG2 W320 H240 F25:1 Ip A1:1 C420jpeg\n")
+        for frame in frames:
+            planes = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24").to_ndarray(format="yuv420p")
+            out.write(b"FRAME\n" + planes.tobytes())
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser(address, camera):
+    """Chromium with a camera; the page is served before it starts, for its loop holds this thread."""
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=[*flags, f"--use-file-for-fake-video-capture={camera}"]
+        )
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A visitor of the page, and what went wrong on the way: errors, and requests to anywhere else."""
+
+    def __init__(self, browser, url: str, width: int = 1280):
+        self.wrong: list[str] = []
+        self.tab = tab = browser.new_context(viewport={"width": width, "height": 900}).new_page()
+        tab.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        tab.on("pageerror", lambda error: self.wrong.append(str(error)))
+        here = (url, "data:", "blob:")
+        tab.on("request", lambda asked: None if asked.url.startswith(here) else self.wrong.append(asked.url))
+        tab.goto(url)
+
+    def choose(self, file: Path) -> None:
+        self.tab.set_input_files("#video input[type=file]", str(file))
+
+    def upload(self, file: Path) -> None:
+        self.choose(file)
+        self.tab.wait_for_selector("#video video")
+
+    def answer(self) -> str:
+        """The answer, when it is there."""
+        self.tab.wait_for_selector("#said .answer")
+        return self.tab.inner_html("#said .answer")
+
+    def overflow(self) -> int:
+        """How many pixels the page is wider than the window."""
+        return self.tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.fixture
+def visit(browser, address):
+    """A new visitor of a window of some width; all leave at the end."""
+    visitors = []
+
+    def come(width: int = 1280) -> Visitor:
+        visitors.append(Visitor(browser, address[0], width))
+        return visitors[-1]
+
+    yield come
+    for visitor in visitors:
+        visitor.tab.context.close()
 
 
 def emptied(folder: Path) -> bool:
     """Whether no file is left, at the latest a little after it should be."""
-    end = time.monotonic() + 4 * KEPT
+    end = time.monotonic() + 10 * KEPT
     while left := [file for file in folder.rglob("*") if file.is_file()]:
         if time.monotonic() > end:
             return not left
@@ -86,135 +122,99 @@ def emptied(folder: Path) -> bool:
     return True
 
 
-def visit(url: str, file: Path, width: int = 1280) -> tuple[str, list[str], int]:
-    """The answer to an upload, what went wrong on the way, and how many pixels the page is too wide."""
-    from playwright.sync_api import sync_playwright
-
-    wrong: list[str] = []
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": width, "height": 900})
-        tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on(
-            "request", lambda asked: None if asked.url.startswith((url, "data:", "blob:")) else wrong.append(asked.url)
-        )
-        tab.goto(url)
-        tab.set_input_files("#video input[type=file]", str(file))
-        tab.wait_for_selector("#video video")
-        tab.click("#look")
-        tab.wait_for_selector("#said .answer")
-        html = tab.inner_html("#said .answer")
-        beyond = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        browser.close()
-    return html, wrong, beyond
+@needs_browser
+def test_two_visitors_get_the_same_answer_and_nothing_leaves_the_machine(address, visit, clip):
+    assert address[0].startswith("http://127.0.0.1:")
+    visitors = [visit(width) for width in (1280, 390)]
+    for visitor in visitors:
+        visitor.upload(clip)
+    for visitor in visitors:
+        visitor.tab.click("#look")
+    first, second = (visitor.answer() for visitor in visitors)
+    assert all(title in first for title in TITLES)
+    assert "has no head" in first and "nearest of 24 clips" in first and first == second
+    assert [(visitor.wrong, visitor.overflow()) for visitor in visitors] == [([], 0), ([], 0)]
+    assert emptied(address[1]), "no upload is kept"
 
 
 @needs_browser
-def test_two_visitors_get_the_same_answer_and_nothing_leaves_the_machine(address, clip):
-    url, uploads = address
-    assert url.startswith("http://127.0.0.1:")
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda width: visit(url, clip, width), (1280, 390))
-    for html, wrong, beyond in (first, second):
-        assert wrong == [] and beyond == 0
-        for title in ("Faces and their regions", "Where the model looks", "Over time", "Similar clips"):
-            assert title in html
-        assert "has no head" in html and "nearest of 24 clips" in html
-    assert first[0] == second[0]
-    assert emptied(uploads), "no upload is kept"
+def test_a_visitor_waits_while_another_is_answered(visit, viewers, clip, monkeypatch):
+    viewer, begun, may_end = viewers["encoder"], threading.Event(), threading.Event()
+    look = viewer.look
+
+    def held(file):
+        begun.set()
+        assert may_end.wait(60)
+        return look(file)
+
+    monkeypatch.setattr(viewer, "look", held)
+    first, second = visit(), visit()
+    first.upload(clip)
+    first.tab.click("#look")
+    assert begun.wait(60)
+    second.tab.click("#drawn")  # by a button of its own, which has a queue of its own
+    second.tab.wait_for_selector("#said [data-testid=status-tracker]:not(.hide)")
+    time.sleep(0.5)
+    assert not second.tab.query_selector("#said .answer"), "the model is in use"
+    may_end.set()
+    answers = [first.answer(), second.answer()]
+    assert "0.6 seconds of video" in answers[0] and "2.0 seconds of video" in answers[1]
+    assert all(title in answer for answer in answers for title in TITLES)
+    assert first.wrong == second.wrong == []
 
 
 @needs_browser
-def test_a_file_that_is_no_video_is_answered_in_one_sentence(address, clip, tmp_path):
-    url, uploads = address
-    (tmp_path / "letter.mp4").write_bytes(b"Dear Sir, " * 99)
-    html, _, _ = visit(url, tmp_path / "letter.mp4")
+def test_a_webcam_is_recorded_and_answered(address, visit):
+    visitor = visit()
+    tab = visitor.tab
+    tab.click("#video button[aria-label='Capture from camera']")
+    tab.click("#video button:has-text('Access Webcam')")
+    tab.click("#video button:has-text('Record')")
+    tab.wait_for_timeout(1200)
+    tab.click("#video button:has-text('Stop')")
+    tab.wait_for_selector("#video .mirror-wrap video")
+    tab.click("#look")
+    answer = visitor.answer()
+    assert re.search(r"[12]\.\d seconds of video, 1 face followed", answer)
+    assert all(title in answer for title in TITLES) and visitor.wrong == []
+    assert emptied(address[1])
+
+
+@needs_browser
+def test_a_file_that_is_no_video_is_answered_in_one_sentence(address, visit, tmp_path):
+    letter = tmp_path / "letter.mp4"
+    letter.write_bytes(b"Dear Sir, " * 99)
+    visitor = visit()
+    visitor.upload(letter)
+    visitor.tab.click("#look")
+    html = visitor.answer()
     assert "cannot be read as a video" in html and "Faces and their" not in html
+    assert emptied(address[1])
+
+
+@needs_browser
+def test_a_file_that_is_too_large_is_told_before_it_travels(address, visit, clip, tmp_path):
+    import httpx  # gradio brings it
+
+    url, uploads = address
     assert emptied(uploads)
-
-
-def test_a_head_gives_scores_over_time_by_name(viewers, clip):
-    from preface_hf.demo.answers import answer
-
-    seconds, faces = viewers["tuned"].look(clip)
-    assert seconds == pytest.approx(16 / 25) and len(faces) == 1
-    assert faces[0].scores.shape == (len(faces[0].windows), 3)
-    np.testing.assert_allclose(faces[0].scores.sum(axis=1), 1, rtol=1e-5)
-    html = answer(viewers["tuned"], seconds, faces)
-    assert "often wrong" in html and "has no head" not in html and "--index" in html
-
-
-def test_a_checkpoint_for_landmarks_shows_its_points(clip, tmp_path):
-    """Planted points: one at the middle of the crop in even frames of a window, at its corner in the others."""
-    from preface_hf.demo.answers import answer
-
-    torch.manual_seed(0)
-    model = save(PrefAceForLandmarkDetection(PrefAceConfig(**TINY)), tmp_path / "points")
-    PrefAceVideoProcessor(size={"shortest_edge": 32}, crop_size=32, num_frames=4, sampling_rate=2).save_pretrained(
-        model
-    )
-    viewer = Viewer(model)
-    assert viewer.predictor is None and viewer.pointer is not None
-    sizes = []
-
-    def planted(clips):
-        sizes.append([clip.shape[:3] for clip in clips])
-        points = np.full((len(clips), 8, 7, 2), 3.5, np.float32)
-        points[:, ::2] = 15.5
-        return points
-
-    viewer.pointer._points = planted
-    seconds, (seen,) = viewer.look(clip)
-    assert sizes and {shape for shapes in sizes for shape in shapes} == {(8, 32, 32)}, "every frame of a window"
-    assert all(window.stop - window.start == 8 for window in seen.windows[:-1])
-    # The middle frame of 8 is even: its dot is at the middle of the tile, and there are no others.
-    white = (np.asarray(seen.tiles[0]) == 255).all(axis=-1)
-    for place, dotted in ((TILE // 2, True), (round(4 * TILE / 32), False)):
-        assert white[place - 2 : place + 3, place - 2 : place + 3].any() == dotted
-    # Features are those of the encoder alone.
-    alone = viewer.encoder([window.frames[::2] for window in seen.windows])
-    np.testing.assert_allclose(seen.features, alone, atol=1e-5)
-    html = answer(viewer, seconds, [seen])
-    assert "the 7 points that the model finds" in html and "This model finds points" in html
-    assert "has no head" not in html
-
-
-def test_a_clip_is_nearest_to_itself(viewers, clip):
-    viewer = viewers["encoder"]
-    _, (seen,) = viewer.look(clip)
-    assert viewer.alike(seen)[0] == pytest.approx(1)
-    seen.features = np.repeat(viewer.index.features[5:6], len(seen.windows), axis=0)
-    name, _, cosine = viewer.similar(seen)[0]
-    assert name == viewer.index.names[5] and cosine == pytest.approx(1, abs=1e-4)
-
-
-def test_limits_are_one_sentence(clip, monkeypatch, viewers, tmp_path):
-    monkeypatch.setattr(viewing, "MAX_SECONDS", 0.5)
-    with pytest.raises(ValueError, match="longer than 0.5 seconds"):
-        check_video(clip)
-    monkeypatch.undo()
-    monkeypatch.setattr(viewing, "MAX_PIXELS", 100)
-    with pytest.raises(ValueError, match="212 x 160 pixels are too large"):
-        check_video(clip)
-    monkeypatch.undo()
-    from preface_hf.demo.page import Desk
-
-    (tmp_path / "walls").mkdir()
-    wall = tmp_path / "walls" / "wall.mp4"
-    wall.write_bytes(encode_video(np.full((8, 64, 64, 3), 90, np.uint8), 25))
-    monkeypatch.setattr("preface_hf.demo.page.KEPT_SECONDS", 0.0)
-    desk = Desk(viewers["encoder"])
-    # Two visitors with the same video share a file: it stays until both have their answer.
-    desk.noted(str(wall))
-    desk.noted(str(wall))
-    assert "shows a face" in desk.uploaded(str(wall))[1]
-    time.sleep(0.2)
-    assert wall.exists()
-    assert "choose one that shows a face" in desk.uploaded(str(wall))[1]
-    assert emptied(tmp_path / "walls")
-    assert "no longer here" in desk.uploaded(str(wall))[1]
-    assert "Choose a video first" in desk.uploaded(None)[1]
+    large = tmp_path / "holiday.mp4"
+    with large.open("wb") as file:
+        file.truncate(101 * 2**20)
+    visitor = visit(390)
+    visitor.choose(large)
+    said = visitor.tab.wait_for_selector("#large").inner_text()
+    assert said == "This file has 101 MB, and 100 are the most: cut it, or use “preface-hf predict”."
+    assert not visitor.tab.query_selector("#video video") and "Error" not in visitor.tab.inner_text("#video")
+    assert visitor.overflow() == 0 and emptied(uploads)
+    visitor.upload(clip)
+    assert not visitor.tab.query_selector("#large")
+    # Who does not use the page's own form is refused as well, and leaves nothing.
+    with large.open("rb") as file:
+        assert httpx.post(f"{url}gradio_api/upload", files={"files": file}).status_code == 413
+    visitor.tab.click("#look")
+    visitor.answer()
+    assert emptied(uploads)
 
 
 def test_without_gradio_and_without_a_demo_there_is_one_sentence(tmp_path, monkeypatch, capsys):
@@ -223,7 +223,69 @@ def test_without_gradio_and_without_a_demo_there_is_one_sentence(tmp_path, monke
         main(["demo", "--page", "--output-dir", str(tmp_path)])
     assert end.value.code == 2 and "pip install 'preface-hf[faces,demo]'" in capsys.readouterr().err
     pytest.importorskip("gradio")
-    from preface_hf.demo.page import run_page
+    from preface_hf.demo.serving import run_page
 
     with pytest.raises(ValueError, match=r"run `preface-hf demo` first"):
         run_page(tmp_path)
+
+
+def test_model_and_set_are_those_of_the_demo_that_was_made(tmp_path):
+    from preface_hf.demo.serving import defaults
+
+    made = tmp_path / "faces"
+    (made / "run/final").mkdir(parents=True)
+    assert defaults(tmp_path, None, None) == (made / "run/final", None)
+    (made / "prepared/data").mkdir(parents=True)
+    assert defaults(tmp_path, None, None) == (made / "run/final", made / "prepared")
+    assert defaults(tmp_path, "org/name", None) == ("org/name", made / "prepared")
+    assert defaults(tmp_path, "org/name", Path("mine")) == ("org/name", Path("mine"))
+    (tmp_path / "drawn/run/final").mkdir(parents=True)
+    assert defaults(tmp_path, None, None) == (tmp_path / "drawn/run/final", None)
+
+
+def test_a_port_in_use_is_one_sentence(viewers):
+    pytest.importorskip("gradio")
+    from preface_hf.demo.serving import start
+
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=f"port {port} is in use.*--port"):
+            start(viewers["encoder"], port)
+
+
+@contextmanager
+def served(encoder: Path, folder: Path):
+    """`preface-hf demo --page` as a process of its own whose temporary files lie in `folder`, and its address."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["-m", "preface_hf", "demo", "--page", "--model", str(encoder), "--port", str(port)]
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "TMPDIR": str(folder)})  # fmt: skip
+    try:
+        for line in process.stdout:
+            if line.startswith("open "):
+                break
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_page_in_one_line_and_leaves_no_upload(browser, encoder, clip, tmp_path, number):
+    pytest.importorskip("gradio")
+    with served(encoder, tmp_path) as (process, url):
+        visitor = Visitor(browser, url)
+        visitor.upload(clip)
+        assert list(tmp_path.rglob("talk.mp4")), "it lies there until the page has answered"
+        visitor.tab.click("#drawn")  # while an answer is computed
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        visitor.tab.context.close()
+    assert said == "preface-hf: the page is closed, and what was uploaded is deleted.\n" and process.returncode == 130
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []

@@ -56,6 +56,12 @@ def test_every_field_is_filled(kind, run, tuned, tmp_path):
     assert ("model-index" in header) == (kind == "fine-tuning")
 
 
+def test_an_adapter_tells_the_shape_of_its_head(tuned):
+    """The tuned run has a head on a grid of places, its base has none."""
+    said = section(card_of(tuned, base="org/base", adapter=True), "Use")
+    assert '.from_pretrained("org/base", num_labels=3, classifier_pooling="grid", trust_remote_code=True)' in said
+
+
 def test_numbers_are_those_of_the_files(run, tuned):
     scores = json.loads((tuned / "scores-test.json").read_text())
     card = card_of(tuned, base="org/base")

@@ -90,6 +90,16 @@ def test_several_models_are_named(tmp_path):
     assert names == ["vit-b, all weights", "vit-s, all weights"]
 
 
+def test_pixels_are_a_line_of_their_own(runs, tmp_path):
+    pixels = [
+        write(tmp_path / f"pixels-{labels}", {"war": 0.3}, labels=labels, protocol="linear", model="pixels")
+        for labels in ("10%", "100%")
+    ]
+    drawn = lines(few_labels_figure([*runs, *pixels]))
+    assert list(drawn) == ["pretrained, all weights", "random, all weights", "pixels, linear"]
+    assert drawn["pixels, linear"][0] == pytest.approx([30, 30])
+
+
 def test_what_does_not_go_together_is_one_sentence(runs, tmp_path):
     with pytest.raises(ValueError, match="no runs are given"):
         few_labels_figure([])

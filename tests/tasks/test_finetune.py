@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -189,8 +190,14 @@ def test_a_users_path_is_three_commands(reports, encoder, tmp_path, capsys, monk
     ):
         with pytest.raises(SystemExit) as ended:
             main(command)
-        assert ended.value.code == 0, capsys.readouterr().err
-    assert "war" in capsys.readouterr().out
+        said = capsys.readouterr()
+        assert ended.value.code == 0, said.err
+        if command[0] == "finetune":
+            # How far it is, in words: no dictionaries of the Trainer's.
+            assert re.search(r"^finetune: step \d+ of \d+, war of the validation part [01]\.\d{3}$", said.err, re.M)
+            assert "{" not in said.err + said.out
+            assert "each file counts as a person" in said.err
+    assert "war" in said.out
 
 
 @pytest.mark.parametrize(

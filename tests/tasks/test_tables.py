@@ -45,6 +45,10 @@ def test_what_no_score_has_and_the_threshold_are_told_below():
 def test_data_of_your_own_are_not_the_papers_data():
     line = line_of(evaluation_table(SCORES, {"task": "deepfake", "name": None}), "auc")
     assert line.count("not the same data") == 3
+    # Where no paper has a number there is nothing to say of papers.
+    own = {"war": 0.5, "count": 4}
+    assert "PrefAce" not in evaluation_table(own, {"task": "expression", "name": None})
+    assert "PrefAce measures" in evaluation_table(own, {"task": "expression", "name": "ck-plus"})
     other = evaluation_table(SCORES, {"task": "deepfake", "name": "dfdc"})
     assert "MARLIN ViT" not in other and "No paper's number is known here for dfdc." in other
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from preface_hf.progress import Level, level
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.results.scoring import PRIMARY, metrics_of
 from preface_hf.tasks.rows.augment import mix
 from preface_hf.tasks.rows.clips import LabeledClips
+from preface_hf.training.log import progress_bar
 from preface_hf.training.optimizer import layers_above
 
 
@@ -66,6 +67,35 @@ class LogLines(TrainerCallback):
             lines.write(json.dumps({"step": state.global_step, "epoch": state.epoch, **(logs or {})}) + "\n")
 
 
+class Shown(TrainerCallback):
+    """Shows steps as `pretrain` does, and what the validation part says, in place of the Trainer's dictionaries."""
+
+    def __init__(self, metric: str):
+        self.metric, self.loss = metric, None
+        self.bar = progress_bar(True)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Nothing is made yet, or what was made before `--resume`."""
+        self.bar.disable |= not state.is_world_process_zero
+        self.bar.start()
+        self.task = self.bar.add_task("finetune", total=state.max_steps, completed=state.global_step, loss="")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A step."""
+        self.bar.show(self.task, state.global_step, self.loss)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """The mean loss of the steps since the last one."""
+        self.loss = (logs or {}).get("loss", self.loss)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, Any], **_: Any) -> None:
+        """A line."""
+        if not self.bar.disable:
+            value = metrics.get(f"eval_{self.metric}", float("nan"))
+            print(f"finetune: step {state.global_step:,} of {state.max_steps:,}, {self.metric} of the validation part "
+                  f"{value:.3f}", file=sys.stderr, flush=True)  # fmt: skip
+
+
 def train(
     model: Any,
     settings: FinetuneArguments,
@@ -99,17 +129,20 @@ def training_arguments(settings: FinetuneArguments, steps: int, metric: str, mor
         greater_is_better=more, label_names=["labels"], remove_unused_columns=False, report_to=[],
         bf16=settings.mixed_precision == "bf16", fp16=settings.mixed_precision == "fp16",
         gradient_checkpointing=settings.gradient_checkpointing, dataloader_num_workers=settings.num_workers,
-        disable_tqdm=level() == Level.QUIET, use_cpu=not torch.cuda.is_available(),
+        disable_tqdm=True, use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
 
 
 def fit(trainer: Trainer, resume: bool) -> Any:
     """Train, from the last checkpoint where `resume` is asked for and there is one; returns the model."""
     trainer.remove_callback(PrinterCallback)
-    if level() == Level.QUIET:
-        trainer.remove_callback(ProgressCallback)
+    shown = Shown(str(trainer.args.metric_for_best_model))
+    trainer.add_callback(shown)
     checkpoints = Path(str(trainer.args.output_dir)).glob("checkpoint-*")
-    trainer.train(resume_from_checkpoint=resume and any(checkpoints))
+    try:
+        trainer.train(resume_from_checkpoint=resume and any(checkpoints))
+    finally:
+        shown.bar.stop()
     return trainer.model
 
 

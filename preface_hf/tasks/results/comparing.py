@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAMES = {"war": "WAR", "uar": "UAR", "f1": "F1", "auc": "AUC", "mean_auc": "mean AUC", "nme": "NME", "eer": "EER"}
 PROTOCOLS = {"full": "all weights", "lora": "LoRA", "linear": "linear", "knn": "kNN", "attentive": "attentive"}
 FALLING = ("nme", "failure_rate", "eer")  # scores of which less is better
+PIXELS = "pixels"  # the `model` of a run without one, as benchmarks/finetuning/run.py writes it
 FINAL = ("final", "teacher", "student")  # folders of a run that a model is named by less well than by the run
 
 
@@ -94,7 +95,7 @@ def points_of(runs: Iterable[str | Path], metric: str | None) -> tuple[list[Trie
     shots = {run.about["shots"] is not None for run in opened}
     if len(shots) > 1:
         raise ValueError("some runs have --labels and some --shots: draw each kind by itself.")
-    several = len({run.about["model"] for run in opened if not run.about["settings"].get("random_weights")}) > 1
+    several = len({run.about["model"] for run in opened if not baseline_of(run.about)}) > 1
     tried = [point_of(run, metric, several) for run in opened]
     for (task, name, amount, seed), same in by(tried, "task", "name", "amount", "seed").items():
         if len(same) > 1:
@@ -124,11 +125,18 @@ def point_of(run: Run, metric: str | None, several: bool) -> Tried:
 def name_of(about: dict[str, Any], several: bool) -> str:
     """What a run started from, and how it was trained."""
     protocol = PROTOCOLS.get(about["protocol"], about["protocol"])
-    if about["settings"].get("random_weights"):
-        return f"random, {protocol}"
+    if baseline := baseline_of(about):
+        return f"{baseline}, {protocol}"
     model = Path(about["model"])
     own = model.parent.name if model.name in FINAL else model.name
     return f"{own if several else 'pretrained'}, {protocol}"
+
+
+def baseline_of(about: dict[str, Any]) -> str:
+    """What a run started from in place of a trained model: random weights, or pixels; "" of all others."""
+    if about["model"] == PIXELS:
+        return PIXELS
+    return "random" if about["settings"].get("random_weights") else ""
 
 
 def by(tried: Iterable[Tried], *names: str) -> dict[tuple[Any, ...], list[Tried]]:

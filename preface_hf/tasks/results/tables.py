@@ -20,6 +20,16 @@ ORDER = (
 )  # fmt: skip
 
 
+MEANINGS = {
+    "expression": "war: the share of right answers. uar: the mean of that share over classes. f1: the mean of theirs.",
+    "attributes": "auc, accuracy: of all answers together. mean_auc, mean_accuracy: means over attributes. An auc of "
+    "0.5 is chance.",
+    "deepfake": "Of whole videos. auc: 0.5 is chance. eer: the share of errors, alike for real and fake ones.",
+    "landmarks": "nme: the mean error of the points, in distances of the outer eye corners. failure_rate: the share "
+    "of faces above 0.1.",
+}
+
+
 @dataclass(frozen=True)
 class Row:
     """A score with its interval, and the papers' numbers in words."""
@@ -125,7 +135,9 @@ def notes(about: Mapping[str, Any], split: str, scores: Mapping[str, Any]) -> st
     files = f" {gone:,} files show no face or cannot be read (report.jsonl): no score has them." if gone else ""
     if threshold is not None:
         files += f" Accuracy: a video is fake from {number(threshold)} on, the best of the run's validation part."
-    return f"{ours}{files}{none}{sources} {NOTES[about['task']]}"
+    # Of a set of one's own there is nothing to say of papers that have no number.
+    papers = f" {NOTES[about['task']]}" if about.get("name") or rows else ""
+    return f"{MEANINGS[about['task']]} {ours}{files}{none}{sources}{papers}"
 
 
 def write_tables(folder: str | Path) -> list[Path]:

@@ -87,6 +87,12 @@ def people_column(known: list[str], labels: LabelSpace) -> tuple[str, ...]:
     return (group_column(known, labels.columns[0] if labels.columns else ""),)
 
 
+def files_are_people(data: str | Path, labels: LabelSpace) -> bool:
+    """Whether no column says who is seen, and the people to test on are still to be chosen: then files are."""
+    columns = list(open_prepared(data, "train").rows.column_names or [])
+    return people_column(columns, labels) == ("source",) and not {"test", *VALIDATION} & set(splits_of(data))
+
+
 def parts_of(
     data: str | Path, labels: LabelSpace, *, group: str | None = None, seed: int = 0, allow_overlap: bool = False
 ) -> dict[str, Part]:
