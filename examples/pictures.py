@@ -43,7 +43,7 @@ def main(run, data, output, label=None, tuned=()):
     method = open_run(run).arguments.method
     if method in OWN:
         name, draw = OWN[method]
-        draw(run).save(folder / f"{name}.png")
+        draw(run, data).save(folder / f"{name}.png")
 
     # Where each head of the encoder looks, and how alike its tokens are, on a clip as it was trained on.
     encoder = load_encoder(Path(run) / "final")

@@ -85,7 +85,8 @@ def run_demo(
             console.print("Probed are people and expressions that pretraining never saw.")
     console.print(f"Look at {prepared / 'preview.png'} and {folder / 'run' / 'report.html'}.")
     place = "" if output_dir == Path("demo") else f" --output-dir {output_dir}"
-    console.print(f"Drop a video of your own on a page in the browser: `preface-hf demo --page{place}`.")
+    said = f"Drop a video of your own on a page in the browser: preface-hf demo --page{place}"
+    console.print(said, soft_wrap=True, markup=False)  # a command stays whole
 
 
 def probe_folders(model: str | Path, prepared: Path) -> None:

@@ -78,7 +78,7 @@ def attention_picture(face: np.ndarray, maps: np.ndarray, title: str = "attentio
 def tokens_picture(frames: np.ndarray, colors: np.ndarray) -> Image.Image:
     """A strip of frames, uint8 `(n, side, side, 3)`, over the colors of their tokens by [`token_colors`], `(n, height,
     width, 3)`: a column for each moment."""
-    said = lines_of("tokens: like colors are like features", NOTE, len(frames) * SIDE - 8)
+    said = lines_of("tokens: places of one color are alike to the model", NOTE, len(frames) * SIDE - 8)
     picture = Image.new("RGB", (len(frames) * SIDE, CAPTION + 2 * SIDE + CAPTION * len(said)), "white")
     for column, (frame, color) in enumerate(zip(frames, colors, strict=True)):
         seen = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.LANCZOS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import mean
@@ -66,7 +67,7 @@ def shares_figure(
     axes.set_title(title, fontsize=9, color=TEXT)
     axes.grid(color="#000000", alpha=0.08)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel(note, fontsize=7, color=TEXT)
+    figure.supxlabel(wrapped(note, 6.6), fontsize=7, color=TEXT)
     name_ends(axes, ends)
     return figure
 
@@ -138,8 +139,13 @@ def comparison_figure(
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7, frameon=False)
         better = ", less is better" if task in less_is_better else ""
         axes.set_title(f"{task}{better}", fontsize=9, color=TEXT)
-    figure.supxlabel(f"{xlabel}. {note}", fontsize=8, color=TEXT)
+    figure.supxlabel(wrapped(f"{xlabel}. {note}", size[0]), fontsize=8, color=TEXT)
     return figure
+
+
+def wrapped(text: str, inches: float) -> str:
+    """A line below a figure that is so wide, broken where it would be cut."""
+    return textwrap.fill(text, int(13 * inches))  # of 8 points a character has about 0.07 inches
 
 
 def draw_panel(axes: Axes, order: list[str], found: Mapping[str, Score]) -> None:
@@ -152,8 +158,8 @@ def draw_panel(axes: Axes, order: list[str], found: Mapping[str, Score]) -> None
         score = found[name]
         bars = [[score.value - score.low], [score.high - score.value]]
         axes.errorbar(score.value, place, xerr=bars, fmt="o", color=COLORS[0], markersize=5, capsize=3, elinewidth=1.2)
-        axes.annotate(shown(score.value), (score.value, place), (0, 5), textcoords="offset points", fontsize=7,
-                      ha="center", color=TEXT, bbox={"color": "white", "pad": 0.6})  # fmt: skip
+        axes.annotate(shown(score.value), (score.value, place), (0, 6), textcoords="offset points", fontsize=7,
+                      ha="center", color=TEXT, bbox={"color": "white", "pad": 0.2})  # fmt: skip
     axes.set_yticks(range(len(order)), order, fontsize=8)
     axes.set_ylim(len(order) - 0.5, -0.7)  # the first at the top
     axes.tick_params(labelsize=7.5, colors=TEXT)

@@ -47,7 +47,7 @@ def test_seeds_make_one_point_from_the_lowest_to_the_highest(runs):
     assert values == pytest.approx([61, 81]) and bars[0] == pytest.approx([60, 62])
     axes = figure.axes[0]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["10", "100"]
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("WAR, %", "labels, % of all")
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("right answers (WAR), %", "labels, % of all")
     assert figure._supxlabel.get_text() == "Mean of 3 seeds; bars: lowest to highest."
     assert lines(few_labels_figure(runs, "uar"))["random, all weights"][0] == pytest.approx([50, 50])
 
@@ -70,7 +70,8 @@ def test_methods_are_compared_with_the_most_labels(runs, tmp_path):
     ]  # fmt: skip
     figure = methods_figure([*runs, *points])
     moods, faces = figure.axes
-    assert moods.get_title() == "moods: WAR, %" and faces.get_title() == "faces: NME, less is better"
+    assert moods.get_title() == "moods: right answers (WAR), %"
+    assert faces.get_title() == "faces: error of points (NME), less is better"
     names = [label.get_text() for label in moods.get_yticklabels()]
     assert names[0] == "pretrained, all weights" and set(names) == {
         names[0],
@@ -79,7 +80,7 @@ def test_methods_are_compared_with_the_most_labels(runs, tmp_path):
     }
     assert [c[0].get_xdata()[0] for c in moods.containers] == pytest.approx([81, 61])
     assert [t.get_text() for t in faces.texts if t.get_text() != "not run"] == ["0.05", "0.09"]
-    said = figure._supxlabel.get_text()
+    said = " ".join(figure._supxlabel.get_text().split())
     assert "with 100 % of the labels." in said and "3 seeds" in said and "One seed" in said
 
 

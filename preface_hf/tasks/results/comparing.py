@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-NAMES = {"war": "WAR", "uar": "UAR", "f1": "F1", "auc": "AUC", "mean_auc": "mean AUC", "nme": "NME", "eer": "EER"}
+NAMES = {
+    "war": "right answers (WAR)", "uar": "right answers, mean over classes (UAR)", "f1": "F1", "auc": "AUC",
+    "mean_auc": "mean AUC", "nme": "error of points (NME)", "eer": "errors (EER)",
+}  # fmt: skip
 PROTOCOLS = {"full": "all weights", "lora": "LoRA", "linear": "linear", "knn": "kNN", "attentive": "attentive"}
 FALLING = ("nme", "failure_rate", "eer")  # scores of which less is better
 PIXELS = "pixels"  # the `model` of a run without one, as benchmarks/finetuning/run.py writes it
