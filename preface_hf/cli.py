@@ -213,7 +213,7 @@ def pretrain(
 
 @command()
 def extract(
-    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
+    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name, or default")],
     src: Annotated[Path, typer.Argument(help="a video, a folder of videos, or a prepared set")],
     out: Annotated[Path, typer.Argument(help="parquet file to write")],
     landmarker: Landmarker = "auto",
@@ -250,7 +250,7 @@ def extract(
 
 @command()
 def predict(
-    run: Annotated[str, typer.Argument(help="fine-tuned checkpoint, a folder or Hub name")],
+    run: Annotated[str, typer.Argument(help="fine-tuned checkpoint, a folder or Hub name; or default")],
     src: Annotated[Path, typer.Argument(help="a video, a folder of videos, or a prepared set")],
     out: Annotated[Path | None, typer.Option(help="file to write, .json or .csv")] = None,
     overlay: Annotated[Path | None, typer.Option(help="of one video: .mp4 with the predictions drawn in")] = None,
@@ -291,7 +291,7 @@ def predict(
 
 @command()
 def probe(
-    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name")],
+    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name, or default")],
     data: Annotated[str, typer.Option(help="prepared set")],
     label: Annotated[str, typer.Option(help="column to predict")],
     split: Annotated[str | None, typer.Option(help="test if there is one, else train")] = None,
@@ -312,7 +312,9 @@ def probe(
 
 @command()
 def finetune(
-    model: Annotated[str, typer.Argument(help="checkpoint folder or Hub name; of sync an expert, or scratch")],
+    model: Annotated[
+        str, typer.Argument(help="checkpoint folder or Hub name, or default; of sync an expert, or scratch")
+    ],
     data: Annotated[str, typer.Option(help="prepared set; or labeled videos: a folder of folders, or a csv")],
     output_dir: Annotated[str, typer.Option(help="the run's folder, which opens as a model")],
     label: Annotated[
@@ -508,7 +510,9 @@ def demo(
     page: Annotated[
         bool, typer.Option("--page", help="open a page in the browser instead, on this machine only")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="of the page: checkpoint; the demo's without it")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="of the page: checkpoint; the demo's, or default, without it")
+    ] = None,
     index: Annotated[Path | None, typer.Option(help="of the page: prepared set to find similar clips in")] = None,
     port: Annotated[int, typer.Option(help="of the page")] = 7860,
 ) -> None:

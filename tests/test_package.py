@@ -21,7 +21,8 @@ home = pathlib.Path(preface_hf.__file__).parent
 assert pathlib.Path(sys.prefix) in home.parents, f"{home} is not what was installed"
 assert all(getattr(preface_hf, name) for name in preface_hf.__all__)
 assert "modeling" not in sys.modules and PrefAceModel.__module__ == "preface_hf.modeling.modeling_preface"
-for file in ("py.typed", "configs/laptop.yaml", "faces/networks/mesh.onnx", "faces/networks/short.onnx",
+for file in ("py.typed", "configs/laptop.yaml", "default_model/encoder/model.safetensors",
+             "faces/networks/mesh.onnx", "faces/networks/short.onnx",
              "faces/networks/yunet_n_640_640.onnx", "faces/networks/NOTICE", "modeling/modeling_preface.py"):
     assert (home / file).is_file(), file
 for file in sorted(home.rglob("*.py")):

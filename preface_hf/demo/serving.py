@@ -42,8 +42,8 @@ def run_page(output_dir: Path, model: str | None = None, index: Path | None = No
     """Serve the page until Ctrl-C.
 
     Args:
-        output_dir: of the demo, whose model and set are the defaults.
-        model: checkpoint folder or Hub name.
+        output_dir: of the demo, whose model and set are the defaults; without a demo the model is the package's.
+        model: checkpoint folder, Hub name or `default`.
         index: prepared set of the clips to compare with.
         port: of this machine.
 
@@ -63,13 +63,12 @@ def run_page(output_dir: Path, model: str | None = None, index: Path | None = No
 
 
 def defaults(output_dir: Path, model: str | Path | None, index: Path | None) -> tuple[str | Path, Path | None]:
-    """Model and set of the demo, of drawn faces or else of real ones, where none are given."""
+    """Model and set of the demo, of drawn faces or else of real ones, where none are given; the package's model where
+    there was no demo."""
     made = [output_dir / name for name in ("drawn", "faces") if (output_dir / name / "run" / "final").exists()]
-    if not made and model is None:
-        raise ValueError(f"there is no demo in {str(output_dir)!r}: run `preface-hf demo` first, or give --model.")
     if made and index is None and (made[0] / "prepared" / "data").is_dir():
         index = made[0] / "prepared"
-    return model or made[0] / "run" / "final", index
+    return model or (made[0] / "run" / "final" if made else "default"), index
 
 
 @contextmanager

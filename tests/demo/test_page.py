@@ -217,21 +217,17 @@ def test_a_file_that_is_too_large_is_told_before_it_travels(address, visit, clip
     assert emptied(uploads)
 
 
-def test_without_gradio_and_without_a_demo_there_is_one_sentence(tmp_path, monkeypatch, capsys):
+def test_without_gradio_there_is_one_sentence(tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patched, pytest.raises(SystemExit) as end:
         patched.setitem(sys.modules, "gradio", None)
         main(["demo", "--page", "--output-dir", str(tmp_path)])
     assert end.value.code == 2 and "pip install 'preface-hf[faces,demo]'" in capsys.readouterr().err
-    pytest.importorskip("gradio")
-    from preface_hf.demo.serving import run_page
-
-    with pytest.raises(ValueError, match=r"run `preface-hf demo` first"):
-        run_page(tmp_path)
 
 
 def test_model_and_set_are_those_of_the_demo_that_was_made(tmp_path):
     from preface_hf.demo.serving import defaults
 
+    assert defaults(tmp_path, None, None) == ("default", None), "the package's own where no demo was made"
     made = tmp_path / "faces"
     (made / "run/final").mkdir(parents=True)
     assert defaults(tmp_path, None, None) == (made / "run/final", None)
