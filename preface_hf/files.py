@@ -36,7 +36,7 @@ def packaged(name: str | Path, kind: str = "encoder") -> str | Path:
 
     Args:
         name: what a user gave as a model.
-        kind: encoder, or expression (the same encoder with a head).
+        kind: encoder, or landmarks (one that was trained further, with a head for 68 points).
     """
     return str(DEFAULT / kind) if str(name) == "default" and not Path("default").exists() else name
 

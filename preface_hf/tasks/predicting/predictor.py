@@ -107,7 +107,7 @@ class Predictor(Encoder):
 def load_predictor(run: str | Path) -> Predictor:
     """Open a fine-tuned checkpoint: a folder, a Hub name or `default`; `ValueError` where it is none, or has no head
     that was trained."""
-    run = packaged(run, "expression")
+    run = packaged(run, "landmarks")
     problem = f"cannot open {str(run)!r} as a fine-tuned model"
     if is_missing(run):
         raise ValueError(f"{problem} (there is no such folder): give the folder that fine-tuning has saved.")
