@@ -346,6 +346,7 @@ def finetune(
         bool, typer.Option("--gradient-checkpointing", help="less memory for more time")
     ] = False,
     num_workers: Annotated[int, typer.Option(help="loading processes")] = 0,
+    expert: Annotated[str | None, typer.Option(help="of lipsync: the sync expert of its loss")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue a run that was stopped")] = False,
     with_faces: Annotated[bool, typer.Option("--with-faces", help="show faces on report.html")] = False,
 ) -> None:
@@ -356,6 +357,8 @@ def finetune(
     A row of a paper's table: `preface-hf finetune run/final --data CK+/ --task ck-plus --output-dir ck/`
 
     Mouths and voices: `preface-hf finetune scratch --data talks/ --task sync --output-dir expert/`
+
+    Lip sync: `preface-hf finetune run/final --data talks/ --task lipsync --expert expert/ --output-dir lips/`
     """
     from preface_hf.tasks.finetune import finetune
 
@@ -366,7 +369,7 @@ def finetune(
         layer_decay=layer_decay, drop_path_rate=drop_path_rate, augmentation=augmentation,
         mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
-        num_workers=num_workers,
+        num_workers=num_workers, expert=expert,
     )  # fmt: skip
     say(f"the model and its {show_scores(folder)} are in {folder}")
 
@@ -400,10 +403,12 @@ def evaluate(
 def show_scores(folder: Path) -> str:
     """Print the table of a folder of `finetune` or `evaluate`; returns the file that tells more."""
     from preface_hf.tasks.results.tables import evaluation_table
-    from preface_hf.tasks.sync.tables import is_sync, sync_table
+    from preface_hf.tasks.sync.tables import sync_table, task_in
 
-    if is_sync(folder):
-        typer.echo(sync_table(folder))
+    if (task := task_in(folder)) in ("sync", "lipsync"):
+        from preface_hf.tasks.lipsync.scores import lipsync_table
+
+        typer.echo(sync_table(folder) if task == "sync" else lipsync_table(folder))
         return "scores-test.json"
     typer.echo(evaluation_table(folder))
     return "report.html"
