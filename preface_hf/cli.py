@@ -438,6 +438,37 @@ def sync(
 
 
 @command()
+def lipsync(
+    run: Annotated[str, typer.Argument(help="generator of `finetune --task lipsync`, a folder or Hub name")],
+    video: Annotated[Path, typer.Argument(help="the face that is to speak")],
+    speech: Annotated[Path, typer.Argument(help="a file with sound; it begins with the first frame")],
+    out: Annotated[Path, typer.Argument(help="the .mp4 to write")],
+    track: Annotated[
+        int | None, typer.Option(help="of several faces, the number that `preface-hf sync` gives")
+    ] = None,
+    mark: Annotated[bool, typer.Option("--mark/--no-mark", help="write `synthetic` into the picture")] = True,
+    landmarker: Landmarker = "auto",
+    weights: Weights = None,
+) -> None:
+    """Give a face the mouth of another sound, at the video's size and times; the file says that it is synthetic.
+
+    **Not for** putting words into a person's mouth without their consent, passing what is made off as a recording,
+    or getting past a check of who somebody is. The metadata of OUT always say `synthetic`, the picture unless
+    `--no-mark`.
+
+    Example: `preface-hf lipsync lips/ video.mp4 speech.wav out.mp4`
+    """
+    from preface_hf.tasks.lipsync import speaking
+
+    done = speaking.lipsync(
+        run, video, speech, out, track=track, mark=mark, landmarker=landmarker, weights=weights
+    )  # fmt: skip
+    for note in done.notes:
+        typer.echo(f"preface-hf: {note}", err=True)
+    say(f"{out} is written: {done.spoken} of {done.frames} frames speak; it is marked as synthetic.")
+
+
+@command()
 def report(
     run: Annotated[Path, typer.Argument(help="the folder of a run of `pretrain`, finished or not")],
     data: Annotated[
