@@ -59,7 +59,9 @@ def finetune_lipsync(
         "task": "lipsync", "name": "lipsync", "model": str(model), "data": str(data), "seed": arguments.seed,
         "protocol": arguments.protocol,
         "splits": {name: part.told() | {"left_out": clips[name].left_out} for name, part in parts.items()},
-        "parameters": sum(weight.numel() for weight in generator.parameters()), "settings": arguments.told(),
+        "parameters": sum(weight.numel() for weight in generator.parameters()),
+        "trainable": sum(weight.numel() for weight in generator.parameters() if weight.requires_grad),
+        "settings": arguments.told(),
     }  # fmt: skip
     write_json(folder / SETTINGS, told)
     generator = train_generator(generator, expert, arguments, clips["train"], clips["validation"], resume)
