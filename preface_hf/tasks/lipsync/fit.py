@@ -23,7 +23,8 @@ from preface_hf.tasks.sync.experts import load_expert
 
 
 SCRATCH, STEPS, NUM_FRAMES, WINDOWS = "scratch", 20_000, 16, 2
-CROPS_PER_FACE = 2.5  # a crop of a prepared set is so many times as wide as the tight face in it, about
+# A crop of a prepared set is nearly so many times as wide as the tight face in it.
+CROPS_PER_FACE = 2
 # What a new configuration does not take over from that of the encoder.
 OWN = ("model_type", "auto_map", "architectures", "transformers_version", "dtype", "num_frames", "freeze_encoder")
 
@@ -44,7 +45,7 @@ def finetune_lipsync(
     expert = open_expert(arguments.expert)
     generator, folder = build_generator(model, arguments), Path(arguments.output_dir)
     config = generator.config
-    data = prepared(data, task, folder, round(CROPS_PER_FACE * config.image_size))
+    data = prepared(data, task, folder, CROPS_PER_FACE * config.image_size)
     parts = parts_of(
         data, POINTS, group=arguments.group, seed=arguments.seed, allow_overlap=arguments.allow_overlap
     )  # fmt: skip
