@@ -122,25 +122,34 @@ class PrefAceSound(nn.Module):
         return steps[..., self.margin : steps.shape[-1] - self.margin].transpose(1, 2)  # (B, T, A)
 
 
+class PrefAceMaps(nn.Sequential):
+    """A convolution, norm, SiLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1):
+        norm = nn.GroupNorm(min(8, outputs), outputs)
+        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), norm, nn.SiLU())
+
+
 class PrefAceDrawingStage(nn.Module):
-    """Twice as large: maps of frames, those of the reference at that size, and what is heard."""
+    """Twice as large: maps of frames, those of what is known at that size, and what is heard."""
 
     def __init__(self, inputs: int, skips: int, outputs: int, heard: int):
         super().__init__()
-        self.convolution = nn.Conv2d(inputs + skips, outputs, 3, padding=1)
+        self.convolution = nn.Conv2d(inputs + skips, outputs, 3, padding=1, bias=False)
         self.norm = nn.GroupNorm(min(8, outputs), outputs)
         self.hear = nn.Linear(heard, 2 * outputs)
 
     def forward(self, maps: torch.Tensor, skips: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-        maps = nn.functional.interpolate(maps, scale_factor=2.0)  # (B * T, C, h, w)
-        frames = len(maps) // len(skips)
-        maps = torch.cat([maps, skips.repeat_interleave(frames, dim=0)], dim=1)
+        maps = torch.cat([nn.functional.interpolate(maps, scale_factor=2.0), skips], dim=1)  # (B * T, C, h, w)
         scale, shift = self.hear(heard)[..., None, None].chunk(2, dim=1)  # (B * T, outputs, 1, 1)
         return nn.functional.silu(self.norm(self.convolution(maps)) * (1 + scale) + shift)
 
 
 class PrefAceDrawing(nn.Module):
-    """Tokens of the lower half to its pixels: those of the reference's middle frame, moved and repainted."""
+    """Tokens of the lower half to its pixels: those of the reference's middle frame, moved and repainted.
+
+    Convolutions see that frame beside the upper half of each frame: where the head is, tokens alone tell too coarsely.
+    """
 
     def __init__(self, config: PrefAceLipSyncConfig):
         super().__init__()
@@ -148,10 +157,12 @@ class PrefAceDrawing(nn.Module):
         # Of maps from full size to that of the token grid.
         channels = [config.generator_channels * min(2**i, 4) for i in range(config.patch_size.bit_length())]
         self.maps = nn.Linear(config.decoder_hidden_size, config.tubelet_size * channels[-1])
-        pairs = list(zip([config.num_channels, *channels], channels, strict=False))[:-1]
-        self.reference = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 3, 1 if level == 0 else 2, 1) for level, (inputs, outputs) in enumerate(pairs)
+        inputs = [2 * config.num_channels, *channels]
+        self.known = nn.ModuleList(
+            PrefAceMaps(*pair, stride=1 if level == 0 else 2)
+            for level, pair in enumerate(zip(inputs, channels, strict=False))
         )
+        self.whole = nn.Sequential(*(PrefAceMaps(channels[-1], channels[-1]) for _ in range(2)))
         self.stages = nn.ModuleList(
             PrefAceDrawingStage(channels[level + 1], channels[level], channels[level], config.audio_hidden_size)
             for level in reversed(range(len(channels) - 1))
@@ -159,21 +170,36 @@ class PrefAceDrawing(nn.Module):
         self.pixels = nn.Conv2d(channels[0], 2 + config.num_channels, 3, padding=1)
 
     def forward(
-        self, tokens: torch.Tensor, heard: torch.Tensor, reference: torch.Tensor, grid: tuple[int, int, int]
+        self,
+        tokens: torch.Tensor,
+        heard: torch.Tensor,
+        target: torch.Tensor,
+        reference: torch.Tensor,
+        grid: tuple[int, int, int],
     ) -> torch.Tensor:
-        """Tokens `(B, N / 2, W)`, sound `(B, T, A)` and a picture `(B, C, S, S)` to `(B, T, C, S / 2, S)`."""
+        """Tokens `(B, N / 2, W)`, sound `(B, T, A)`, frames `(B, T, C, S, S)` and a picture `(B, C, S, S)` to
+        `(B, T, C, S / 2, S)`."""
         time, height, width = grid
+        frames, half = heard.shape[1], reference.shape[-1] // 2
+        upper = nn.functional.pad(target[..., :half, :] - 0.5, (0, 0, 0, half)).flatten(0, 1)
+        seen = torch.cat([(reference - 0.5).repeat_interleave(frames, dim=0), upper], dim=1)  # (B * T, 2 C, S, S)
+        skips = []
+        for layer in self.known:
+            seen = layer(seen)
+            skips.append(lower_half(seen))
         maps = self.maps(tokens).unflatten(1, (time, height // 2, width)).unflatten(-1, (self.config.tubelet_size, -1))
-        maps = maps.permute(0, 1, 4, 5, 2, 3).flatten(0, 2)  # (B * T, C, h / 2, w)
-        skips, seen = [], reference - 0.5
-        for layer in self.reference:
-            seen = nn.functional.silu(layer(seen))
-            skips.append(seen[..., seen.shape[-2] // 2 :, :])  # the lower half
+        maps = maps.permute(0, 1, 4, 5, 2, 3).flatten(0, 2) + skips.pop()  # (B * T, C, h / 2, w)
+        maps = maps + lower_half(self.whole(seen))
         for stage, skip in zip(self.stages, reversed(skips), strict=True):
             maps = stage(maps, skip, heard.flatten(0, 1))
         flow, paint = self.pixels(maps).split([2, self.config.num_channels], dim=1)
-        moved = move(reference, MOST_FLOW * flow.tanh(), heard.shape[1])
+        moved = move(reference, MOST_FLOW * flow.tanh(), frames)
         return (moved + paint).unflatten(0, heard.shape[:2])
+
+
+def lower_half(maps: torch.Tensor) -> torch.Tensor:
+    """Of maps `(..., h, w)`."""
+    return maps[..., maps.shape[-2] // 2 :, :]
 
 
 def move(picture: torch.Tensor, flow: torch.Tensor, frames: int) -> torch.Tensor:
@@ -244,6 +270,8 @@ class PrefAceForLipSync(PrefAceHeadModel):
         super()._init_weights(module)
         if isinstance(module, PrefAceLipSyncDecoder):
             init.normal_(module.mask_token, std=self.config.initializer_range)
+        if isinstance(module, PrefAceDrawing):  # it begins with the reference as it is
+            init.normal_(module.pixels.weight, std=1e-3)
 
     def encode(self, videos: torch.Tensor, bool_masked_pos: torch.Tensor | None = None) -> torch.Tensor:
         """Tokens of videos `(B, T, C, S, S)` whose values are from 0 to 1."""
@@ -288,7 +316,8 @@ class PrefAceForLipSync(PrefAceHeadModel):
             self.encode(pixel_values_videos, lower.expand(clips, -1)), self.encode(reference_values_videos),
             heard, lower, grid,
         )  # fmt: skip
-        drawn = self.drawing(tokens, heard, reference_values_videos[:, frames // 2], grid)  # (B, T, C, S / 2, S)
+        picture = reference_values_videos[:, frames // 2]
+        drawn = self.drawing(tokens, heard, pixel_values_videos, picture, grid)  # (B, T, C, S / 2, S)
         drawn = nn.functional.pad(drawn, (0, 0, drawn.shape[-2], 0))
         mask = blend_mask(drawn.shape[-1]).to(drawn)
         shown = mask * drawn + (1 - mask) * pixel_values_videos

@@ -1,6 +1,6 @@
 """Whether generated mouths follow the sound that they are given, and look like mouths.
 
-    python benchmarks/lipsync/swapped.py VIDEO... --run GENERATOR... --judge EXPERT --encoder CHECKPOINT... [--strip PNG]
+    python benchmarks/lipsync/swapped.py VIDEO... --run RUN... --judge EXPERT --encoder CHECKPOINT... [--strip PNG]
 
 Each video speaks the sound of the next one, through the parts of `preface-hf lipsync`. Beside the generators stand the
 input unchanged and a frozen mouth, that of the middle of the first window. Landmarks are found anew in what was
