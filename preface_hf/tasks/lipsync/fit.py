@@ -22,7 +22,8 @@ from preface_hf.tasks.sync.evaluate import POINTS, write_json
 from preface_hf.tasks.sync.experts import load_expert
 
 
-SCRATCH, STEPS, NUM_FRAMES, WINDOWS = "scratch", 20_000, 16, 2
+SCRATCH, STEPS, NUM_FRAMES = "scratch", 20_000, 16
+TEST_WINDOWS = 2  # of a row
 # A crop of a prepared set is nearly so many times as wide as the tight face in it.
 CROPS_PER_FACE = 2
 # What a new configuration does not take over from that of the encoder.
@@ -51,7 +52,7 @@ def finetune_lipsync(
     )  # fmt: skip
     clips = {
         name: LipSyncClips(
-            data, part.split, config, augment=name == "train", windows=1 if name == "train" else WINDOWS,
+            data, part.split, config, augment=name == "train", windows=TEST_WINDOWS if name == "test" else 1,
             rows=part.rows,
         ) for name, part in parts.items()
     }  # fmt: skip

@@ -79,6 +79,8 @@ def lipsync(
     """
     source, sound, target = Path(video), Path(speech), Path(out)
     check_files(source, sound, target)
+    if track is not None and track < 0:
+        raise ValueError(f"--track {track} is no face: they are counted from 0.")
     generator = load_generator(run)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     voice, clock = read_speech(sound), Clock.of(open_video(source, "pyav"))
@@ -112,6 +114,8 @@ def check_files(video: Path, speech: Path, out: Path) -> None:
     check_path(out)
     if out.suffix.lower() != ".mp4":
         raise ValueError(f"{out} is no .mp4: give a file name that ends in .mp4.")
+    if not out.parent.is_dir():
+        raise ValueError(f"there is no folder {str(out.parent)!r} to write {out.name} into: make it first.")
     if out.exists() and any(file.exists() and out.samefile(file) for file in (video, speech)):
         raise ValueError(f"{out} would take the place of what it is made of: give another name.")
 

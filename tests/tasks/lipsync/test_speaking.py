@@ -176,6 +176,8 @@ def test_what_cannot_be_is_one_sentence(run, video, speech, people, tmp_path, mo
     assert "is not a file" in say(run, video, tmp_path / "missing.wav", out)
     assert "is no .mp4" in say(run, video, speech, tmp_path / "out.mkv")
     assert "would take the place" in say(run, video, speech, video)
+    assert "there is no folder" in say(run, video, speech, tmp_path / "missing/out.mp4")
+    assert "--track -1 is no face" in say(run, video, speech, out, "--track=-1")
     assert "there is no generator in" in say(tmp_path / "no", video, speech, out)
     assert "has no face 3: it has 0 to 0" in say(run, video, speech, out, "--track", "3")
     (tmp_path / "text.mp4").write_text("no video")
