@@ -31,7 +31,7 @@ from preface_hf.metrics.sync import LipSync
 from preface_hf.modeling.lipsync_preface import blend_mask
 from preface_hf.modeling.sync_preface import MELS_PER_FRAME, log_mels
 from preface_hf.tasks.lipsync.models import load_generator
-from preface_hf.tasks.lipsync.speaking import Speaker
+from preface_hf.tasks.lipsync.speaker import Speaker
 from preface_hf.tasks.lipsync.speech import read_speech
 from preface_hf.tasks.sync.experts import load_expert
 from preface_hf.tasks.sync.offsets import find_offsets

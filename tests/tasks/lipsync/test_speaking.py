@@ -14,7 +14,7 @@ from preface_hf import PrefAceForLipSync, PrefAceLipSyncConfig
 from preface_hf.audio.sound import read_sound
 from preface_hf.cli import main
 from preface_hf.synthetic import draw_clip
-from preface_hf.tasks.lipsync import speaking
+from preface_hf.tasks.lipsync import speaker, speaking
 from preface_hf.tasks.lipsync.pasting import paste
 from preface_hf.tasks.lipsync.speaking import lipsync
 from preface_hf.video.decoding import open_video
@@ -123,13 +123,13 @@ def test_times_stay_at_any_rate(run, speech, people, tmp_path, kind):
 
 def test_a_frame_shows_the_window_of_its_time(run, video, speech, tmp_path, monkeypatch):
     """Sound and picture are cut alike: the window from step 16 on hears what is said from 16 / 25 s on."""
-    calls, window = [], speaking.Speaker.window
+    calls, window = [], speaker.Speaker.window
 
     def seen(self, target, reference, mels, first):
         calls.append((first, target, reference, mels))
         return window(self, target, reference, mels, first)
 
-    monkeypatch.setattr(speaking.Speaker, "window", seen)
+    monkeypatch.setattr(speaker.Speaker, "window", seen)
     lipsync(run, video, speech, tmp_path / "out.mp4")
     assert [call[0] for call in calls] == [0, 16, 32]
     assert all(torch.equal(call[2], calls[0][1]) for call in calls), "the reference is the first window"
@@ -205,7 +205,7 @@ def test_of_several_faces_the_chosen_one_speaks(run, speech, people, tmp_path, m
 
 
 def test_a_face_is_followed_over_the_end_of_a_segment(run, video, speech, tmp_path, monkeypatch, say):
-    monkeypatch.setattr(speaking, "SEGMENT_SECONDS", 0.6)
+    monkeypatch.setattr(speaker, "SEGMENT_SECONDS", 0.6)
     assert lipsync(run, video, speech, tmp_path / "out.mp4", track=0).spoken == 40
     assert "has no face 5" in say(run, video, speech, tmp_path / "out.mp4", "--track", "5")
 
@@ -247,7 +247,7 @@ def test_a_square_goes_back_to_where_it_was_cut_out(box):
 
 def test_a_long_face_is_encoded_frame_by_frame(run, video, speech, tmp_path, monkeypatch):
     """No frame waits for those after it but in the readings: at most one is between reading and encoding."""
-    order, add, put = [], VideoEncoder.add, speaking.paste
+    order, add, put = [], VideoEncoder.add, speaker.paste
 
     def adding(self, frame):
         order.append("written")
@@ -258,6 +258,6 @@ def test_a_long_face_is_encoded_frame_by_frame(run, video, speech, tmp_path, mon
         return put(*given)
 
     monkeypatch.setattr(VideoEncoder, "add", adding)
-    monkeypatch.setattr(speaking, "paste", pasting)
+    monkeypatch.setattr(speaker, "paste", pasting)
     lipsync(run, video, speech, tmp_path / "out.mp4")
     assert order == ["pasted", "written"] * 40
