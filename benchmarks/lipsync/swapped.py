@@ -41,6 +41,8 @@ from preface_hf.video.decoding import open_video
 
 
 OWN = "input, its own sound"
+# Clips of one kind of sentence are loud at the same times: the control is the same sound, moved round.
+SHIFTS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SIDE, EVERY = 64, 5  # of the pictures of FID, and of which frames
 SHOWN = 12  # frames of a strip
 
@@ -90,11 +92,12 @@ def found_points(frames: list[np.ndarray], finder: Any) -> np.ndarray:
     return np.stack(points)
 
 
-def correlation(clip: Clip, mels: np.ndarray) -> float:
-    """How far the mouth is open against how loud a sound is."""
+def correlation(clip: Clip, mels: np.ndarray, shift: float = 0.0) -> float:
+    """How far the mouth is open against how loud a sound is, or that sound moved round by a share of its length."""
     steps = min(len(clip.points), len(mels) // MELS_PER_FRAME)
     power = 10.0 ** mels[: steps * MELS_PER_FRAME].clip(-8, 0)
     volume = np.sqrt(power.reshape(steps, -1).mean(axis=1))
+    volume = np.roll(volume, round(shift * steps))
     return float(np.corrcoef(mouth_openings(clip.points)[:steps], volume)[0, 1])
 
 
@@ -129,19 +132,18 @@ def main(videos: list[Path], runs: list[str], judge: str, encoders: list[str], s
         inputs.append(Clip(frames, found_points(frames, finder), log_mels(read_sound(video))))
     boxes = [face_boxes(clip.points, np.arange(len(clip.points)) / 25) for clip in inputs]
     real = [face for clip, places in zip(inputs, boxes, strict=True) for face in tight(clip, places)]
-    titles = ["mouths", "correlation, its sound", "correlation, another sound", "LSE-D", "LSE-C", "within 1 frame"]
+    titles = ["mouths", "correlation, its sound", "correlation, its sound moved", "LSE-D", "LSE-C", "within 1 frame"]
     titles += [f"FID ({encoder})" for encoder in encoders]
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|", flush=True)
     shown: list[list[np.ndarray]] = [[] for _ in range(3)]
     for name, kind in kinds.items():
         own, other, means, faces = [], [], [], []
         for place, clip in enumerate(inputs):
-            after = [(place + step) % len(videos) for step in ((0, 1) if name == OWN else (1, 2))]
-            speech = videos[after[0]]
-            made = clip if kind is None else spoken(kind, videos[place], speech, clip, finder)
-            mels = inputs[after[0]].mels
+            after = place if name == OWN else (place + 1) % len(videos)
+            made = clip if kind is None else spoken(kind, videos[place], videos[after], clip, finder)
+            mels = inputs[after].mels
             own.append(correlation(made, mels))
-            other.append(correlation(made, inputs[after[1]].mels))
+            other.append(float(np.mean([correlation(made, mels, shift) for shift in SHIFTS])))
             times = np.arange(len(made.frames)) / 25
             mouths = np.stack(list(cut_mouths(made.frames, mouth_boxes(made.points, times), expert.config.image_size)))
             means.append(find_offsets(expert, Talk(mouths, mels, mouth_openings(made.points))).mean)
