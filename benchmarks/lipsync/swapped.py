@@ -157,7 +157,7 @@ def main(videos: list[Path], runs: list[str], judge: str, encoders: list[str], s
             found = FID().compute(
                 predictions=np.stack(faces).tolist(), references=np.stack(real).tolist(), encoder=encoder
             )
-            cells.append(f"{found['fid']:.2f}")
+            cells.append(f"{found['fid']:.4f}")
         print(f"| {' | '.join(cells)} |", flush=True)
     if strip:
         Image.fromarray(np.concatenate([row for rows in shown for row in rows], axis=0)).save(strip)
