@@ -161,3 +161,18 @@ def test_a_small_generator_overfits_one_batch(spoken):
     still = batch["reference_values_videos"][:, 8:9].expand_as(batch["labels"])
     frozen = (still - batch["labels"])[..., 16:, :].abs().mean()
     assert losses[-1] < 0.3 * losses[0] and losses[-1] < frozen
+
+
+def test_no_mouth_is_to_please_the_expert_more_than_the_true_one(models, spoken, settings, tmp_path, monkeypatch):
+    """The loss is the same whatever the expert says of frames that it takes for better than the true ones."""
+    found = []
+
+    def pleased(expert, frames, sounds, margin):
+        return frames.mean(dim=(1, 2, 3, 4)) * 0 + (0.1 if frames.requires_grad else 0.5)
+
+    monkeypatch.setattr(losses, "out_of_sync", pleased)
+    for expert in (settings["expert"], None):
+        folder = finetune(models / "face", spoken, output_dir=str(tmp_path / f"{bool(expert)}"),
+                          **{**settings, "expert": expert})  # fmt: skip
+        found.append(load_file(folder / "model.safetensors"))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
