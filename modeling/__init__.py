@@ -1,6 +1,7 @@
 """What travels with a checkpoint. Import these names from `preface_hf`."""
 
 from .configuration_preface import PRESETS, PrefAceConfig
+from .lipsync_preface import PrefAceForLipSync, PrefAceForLipSyncOutput, PrefAceLipSyncConfig
 from .modeling_preface import (
     PrefAceForLandmarkDetection,
     PrefAceForVideoClassification,
@@ -18,10 +19,13 @@ __all__ = [
     "PRESETS",
     "PrefAceConfig",
     "PrefAceForLandmarkDetection",
+    "PrefAceForLipSync",
+    "PrefAceForLipSyncOutput",
     "PrefAceForPreTraining",
     "PrefAceForPreTrainingOutput",
     "PrefAceForVideoClassification",
     "PrefAceLandmarkDetectionOutput",
+    "PrefAceLipSyncConfig",
     "PrefAceModel",
     "PrefAceModelOutput",
     "PrefAcePreTrainedModel",

@@ -22,7 +22,7 @@ from transformers.utils import ModelOutput, cached_file
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from .configuration_preface import AUTO_MAP, PrefAceConfig
+from .configuration_preface import PrefAceConfig
 from .loading_preface import check_weights, one_sentence
 from .pooling_preface import PrefAceDropPath, PrefAcePooling
 
@@ -343,7 +343,8 @@ class PrefAcePreTrainedModel(PreTrainedModel):
         super().save_pretrained(save_directory, *args, **kwargs)
         if kwargs.get("is_main_process", True):
             # transformers copies the module of this class and what that imports; the other doors need theirs.
-            for module in sorted({reference.split(".")[0] for reference in AUTO_MAP.values()}):
+            doors = self.config.auto_map.values()  # of a model from the Hub with its name, `org/name--file.Class`
+            for module in sorted({reference.split("--")[-1].split(".")[0] for reference in doors}):
                 source, target = self._code_file(f"{module}.py"), Path(save_directory) / f"{module}.py"
                 if source.resolve() != target.resolve():
                     copyfile(source, target)

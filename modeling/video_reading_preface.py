@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .video_colors_preface import ToneMap, read_tone_map
+from .video_pixels_preface import ToneMap, read_tone_map
 from .video_streams_preface import (
     Orientation,
     av,

@@ -348,6 +348,7 @@ def finetune(
         bool, typer.Option("--gradient-checkpointing", help="less memory for more time")
     ] = False,
     num_workers: Annotated[int, typer.Option(help="loading processes")] = 0,
+    expert: Annotated[str | None, typer.Option(help="of lipsync: the sync expert of its loss")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue a run that was stopped")] = False,
     with_faces: Annotated[bool, typer.Option("--with-faces", help="show faces on report.html")] = False,
 ) -> None:
@@ -358,6 +359,8 @@ def finetune(
     A row of a paper's table: `preface-hf finetune run/final --data CK+/ --task ck-plus --output-dir ck/`
 
     Mouths and voices: `preface-hf finetune scratch --data talks/ --task sync --output-dir expert/`
+
+    Lip sync: `preface-hf finetune run/final --data talks/ --task lipsync --expert expert/ --output-dir lips/`
     """
     from preface_hf.tasks.finetune import finetune
 
@@ -368,7 +371,7 @@ def finetune(
         layer_decay=layer_decay, drop_path_rate=drop_path_rate, augmentation=augmentation,
         mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
-        num_workers=num_workers,
+        num_workers=num_workers, expert=expert,
     )  # fmt: skip
     say(f"the model and its {show_scores(folder)} are in {folder}")
 
@@ -402,10 +405,12 @@ def evaluate(
 def show_scores(folder: Path) -> str:
     """Print the table of a folder of `finetune` or `evaluate`; returns the file that tells more."""
     from preface_hf.tasks.results.tables import evaluation_table
-    from preface_hf.tasks.sync.tables import is_sync, sync_table
+    from preface_hf.tasks.sync.tables import sync_table, task_in
 
-    if is_sync(folder):
-        typer.echo(sync_table(folder))
+    if (task := task_in(folder)) in ("sync", "lipsync"):
+        from preface_hf.tasks.lipsync.scores import lipsync_table
+
+        typer.echo(sync_table(folder) if task == "sync" else lipsync_table(folder))
         return "scores-test.json"
     typer.echo(evaluation_table(folder))
     return "report.html"
@@ -432,6 +437,37 @@ def sync(
         return typer.echo(speakers.as_json(rows))
     speakers.print_speakers(rows)
     say(f"offsets are frames at 25 a second, above 0 where the sound is late; distances are of: {rows[0].expert}")
+
+
+@command()
+def lipsync(
+    run: Annotated[str, typer.Argument(help="generator of `finetune --task lipsync`, a folder or Hub name")],
+    video: Annotated[Path, typer.Argument(help="the face that is to speak")],
+    speech: Annotated[Path, typer.Argument(help="a file with sound; it begins with the first frame")],
+    out: Annotated[Path, typer.Argument(help="the .mp4 to write")],
+    track: Annotated[
+        int | None, typer.Option(help="of several faces, the number that `preface-hf sync` gives")
+    ] = None,
+    mark: Annotated[bool, typer.Option("--mark/--no-mark", help="write `synthetic` into the picture")] = True,
+    landmarker: Landmarker = "auto",
+    weights: Weights = None,
+) -> None:
+    """Give a face the mouth of another sound, at the video's size and times; the file says that it is synthetic.
+
+    **Not for** putting words into a person's mouth without their consent, passing what is made off as a recording,
+    or getting past a check of who somebody is. The metadata of OUT always say `synthetic`, the picture unless
+    `--no-mark`.
+
+    Example: `preface-hf lipsync lips/ video.mp4 speech.wav out.mp4`
+    """
+    from preface_hf.tasks.lipsync import speaking
+
+    done = speaking.lipsync(
+        run, video, speech, out, track=track, mark=mark, landmarker=landmarker, weights=weights
+    )  # fmt: skip
+    for note in done.notes:
+        typer.echo(f"preface-hf: {note}", err=True)
+    say(f"{out} is written: {done.spoken} of {done.frames} frames speak; it is marked as synthetic.")
 
 
 @command()

@@ -28,10 +28,14 @@ def register() -> None:
         auto_class.register(modeling.PrefAceConfig, model_class, exist_ok=True)
         model_class.register_for_auto_class(auto_class.__name__)
     modeling.PrefAceConfig.register_for_auto_class()
-    auto.AutoConfig.register("preface_sync", modeling.PrefAceSyncConfig, exist_ok=True)
-    auto.AutoModel.register(modeling.PrefAceSyncConfig, modeling.PrefAceSyncModel, exist_ok=True)
-    modeling.PrefAceSyncConfig.register_for_auto_class()
-    modeling.PrefAceSyncModel.register_for_auto_class("AutoModel")
+    for config, model in (
+        (modeling.PrefAceSyncConfig, modeling.PrefAceSyncModel),
+        (modeling.PrefAceLipSyncConfig, modeling.PrefAceForLipSync),
+    ):
+        auto.AutoConfig.register(config.model_type, config, exist_ok=True)
+        auto.AutoModel.register(config, model, exist_ok=True)
+        config.register_for_auto_class()
+        model.register_for_auto_class("AutoModel")
     # Not `transformers.AutoVideoProcessor`: without torchvision that name is a placeholder that only raises.
     processing.AutoVideoProcessor.register(modeling.PrefAceConfig, modeling.PrefAceVideoProcessor, exist_ok=True)
     modeling.PrefAceVideoProcessor.register_for_auto_class()

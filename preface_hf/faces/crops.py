@@ -16,6 +16,10 @@ CROP_SIDE, CROP_RAISE, HAIR_ROOM, FACE_ROOM, SMOOTH_SECONDS = 2.0, 0.33, 1.1, 1.
 # The mouth's square: side, and drop below the corners of the mouth, in face heights, so that the chin is in it; its
 # center is smoothed less, as the mouth is to stay in its place while the head moves.
 MOUTH_CORNERS, MOUTH_SIDE, MOUTH_DROP, MOUTH_SECONDS = [48, 54], 0.75, 0.08, 0.12
+# The tight square of a face: side, and rise above the corners of the mouth, in face heights: its lower half begins
+# below the nose, and the mouth's square is always at the same place of it, x0, y0, x1, y1 in shares of its side.
+TIGHT_SIDE, TIGHT_RISE = 1.5, 0.25
+MOUTH_IN_TIGHT = (0.25, 0.47, 0.75, 0.97)
 
 
 def crop_boxes(track: Track, times: np.ndarray, crop: str = "smooth") -> np.ndarray:
@@ -57,6 +61,15 @@ def mouth_boxes(landmarks: np.ndarray, times: np.ndarray) -> np.ndarray:
     corners = landmarks[:, MOUTH_CORNERS].mean(axis=1)  # (F, 2)
     centers = smooth(corners, times, MOUTH_SECONDS) + [0.0, MOUTH_DROP * height]
     return square_boxes(centers, MOUTH_SIDE * height)
+
+
+def face_boxes(landmarks: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Tight square boxes `(frames, 4)` of one size about a face without its hair, which follow the mouth as
+    [`mouth_boxes`] do: its lower half holds mouth and chin."""
+    mouths = mouth_boxes(landmarks, times)
+    side = float(mouths[0, 2] - mouths[0, 0]) * TIGHT_SIDE / MOUTH_SIDE
+    centers = (mouths[:, :2] + mouths[:, 2:]) / 2 - [0.0, (MOUTH_DROP + TIGHT_RISE) * side / TIGHT_SIDE]
+    return square_boxes(centers, side)
 
 
 def smooth(values: np.ndarray, times: np.ndarray, sigma: float) -> np.ndarray:

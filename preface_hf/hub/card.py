@@ -21,6 +21,20 @@ WHAT = {
     "checkpoint": "A checkpoint of preface_hf, pushed without the run that made it.",
     "settings": "Settings of a run of preface_hf. **No weights are published.**",
 }
+# Of models of mouths and voices, by `model_type`: what they are, the command to use them by, what they are not for.
+SPEECH = {
+    "preface_sync": (
+        "A sync expert of preface_hf: it tells whether a voice and a mouth belong together.",
+        "preface-hf sync talk.mp4 --model {repo}", "",
+    ),
+    "preface_lipsync": (
+        "A lip-sync generator of preface_hf: it draws the mouth of a face anew, to fit another sound.",
+        "preface-hf lipsync {repo} video.mp4 speech.wav out.mp4",
+        "Putting words into a person's mouth without their consent, passing what is made off as a recording, and\n"
+        "getting past a check of who somebody is: it must not be used for these. What the command writes says in its\n"
+        "metadata, and unless told otherwise in the picture, that it is synthetic; keep that mark.",
+    ),
+}  # fmt: skip
 
 
 def model_card(facts: Facts, repo: str, license: str = "unknown", base: str = "", adapter: bool = False) -> ModelCard:
@@ -38,7 +52,8 @@ def model_card(facts: Facts, repo: str, license: str = "unknown", base: str = ""
         card_data(facts, repo, license, base, adapter),
         template_path=str(TEMPLATE),
         name=repo.split("/")[-1],
-        summary=f"{WHAT[facts.kind]} {facts.parameters:,} parameters. License of the weights: {stated(license)}.",
+        warning=SPEECH.get(str(facts.config.get("model_type")), ("", "", ""))[2],
+        summary=f"{what(facts)} {facts.parameters:,} parameters. License of the weights: {stated(license)}.",
         use=usage(facts, repo, base, adapter),
         method=method(facts, base),
         data="\n".join(map(told, facts.sources)) or "Not stated: license, source and consent are unknown here.",
@@ -48,6 +63,11 @@ def model_card(facts: Facts, repo: str, license: str = "unknown", base: str = ""
         figures="\n".join(f"![{name}](figures/{name}.png)" for name in facts.figures),
         settings=settings(facts.settings),
     )
+
+
+def what(facts: Facts) -> str:
+    """What a model is, a sentence."""
+    return SPEECH.get(str(facts.config.get("model_type")), (WHAT[facts.kind],))[0]
 
 
 def card_data(facts: Facts, repo: str, license: str, base: str, adapter: bool) -> ModelCardData:
@@ -103,6 +123,11 @@ def usage(facts: Facts, repo: str, base: str, adapter: bool) -> str:
     """Lines of Python that open it."""
     if facts.kind == "settings":
         return f"`{facts.command}`"
+    if facts.config.get("model_type") in SPEECH:
+        call = SPEECH[facts.config["model_type"]][1].format(repo=repo)
+        lines = ["from transformers import AutoModel", "", f'model = AutoModel.from_pretrained("{repo}", '
+                 "trust_remote_code=True)"]  # fmt: skip
+        return "```python\n" + "\n".join(lines) + f"\n```\n\nOn videos, with the package: `{call}`."
     door, opened = facts.door, f'{facts.door}.from_pretrained("{repo}", trust_remote_code=True)'
     lines = [f"from transformers import {door}, AutoVideoProcessor  # needs torchvision"]
     if adapter:

@@ -8,6 +8,8 @@ from pathlib import Path
 from preface_hf.hub.facts import CONFIG, PROCESSOR, Facts, count_weights, read_config
 from preface_hf.hub.finetuning import finetuning_facts
 from preface_hf.hub.pretraining import pretraining_facts
+from preface_hf.hub.speech import SCORED, speech_facts
+from preface_hf.tasks.results.reading import read_run
 from preface_hf.training.checkpoint import latest_checkpoint
 
 
@@ -22,7 +24,8 @@ def read_facts(run: str | Path) -> tuple[Path, Path, Facts]:
     if folder.name == "final" and (folder.parent / "config.yaml").is_file():
         folder = folder.parent
     if (folder / "finetune.json").is_file():
-        return folder, folder, finetuning_facts(folder)
+        told = read_run(folder)
+        return folder, folder, speech_facts(told) if told.about["task"] in SCORED else finetuning_facts(folder)
     if (folder / "config.yaml").is_file():
         return folder, folder / "final", pretraining_facts(folder)
     if (folder / CONFIG).is_file():

@@ -18,8 +18,11 @@ CONFIG, WEIGHTS, PROCESSOR = "config.json", "*.safetensors", "video_preprocessor
 TASKS = {
     "PrefAceForVideoClassification": ("video-classification", "AutoModelForVideoClassification"),
     "PrefAceForLandmarkDetection": ("keypoint-detection", "AutoModelForKeypointDetection"),
+    "PrefAceForLipSync": ("video-to-video", "AutoModel"),
 }
 FEATURES = ("feature-extraction", "AutoModel")
+# Of models by their `model_type`: whether they open with a processor.
+HAS_PROCESSOR = {"preface": True, "preface_sync": False, "preface_lipsync": False}
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ class Facts:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The `config.json` of a checkpoint of ours that opens by name on the Hub, with weights, processor and all code.
+    """The `config.json` of a checkpoint of ours that opens by name on the Hub, with weights, all code, and a processor
+    where it takes one.
 
     Raises `ValueError` where `folder` is none.
     """
@@ -121,10 +125,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read ({why_unopened(error)}): save the model anew.") from error
-    if not isinstance(config, dict) or config.get("model_type") != "preface":
+    if not isinstance(config, dict) or config.get("model_type") not in HAS_PROCESSOR:
         raise ValueError(f"{file} is of no PrefAce model: push a run or a checkpoint of preface-hf.")
     code = {f"{reference.split('.')[0]}.py" for reference in (config.get("auto_map") or {}).values()}
-    missing = [name for name in (PROCESSOR, *sorted(code)) if not (folder / name).is_file()]
+    needed = [PROCESSOR] if HAS_PROCESSOR[config["model_type"]] else []
+    missing = [name for name in (*needed, *sorted(code)) if not (folder / name).is_file()]
     if missing or not code:
         what = missing[0] if missing else "an auto_map"
         raise ValueError(

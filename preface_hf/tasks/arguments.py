@@ -48,6 +48,7 @@ class FinetuneArguments:
         mixed_precision: no, bf16 or fp16.
         gradient_checkpointing: less memory for more time.
         num_workers: loading processes.
+        expert: of lipsync, the sync expert of its loss: the run of a `finetune --task sync`.
     """
 
     output_dir: str
@@ -74,6 +75,7 @@ class FinetuneArguments:
     mixed_precision: str = "no"
     gradient_checkpointing: bool = False
     num_workers: int = 0
+    expert: str | None = None
 
     def __post_init__(self) -> None:
         choices = {"protocol": PROTOCOLS, "pooling": POOLINGS, "mixed_precision": ("no", "bf16", "fp16")}

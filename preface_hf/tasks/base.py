@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-KINDS = ("expression", "attributes", "deepfake", "landmarks", "sync")
+KINDS = ("expression", "attributes", "deepfake", "landmarks", "sync", "lipsync")
 
 # A cell of a column to a class, to yes (1) or no (0), or to None where it says nothing.
 Read = Callable[[Any], Any]
@@ -27,7 +27,8 @@ class Task:
 
     Attributes:
         kind: expression (one of several classes: UAR, WAR, F1), attributes (yes or no each: accuracy, AUC), deepfake
-            (real or fake: AUC by video), landmarks (points: NME) or sync (mouth and voice: AUC, offset).
+            (real or fake: AUC by video), landmarks (points: NME), sync (mouth and voice: AUC, offset) or lipsync (the
+            mouth of another sound).
         name: of the set whose papers stand beside ours (`preface_hf.tasks.results.papers`); empty for your own labels.
         columns: of the prepared set; of landmarks none.
         names: classes in their order, or of several columns their names; empty where the training split tells them.

@@ -12,6 +12,7 @@ from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import replacing
 from preface_hf.tasks.base import as_it_is, own_task
 from preface_hf.tasks.folder import SETTINGS, prepared
+from preface_hf.tasks.lipsync.scores import evaluate_generator
 from preface_hf.tasks.predicting.predictor import load_predictor
 from preface_hf.tasks.registry import TASKS, task_of
 from preface_hf.tasks.results.reading import read_json
@@ -58,6 +59,8 @@ def evaluate(
     folder = Path(output_dir) if output_dir else Path(run) / f"evaluation-{Path(data).name}"
     if settings["task"] == "sync":
         return evaluate_expert(run, data, kind or TASKS["sync"], folder, split=split, group=group, samples=samples)
+    if settings["task"] == "lipsync":
+        return evaluate_generator(run, data, kind or TASKS["lipsync"], folder, split=split, group=group)
     predictor = load_predictor(run)
     model, processor = predictor.model, predictor.processor
     path = prepared(data, kind or own(settings), folder, model.config.image_size)

@@ -23,6 +23,7 @@ from preface_hf.tasks.base import Task
 from preface_hf.tasks.fit.linear import choose_linear, choose_neighbors, features_of, neighbors_say
 from preface_hf.tasks.fit.trainer import train
 from preface_hf.tasks.folder import SETTINGS, check_folder, prepared
+from preface_hf.tasks.lipsync.fit import finetune_lipsync
 from preface_hf.tasks.registry import task_of
 from preface_hf.tasks.results.report import write_task_report
 from preface_hf.tasks.results.scoring import PRIMARY, by_row, run_model, score, write_scores
@@ -52,7 +53,8 @@ def finetune(
     """Fine-tune a checkpoint on labeled faces, and score it; returns the run's folder.
 
     Args:
-        model: checkpoint folder, Hub name or `default`; of the task sync an expert to go on from, or `scratch`.
+        model: checkpoint folder, Hub name or `default`; of the tasks sync and lipsync also one to go on from, or
+            `scratch`.
         data: a prepared set; or videos that are prepared first: a folder with a sub-folder for each class, a csv that
             names files, or a set in the layout of the owner of `task`.
         label: column to predict, several of yes or no, or `landmarks`.
@@ -69,8 +71,12 @@ def finetune(
     columns = (label,) if isinstance(label, str) else tuple(label)
     chosen, folder = task_of(task, columns), Path(arguments.output_dir)
     check_folder(folder, resume)
+    if arguments.expert and chosen.kind != "lipsync":
+        raise ValueError(f"--expert {arguments.expert} is of the task lipsync alone: leave it out.")
     if chosen.kind == "sync":
         return finetune_sync(model, data, arguments, chosen, resume)
+    if chosen.kind == "lipsync":
+        return finetune_lipsync(model, data, arguments, chosen, resume)
     model = packaged(model)
     encoder = load_encoder(model)  # a user's mistake shows before any work is done
     check_protocol(arguments, chosen)

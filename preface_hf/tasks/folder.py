@@ -30,6 +30,6 @@ def prepared(data: str | Path, task: Task, folder: Path, size: int) -> str:
             raise ValueError(f"cannot open {str(data)!r} as labeled videos: there is no such folder or file.")
         return str(data)
     recipe = "csv" if path.suffix.lower() == ".csv" else task.recipe
-    landmarker, audio = "given" if task.kind == "landmarks" else "auto", task.kind == "sync"
+    landmarker, audio = "given" if task.kind == "landmarks" else "auto", task.kind in ("sync", "lipsync")
     prepare(path, folder / "set", recipe=recipe, landmarker=landmarker, crop_size=max(size, 96), audio=audio)
     return str(folder / "set")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preface_hf.tasks import attributes, deepfake, expression, landmarks, sync
+from preface_hf.tasks import attributes, deepfake, expression, landmarks, lipsync, sync
 from preface_hf.tasks.base import Task, own_task
 
 
 TASKS: dict[str, Task] = {
     **attributes.TASKS, **expression.TASKS, **deepfake.TASKS, **landmarks.TASKS,
-    **sync.TASKS,
+    **sync.TASKS, **lipsync.TASKS,
 }  # fmt: skip
 
 

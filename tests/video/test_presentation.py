@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from preface_hf.modeling.video_colors_preface import TO_BT709, WHITE
 from preface_hf.modeling.video_inputs_preface import read_video
+from preface_hf.modeling.video_pixels_preface import TO_BT709, WHITE
 from preface_hf.video.decoding import DecodingError, frame_size, open_video
 from tests.media import displayed, pattern, remux, write_video
 from tests.video.test_decoding import BACKENDS

@@ -18,7 +18,7 @@ from preface_hf.data.confined import check_card
 from preface_hf.data.opening import open_prepared
 from preface_hf.modeling.sync_preface import FPS, MELS_PER_FRAME
 from preface_hf.tasks.rows.augment import change_colors, draw_motion, move_pixels
-from preface_hf.tasks.sync.talks import Talk, talk_of_row
+from preface_hf.tasks.sync.talks import talk_of_row
 
 
 # A shift by fewer frames is too little for anybody to see; SyncNet and Wav2Lip take any other place of the clip.
@@ -68,7 +68,7 @@ class SyncClips(Dataset):
                 f"of speech with --audio."
             )
         self.rows = [int(row) for row in taken for _ in range(1 if augment else windows)]
-        self.kept: dict[int, Talk] = {}
+        self.kept: dict[int, Any] = {}
         self.kept_bytes = 0
 
     def usable(self, rows: np.ndarray) -> tuple[np.ndarray, int]:
@@ -97,15 +97,19 @@ class SyncClips(Dataset):
             "labels": torch.tensor([1.0, 0.0]),
         }
 
-    def talk(self, row: int) -> Talk:
+    def talk(self, row: int) -> Any:
         """The talk of a row; what was decoded is kept while there is room."""
         if row in self.kept:
             return self.kept[row]
-        talk = talk_of_row(self.table[row], self.size)
+        talk = self.read(self.table[row])
         if self.kept_bytes < KEPT_BYTES:
             self.kept[row] = talk
-            self.kept_bytes += talk.mouths.nbytes + talk.mels.nbytes
+            self.kept_bytes += sum(values.nbytes for values in vars(talk).values() if isinstance(values, np.ndarray))
         return talk
+
+    def read(self, row: dict[str, Any]) -> Any:
+        """The talk of a row of the set."""
+        return talk_of_row(row, self.size)
 
     def drawn(self, room: int) -> tuple[int, int]:
         """The first frame of a window, of `room + 1` that there are, and that of a sound elsewhere."""

@@ -21,10 +21,10 @@ COLUMNS = {
 }
 
 
-def is_sync(folder: str | Path) -> bool:
-    """Whether the scores in a folder are of an expert."""
+def task_in(folder: str | Path) -> str:
+    """The task whose scores a folder holds."""
     task: str = json.loads((Path(folder) / SETTINGS).read_text(encoding="utf-8"))["task"]
-    return task == "sync"
+    return task
 
 
 def sync_table(folder: str | Path) -> str:

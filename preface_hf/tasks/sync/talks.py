@@ -68,8 +68,8 @@ def mouth_openings(landmarks: np.ndarray) -> np.ndarray:
     return gap / np.median(np.linalg.norm(landmarks[:, 27] - landmarks[:, 33], axis=-1))
 
 
-def talk_of_row(row: dict[str, Any], size: int) -> Talk:
-    """The talk of a row of a prepared set with sound. Raises `ValueError` where it has no sound or no landmarks."""
+def row_landmarks(row: dict[str, Any]) -> np.ndarray:
+    """The landmarks of a row of a prepared set, float32 `(frames, 68, 2)`; `ValueError` without these or sound."""
     if row.get("audio") is None:
         raise ValueError(f"{row['source']} has no sound: prepare videos of speech with `preface-hf prepare --audio`.")
     landmarks = np.asarray(row["landmarks"], np.float32)
@@ -77,6 +77,12 @@ def talk_of_row(row: dict[str, Any], size: int) -> Talk:
         raise ValueError(
             f"{row['source']} was prepared without landmarks, so its mouth is not known: prepare it anew."
         )
+    return landmarks
+
+
+def talk_of_row(row: dict[str, Any], size: int) -> Talk:
+    """The talk of a row of a prepared set with sound. Raises `ValueError` where it has no sound or no landmarks."""
+    landmarks = row_landmarks(row)
     clock = row_clock(row, len(landmarks))
     boxes = mouth_boxes(landmarks, clock.times)
     mouths = np.stack(list(cut_mouths(open_video(row["video"]["bytes"], "pyav"), boxes, size)))
