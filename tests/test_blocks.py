@@ -13,9 +13,11 @@ import torch
 
 from preface_hf import PrefAceConfig, PrefAceForVideoClassification, PrefAceModel, PrefAceVideoProcessor
 from preface_hf.cli import main
+from preface_hf.modeling.lipsync_preface import PrefAceForLipSync, PrefAceLipSyncConfig
 from preface_hf.modeling.sync_preface import PrefAceSyncConfig, PrefAceSyncModel
 from preface_hf.synthetic import ClipSpec, write_synthetic
 from tests.marlin_weights import full_marlin
+from tests.modeling.test_lipsync import SMALL
 from tests.modeling_common import TINY
 from tests.pictures.runs import written_run
 from tests.tasks.finished import finished_run
@@ -36,6 +38,7 @@ ELSEWHERE = {
     "preface-hf evaluate": "needs the run of `finetune`; tests/tasks",
     "preface-hf push": "needs a Hub; tests/hub",
     "preface-hf prepare LRS2/": "needs LRS2; tests/recipes",
+    "preface-hf lipsync lips/ two-people.mp4": "needs two faces; tests/tasks/lipsync",
     "preface-hf report": "needs a run of `pretrain`; tests/training/test_report.py",
 }
 
@@ -79,6 +82,10 @@ def folder(tmp_path_factory, drawn_videos: Path, prepared: Path) -> Path:
     for labels in ("1", "10"):
         finished_run(folder / "tuned" / labels, labels=f"{labels}%")
     PrefAceSyncModel(PrefAceSyncConfig()).save_pretrained(folder / "expert")
+    PrefAceForLipSync(PrefAceLipSyncConfig(**{**SMALL, "num_frames": 16})).save_pretrained(folder / "lips")
+    processor.save_pretrained(folder / "lips")
+    shutil.copy(folder / "talk.mp4", folder / "video.mp4")
+    shutil.copy(folder / "talk.mp4", folder / "speech.wav")  # any file with sound
     torch.save(full_marlin(), folder / "marlin_vit_base_ytf.encoder.pt")
     (folder / "rack.yaml").write_text("{base: h100-8, accelerators: 1000, cores: 14000}\n", encoding="utf-8")
     return folder

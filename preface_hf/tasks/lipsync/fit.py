@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig
 
 from preface_hf.features.encoders import load_encoder
-from preface_hf.files import is_missing
+from preface_hf.files import is_missing, packaged
 from preface_hf.modeling import PrefAceForLipSync, PrefAceLipSyncConfig, PrefAceModel, PrefAceSyncModel
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.base import Task
@@ -100,6 +100,7 @@ def build_generator(model: str | Path, arguments: FinetuneArguments) -> PrefAceF
     if str(model) == SCRATCH:
         size = {"num_frames": NUM_FRAMES, "patch_size": 16}
         return PrefAceForLipSync(PrefAceLipSyncConfig.from_preset("vit-t", freeze_encoder=frozen, **size))
+    model = packaged(model)
     if not is_missing(model) and AutoConfig.from_pretrained(model).model_type == PrefAceLipSyncConfig.model_type:
         made: PrefAceForLipSync = PrefAceForLipSync.from_pretrained(model, freeze_encoder=frozen)
         return PrefAceForLipSync(made.config) if arguments.random_weights else made
