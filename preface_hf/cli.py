@@ -349,6 +349,7 @@ def finetune(
     ] = False,
     num_workers: Annotated[int, typer.Option(help="loading processes")] = 0,
     expert: Annotated[str | None, typer.Option(help="of lipsync: the sync expert of its loss")] = None,
+    adversarial_weight: Annotated[float, typer.Option(help="of lipsync: of an adversary, for sharper mouths")] = 0.0,
     resume: Annotated[bool, typer.Option("--resume", help="continue a run that was stopped")] = False,
     with_faces: Annotated[bool, typer.Option("--with-faces", help="show faces on report.html")] = False,
 ) -> None:
@@ -371,7 +372,7 @@ def finetune(
         layer_decay=layer_decay, drop_path_rate=drop_path_rate, augmentation=augmentation,
         mixup=mixup, class_weights=class_weights, windows=windows, random_weights=random_weights, group=group,
         allow_overlap=allow_overlap, mixed_precision=mixed_precision, gradient_checkpointing=gradient_checkpointing,
-        num_workers=num_workers, expert=expert,
+        num_workers=num_workers, expert=expert, adversarial_weight=adversarial_weight,
     )  # fmt: skip
     say(f"the model and its {show_scores(folder)} are in {folder}")
 

@@ -49,6 +49,7 @@ class FinetuneArguments:
         gradient_checkpointing: less memory for more time.
         num_workers: loading processes.
         expert: of lipsync, the sync expert of its loss: the run of a `finetune --task sync`.
+        adversarial_weight: of lipsync, of an adversary that tells drawn patches from true ones; 0 does without.
     """
 
     output_dir: str
@@ -76,6 +77,7 @@ class FinetuneArguments:
     gradient_checkpointing: bool = False
     num_workers: int = 0
     expert: str | None = None
+    adversarial_weight: float = 0.0
 
     def __post_init__(self) -> None:
         choices = {"protocol": PROTOCOLS, "pooling": POOLINGS, "mixed_precision": ("no", "bf16", "fp16")}
@@ -113,6 +115,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-9, 10),
     "lora_rank": (1, 4096), "layer_decay": (0.01, 1), "weight_decay": (0, 10), "drop_path_rate": (0, 0.9),
     "augmentation": (0, 3), "mixup": (0, 10), "windows": (1, 1000), "samples": (0, 1e6), "num_workers": (0, 1000),
+    "adversarial_weight": (0, 10),
 }  # fmt: skip
 
 

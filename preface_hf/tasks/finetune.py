@@ -71,8 +71,11 @@ def finetune(
     columns = (label,) if isinstance(label, str) else tuple(label)
     chosen, folder = task_of(task, columns), Path(arguments.output_dir)
     check_folder(folder, resume)
-    if arguments.expert and chosen.kind != "lipsync":
-        raise ValueError(f"--expert {arguments.expert} is of the task lipsync alone: leave it out.")
+    for name in ("expert", "adversarial_weight"):
+        if getattr(arguments, name) and chosen.kind != "lipsync":
+            raise ValueError(
+                f"--{name.replace('_', '-')} {getattr(arguments, name)} is of the task lipsync alone: leave it out."
+            )
     if chosen.kind == "sync":
         return finetune_sync(model, data, arguments, chosen, resume)
     if chosen.kind == "lipsync":

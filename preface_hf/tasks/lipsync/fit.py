@@ -38,7 +38,8 @@ def finetune_lipsync(
     Args:
         model: checkpoint of a face encoder, a generator to go on from, or `scratch`.
         data: a prepared set of `prepare --audio`, or videos that are prepared first.
-        arguments: those of every fine-tuning; `expert` adds its loss, protocol `linear` leaves the encoder as it is.
+        arguments: those of every fine-tuning; `expert` and `adversarial_weight` add losses, protocol `linear` leaves
+            the encoder as it is.
         task: says how videos are laid out.
         resume: continue a run that was stopped.
     """
@@ -124,6 +125,7 @@ def train_generator(
     settings.load_best_model_at_end, settings.prediction_loss_only = False, True
     trainer = LipSyncTrainer(
         generator, settings, train_dataset=train, eval_dataset=validation, expert=expert,
+        adversarial_weight=arguments.adversarial_weight,
         callbacks=[LogLines(Path(arguments.output_dir) / "log.jsonl")],
         optimizers=(build_optimizer(generator, arguments), None),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a generator learns from: pixels, the features of the encoder, and a sync expert."""
+"""What a generator learns from: pixels, the features of the encoder, a sync expert, and an adversary if asked for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from transformers import Trainer
 from preface_hf.faces.crops import MOUTH_IN_TIGHT
 from preface_hf.modeling import PrefAceForLipSync, PrefAceSyncModel
 from preface_hf.modeling.sync_preface import MELS_PER_FRAME
+from preface_hf.tasks.lipsync.adversary import Adversary, AdversaryFile
 from preface_hf.tasks.sync.talks import LUMA
 
 
@@ -26,14 +27,26 @@ class LipSyncTrainer(Trainer):
 
     Args:
         expert: the sync expert, None to do without.
+        adversarial_weight: of the adversary's loss, 0 to do without.
     """
 
-    def __init__(self, model: PrefAceForLipSync, *args: Any, expert: PrefAceSyncModel | None, **more: Any):
+    def __init__(
+        self, model: PrefAceForLipSync, *args: Any, expert: PrefAceSyncModel | None, adversarial_weight: float = 0.0,
+        **more: Any,
+    ):  # fmt: skip
         super().__init__(model, *args, **more)
         device = self.args.device
         self.expert = expert.eval().requires_grad_(False).to(device) if expert is not None else None
         self.critic = deepcopy(model.preface).eval().requires_grad_(False).to(device)  # as it began
-        self.config = model.config
+        self.config, self.adversarial_weight = model.config, adversarial_weight
+        if adversarial_weight and self.args.world_size > 1:
+            raise ValueError(
+                f"adversarial_weight={adversarial_weight} and {self.args.world_size} processes would train an "
+                f"adversary each: start one process, or leave it out."
+            )
+        self.adversary = Adversary(self.args.seed).to(device) if adversarial_weight else None
+        if self.adversary is not None:
+            self.add_callback(AdversaryFile(self.adversary))
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
         """L1; in training with what the features and, from half of the steps on, the expert say."""
@@ -48,6 +61,9 @@ class LipSyncTrainer(Trainer):
                 )
                 # No mouth is to please the expert more than the true one.
                 loss = loss + SYNC * (found - true).relu().mean()
+            if self.adversary is not None:
+                self.adversary.learn(outputs.frames, inputs["labels"])
+                loss = loss + self.adversarial_weight * self.adversary.loss(outputs.frames)
         return (loss, outputs) if return_outputs else loss
 
 

@@ -22,6 +22,7 @@ from preface_hf.cli import show_scores
 from preface_hf.tasks.evaluate import evaluate
 from preface_hf.tasks.finetune import finetune
 from preface_hf.tasks.lipsync import losses
+from preface_hf.tasks.lipsync.adversary import Adversary
 from preface_hf.tasks.lipsync.clips import LipSyncClips
 from tests.modeling_common import TINY
 
@@ -85,8 +86,14 @@ def test_the_expert_is_heard_from_half_of_the_steps_on(spoken, models, settings,
     assert len(heard) == 2 * 3
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(run, models, spoken, settings, tmp_path, monkeypatch):
+@pytest.mark.parametrize("weight", [0.0, 0.1], ids=["plain", "with an adversary"])
+def test_a_stopped_run_goes_on_to_the_same_bits(weight, run, models, spoken, settings, tmp_path, monkeypatch):
     folder, drawn, items = tmp_path / "resumed", LipSyncClips.drawn, []
+    if weight:
+        settings = {**settings, "adversarial_weight": weight}
+        run, plain = finetune(models / "face", spoken, output_dir=str(tmp_path / "whole"), **settings), run
+        pairs = zip(*(load_file(place / "model.safetensors").values() for place in (run, plain)), strict=True)
+        assert not all(torch.equal(*pair) for pair in pairs), "the adversary is heard"
 
     def stopping(self, room):
         items.append(room)
@@ -101,6 +108,26 @@ def test_a_stopped_run_goes_on_to_the_same_bits(run, models, spoken, settings, t
     finetune(models / "face", spoken, output_dir=str(folder), resume=True, **settings)
     whole, resumed = (load_file(place / "model.safetensors") for place in (run, folder))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_adversary_learns_to_tell_and_leaves_the_draws_of_others_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    adversary = Adversary(seed=0)
+    assert torch.equal(torch.rand(3), expected)
+    true = torch.rand(2, 4, 3, 32, 32)
+    blurred = torch.nn.functional.avg_pool3d(true, (1, 3, 3), 1, (0, 1, 1)).requires_grad_()
+    for _ in range(40):
+        adversary.learn(blurred, true)
+    assert adversary(true).mean() - adversary(blurred).mean() > 1
+    before = [weight.clone() for weight in adversary.parameters()]
+    for weight in adversary.parameters():
+        weight.grad = None
+    adversary.loss(blurred).backward()
+    assert blurred.grad[..., 16:, :].abs().sum() > 0 and blurred.grad[..., :16, :].abs().sum() == 0
+    assert all(weight.grad is None for weight in adversary.parameters())
+    assert all(torch.equal(*pair) for pair in zip(before, adversary.parameters(), strict=True))
 
 
 def test_another_run_goes_on_from_a_generator_and_a_frozen_encoder_stays(run, spoken, settings, tmp_path):
@@ -141,6 +168,8 @@ def test_what_makes_no_sense_is_refused(run, models, spoken, prepared, settings,
         finetune(face, prepared, output_dir=folder, **settings)
     with pytest.raises(ValueError, match=r"--expert .* is of the task lipsync alone"):
         finetune("scratch", spoken, output_dir=folder, **{**settings, "task": "sync"})
+    with pytest.raises(ValueError, match=r"--adversarial-weight 0.1 is of the task lipsync alone"):
+        finetune("scratch", spoken, output_dir=folder, task="sync", adversarial_weight=0.1)
 
 
 def test_a_small_generator_overfits_one_batch(spoken):
