@@ -53,8 +53,8 @@ def trees(tmp_path_factory):
         yield root
 
 
-# What has labels; the sync expert learns from the videos themselves (tests/tasks/sync).
-LABELED = {name: task for name, task in TASKS.items() if task.kind != "sync"}
+# What has labels; experts and generators learn from the videos themselves (tests/tasks/sync, tests/tasks/lipsync).
+LABELED = {name: task for name, task in TASKS.items() if task.kind not in ("sync", "lipsync")}
 
 
 def test_every_task_has_a_tree():
