@@ -16,16 +16,13 @@ from preface_hf.tasks.fit.trainer import LogLines, build_optimizer, fit, trainin
 from preface_hf.tasks.folder import SETTINGS, prepared
 from preface_hf.tasks.lipsync.clips import LipSyncClips
 from preface_hf.tasks.lipsync.losses import LipSyncTrainer
-from preface_hf.tasks.lipsync.scores import write_scores
+from preface_hf.tasks.lipsync.scores import CROPS_PER_FACE, TEST_WINDOWS, write_scores
 from preface_hf.tasks.rows.splits import parts_of
 from preface_hf.tasks.sync.evaluate import POINTS, write_json
 from preface_hf.tasks.sync.experts import load_expert
 
 
 SCRATCH, STEPS, NUM_FRAMES = "scratch", 20_000, 16
-TEST_WINDOWS = 2  # of a row
-# A crop of a prepared set is nearly so many times as wide as the tight face in it.
-CROPS_PER_FACE = 2
 # What a new configuration does not take over from that of the encoder.
 OWN = ("model_type", "auto_map", "architectures", "transformers_version", "dtype", "num_frames", "freeze_encoder")
 

@@ -23,6 +23,9 @@ from preface_hf.tasks.rows.splits import read_part
 from preface_hf.tasks.sync.evaluate import POINTS, write_json
 
 
+TEST_WINDOWS = 2  # of a row
+# A crop of a prepared set is nearly so many times as wide as the tight face in it.
+CROPS_PER_FACE = 2
 NAMES = {"generator": "generator", "frozen": "a frozen mouth"}
 
 
@@ -31,10 +34,10 @@ def evaluate_generator(
 ) -> Path:
     """Score a generator on a split of a set with sound, as [`preface_hf.tasks.evaluate.evaluate`]."""
     generator = load_generator(run)
-    path = prepared(data, task, folder, 2 * generator.config.image_size)
+    path = prepared(data, task, folder, CROPS_PER_FACE * generator.config.image_size)
     split = split or next((name for name in ("test", *VALIDATION) if name in splits_of(path)), "train")
     part = read_part(path, split, POINTS, group)
-    clips = LipSyncClips(path, split, generator.config, windows=2, rows=part.rows)
+    clips = LipSyncClips(path, split, generator.config, windows=TEST_WINDOWS, rows=part.rows)
     folder.mkdir(parents=True, exist_ok=True)
     told = {"task": "lipsync", "model": str(run), "data": path, "splits": {split: part.told()}}
     write_json(folder / SETTINGS, told)

@@ -16,7 +16,7 @@ from preface_hf.faces.squares import cut_square
 from preface_hf.faces.tracking import Track, segments
 from preface_hf.modeling import PrefAceForLipSync
 from preface_hf.modeling.lipsync_preface import blend_mask
-from preface_hf.modeling.sync_preface import FPS
+from preface_hf.modeling.sync_preface import FPS, MELS_PER_FRAME
 from preface_hf.tasks.lipsync.pasting import paste
 from preface_hf.tasks.lipsync.speech import Speech, SpeechMels
 from preface_hf.tasks.lipsync.talks import heard
@@ -25,9 +25,6 @@ from preface_hf.tasks.sync.speakers import SEGMENT_SECONDS
 from preface_hf.tasks.sync.talks import steady_places
 from preface_hf.video.clock import Clock
 from preface_hf.video.decoding import open_video
-
-
-MELS_A_SECOND = 100
 
 
 class Speaker:
@@ -83,7 +80,7 @@ class Speaker:
             part = self.clock.part(track.start, track.stop)
             boxes = face_boxes(track.landmarks, part.times)
             begins = part.times[0] - self.clock.times[0] - start  # seconds of mel frames before the track
-            own = mels[max(0, round(begins * MELS_A_SECOND) - 4 * self.margin) :]
+            own = mels[max(0, round((begins * FPS - self.margin) * MELS_PER_FRAME)) :]
             steps = self.windows(islice(frames, len(boxes)), boxes, steady_places(part), own)
             # 25 faces a second: a frame has that which is nearest to its middle.
             middles = ((part.times + part.ends) / 2 - part.times[0]) * FPS

@@ -11,6 +11,7 @@ from preface_hf.audio.sound import SAMPLE_RATE, Sound, end_of, read_pieces
 from preface_hf.files import check_path
 from preface_hf.modeling.lipsync_preface import level_of
 from preface_hf.modeling.sync_preface import HOP_LENGTH, log_mels
+from preface_hf.tasks.sync.talks import is_quiet
 
 
 BLOCK_SECONDS = 10.0
@@ -40,8 +41,7 @@ def read_speech(source: Path) -> Speech:
         mels = log_mels(sound.cut(start, min(start + BLOCK_SECONDS, end / SAMPLE_RATE)))
         levels.append(mels.mean(axis=1, keepdims=True))
     level = np.concatenate(levels) if levels else np.zeros((0, 1))
-    # As `is_silent` has it: digital silence, or noise without any change.
-    if len(level) == 0 or level.max() <= -7.5 or level.std() < 0.02:
+    if is_quiet(level):
         raise ValueError(f"{source} is silent: give a sound with speech in it.")
     return Speech(source, end / SAMPLE_RATE, level_of(level))
 

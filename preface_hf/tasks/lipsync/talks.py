@@ -18,7 +18,7 @@ from preface_hf.tasks.sync.talks import row_landmarks, steady_places
 from preface_hf.video.decoding import open_video
 
 
-SILENCE = -8.0  # of a mel frame
+SILENCE = -8.0  # the floor of `log_mels`
 
 
 @dataclass

@@ -93,5 +93,9 @@ def talk_of_row(row: dict[str, Any], size: int) -> Talk:
 
 def is_silent(talk: Talk) -> bool:
     """Whether there is no sound but digital silence, or noise without any change, while the face is in sight."""
-    level = talk.mels.mean(axis=1)
-    return bool(len(level) == 0 or level.max() <= -7.5 or level.std() < 0.02)
+    return is_quiet(talk.mels.mean(axis=1))
+
+
+def is_quiet(levels: np.ndarray) -> bool:
+    """Whether the mean log-mels of mel frames, `(frames,)`, are of digital silence, or of noise without any change."""
+    return bool(len(levels) == 0 or levels.max() <= -7.5 or levels.std() < 0.02)
