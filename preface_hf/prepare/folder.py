@@ -13,7 +13,6 @@ from preface_hf.files import check_path, replacing
 from preface_hf.prepare.options import SetOptions
 from preface_hf.prepare.records import count_files
 from preface_hf.recipes import RECIPES, Item, Listing
-from preface_hf.recipes.base import check_label_names
 
 
 # Names in the output; the next line is of files in the work folder, which is gone when the set is whole.
@@ -99,7 +98,6 @@ def stored_listing(out: Path, options: SetOptions) -> Listing:
         with (work / ITEMS_FILE).open(encoding="utf-8") as lines:
             return Listing(**stored, items=[Item(**json.loads(line)) for line in lines])
     listing = RECIPES[options.recipe](options.src, options.media)
-    check_label_names(listing, options.src)
     work.mkdir(parents=True, exist_ok=True)
     with replacing(out / OPTIONS_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(options.arguments(), sort_keys=False), encoding="utf-8")

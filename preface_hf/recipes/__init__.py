@@ -19,6 +19,7 @@ from preface_hf.recipes.base import (
     media_root,
     split_hash,
     subject_split,
+    with_free_names,
     with_left_out,
 )
 from preface_hf.recipes.csv_table import table
@@ -55,12 +56,13 @@ _LAYOUTS: dict[str, Callable[[Path, str], Listing]] = {
     "wflw": wflw,
 }
 # `folder` and `csv` list what they pass over themselves, `hub` walks no folder; `with_left_out` does it for the rest.
-RECIPES: dict[str, Callable[[Path, str], Listing]] = {
+_ALL: dict[str, Callable[[Path, str], Listing]] = {
     "folder": folder,
     "csv": table,
     "hub": hub,
     **{name: with_left_out(recipe) for name, recipe in _LAYOUTS.items()},
 }
+RECIPES = {name: with_free_names(recipe) for name, recipe in _ALL.items()}
 
 __all__ = [
     "MEDIA",

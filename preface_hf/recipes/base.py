@@ -52,11 +52,31 @@ class Listing:
     places: dict[str, str] = field(default_factory=dict)
 
 
-def check_label_names(listing: Listing, src: Path) -> None:
-    """Raise `ValueError` for a label that has a name of the prepared set's own."""
-    for name in sorted(RESERVED & set(listing.columns)):
-        place = listing.places.get(name, str(src))
-        raise ValueError(f"{place}: the label column {name!r} has a name of the prepared set's own: rename it")
+def with_free_names(recipe: Callable[[Path, str], Listing]) -> Callable[[Path, str], Listing]:
+    """The recipe, with `original_` before every label that has a name of the prepared set's own, and a note on it."""
+
+    @wraps(recipe)
+    def listing_of(src: Path, media: str = "auto") -> Listing:
+        listing = recipe(src, media)
+        for name in sorted(RESERVED & set(listing.columns)):
+            free_name(listing, name, listing.places.get(name, str(src)))
+        return listing
+
+    return listing_of
+
+
+def free_name(listing: Listing, name: str, place: str) -> None:
+    """Call the label `name`, written at `place`, `original_NAME`; `ValueError` where another one is called so."""
+    new = f"original_{name}"
+    if new in listing.columns:
+        raise ValueError(
+            f"{place}: the label column {name!r} has a name of the prepared set's own, and {new!r} is taken: rename it"
+        )
+    for item in listing.items:
+        if name in item.labels:
+            item.labels[new] = item.labels.pop(name)
+    listing.columns[new] = listing.columns.pop(name)
+    listing.aside.append(note(f"the label {name} is called {new}: {name} is a column of the prepared set's own"))
 
 
 def media_root(src: Path, listing: Listing | None = None) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from preface_hf.data.confined import check_card, check_files
 from preface_hf.files import check_path, shown
-from preface_hf.recipes.base import MEDIA, RESERVED, Item, Label, Listing, note
+from preface_hf.recipes.base import MEDIA, Item, Label, Listing, note
 from preface_hf.recipes.writing import cache_folder, write_media
 
 
@@ -19,8 +19,7 @@ def hub(src: Path, media: str = "auto") -> Listing:
 
     Layout: a column of type Video or Image (the first one; videos before images); its bytes are written out once into
     the cache. Who may use the data is for its card to say. Labels: columns of numbers, texts and class labels (by
-    their names); others are named in the report; a name of the prepared set's own gets `original_` before it.
-    Split: the data set's own.
+    their names); others are named in the report. Split: the data set's own.
     """
     from datasets import Image, Video, load_dataset, load_dataset_builder
 
@@ -63,20 +62,19 @@ def hub(src: Path, media: str = "auto") -> Listing:
     return Listing(items, columns, rows, str(folder))
 
 
-def label_columns(features: dict[str, Any]) -> tuple[dict[str, tuple[str, Any]], dict[str, str]]:
-    """New name and class names of each column taken, and the types by new name."""
+def label_columns(features: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What names the classes of each column taken (None for numbers and texts), and the types."""
     from datasets import ClassLabel, Value
 
-    names: dict[str, tuple[str, Any]] = {}
+    names: dict[str, Any] = {}
     columns = {}
     for name, feature in features.items():
         kind = label_type(feature.dtype) if isinstance(feature, Value) else None
         if isinstance(feature, ClassLabel):
             kind = "string"
         if kind is not None:
-            new = f"original_{name}" if name in RESERVED else name
-            names[name] = (new, feature.int2str if isinstance(feature, ClassLabel) else None)
-            columns[new] = kind
+            names[name] = feature.int2str if isinstance(feature, ClassLabel) else None
+            columns[name] = kind
     return names, columns
 
 
@@ -90,7 +88,7 @@ def label_type(dtype: str) -> str | None:
 
 
 def media_pairs(
-    data: Any, column: str, names: dict[str, tuple[str, Any]], suffix: str, src: Path
+    data: Any, column: str, names: dict[str, Any], suffix: str, src: Path
 ) -> Iterator[tuple[Item, Callable[[], bytes]]]:
     """An item for each row of each split, and what gives the bytes of its medium; names are numbered."""
     for split, rows in data.items():
@@ -98,7 +96,7 @@ def media_pairs(
             medium = row[column] or {"path": None, "bytes": None}
             # `zip://a.mp4::hf://...` is a file in an archive: what stands before `::` is its name.
             ending = Path((medium["path"] or "").split("::")[0]).suffix or suffix
-            labels = {new: label_of(row[name], to_text) for name, (new, to_text) in names.items()}
+            labels = {name: label_of(row[name], to_text) for name, to_text in names.items()}
             yield Item(f"{split}/{number:07d}{ending}", split, labels), partial(medium_bytes, medium, src)
 
 

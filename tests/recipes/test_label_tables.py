@@ -4,6 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from datasets import load_dataset
 
 from preface_hf.prepare.run import prepare
 from preface_hf.recipes import RECIPES, Listing
@@ -93,10 +94,19 @@ def test_what_is_refused_is_one_sentence_with_its_place(recipe: str, name: str, 
 
 
 @pytest.mark.parametrize("name", ["instance_id", "video", "fps", "source", "feature", "end_seconds", "pool_id"])
-def test_names_of_the_prepared_sets_own_are_refused_before_any_work(recipe: str, name: str, tmp_path: Path):
+def test_a_label_with_a_name_of_the_prepared_sets_own_gets_another(recipe: str, name: str, tmp_path: Path):
     given_clip(tmp_path / "src", "a.mp4", frames=6)
-    (tmp_path / "src/metadata.csv").write_text(f"file_name,mood,{name}\na.mp4,glad,1\n")
-    with pytest.raises(ValueError, match=f"metadata.csv, line 1, column 3: .*'{name}'.* rename it"):
+    (tmp_path / "src/metadata.csv").write_text(f"file_name,mood,{name}\na.mp4,glad,studio\n")
+    prepare(tmp_path / "src", tmp_path / "out", recipe=recipe, landmarker="given")
+    rows = list(load_dataset(str(tmp_path / "out"), split="train"))
+    assert {row["mood"] for row in rows} == {"glad"} and {row[f"original_{name}"] for row in rows} == {"studio"}
+    assert f"the label {name} is called original_{name}" in (tmp_path / "out/report.jsonl").read_text()
+
+
+def test_both_names_taken_is_refused_before_any_work(recipe: str, tmp_path: Path):
+    given_clip(tmp_path / "src", "a.mp4", frames=6)
+    (tmp_path / "src/metadata.csv").write_text("file_name,original_fps,fps\na.mp4,1,2\n")
+    with pytest.raises(ValueError, match=r"metadata.csv, line 1, column 3: .*'fps'.*'original_fps' is taken: rename"):
         prepare(tmp_path / "src", tmp_path / "out", recipe=recipe, landmarker="given")
     assert not (tmp_path / "out").exists()
 

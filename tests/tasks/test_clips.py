@@ -114,6 +114,15 @@ def test_people_are_held_out_where_a_set_has_no_split(prepared, tmp_path):
         parts_of(alone, label_space(alone, "hat"), group="person")
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_of_few_people_the_one_with_most_rows_is_learned_from(prepared, tmp_path, seed):
+    """Six rows of three people, of whom one has four."""
+    cells = lambda split, n: {"person": "aaaabc"[n], "hat": n % 2}  # noqa: E731
+    data = write(prepared, tmp_path / "set", cells, ("train",))
+    parts = parts_of(data, label_space(data, "hat"), group="person", seed=seed)
+    assert set(parts["train"].groups) == {"a"}
+
+
 def test_few_labels_are_among_more_and_of_every_class(prepared):
     labels = label_space(prepared, "expression")
     part = read_part(prepared, "train", labels)

@@ -136,7 +136,7 @@ def check_overlap(parts: dict[str, Part]) -> None:
 
 
 def hold_out(part: Part, labels: LabelSpace, seed: int) -> tuple[Part, Part]:
-    """What is left of a part, and a fifth of its people, as much as can be of each class."""
+    """What is left of a part, and a fifth of its people, as much as can be of each class; most rows are left."""
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
     people = len(set(part.groups))
@@ -150,14 +150,14 @@ def hold_out(part: Part, labels: LabelSpace, seed: int) -> tuple[Part, Part]:
         split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     else:
         split = GroupShuffleSplit(TRIES, test_size=HELD_OUT, random_state=seed)
+    fair = []  # a class whose only people were held out could not be learned
     for fit, held in split.split(part.rows, part.classes, part.groups):
-        # A class whose only people were held out could not be learned.
-        if (
-            len(held)
-            and set(part.classes[held]) <= set(part.classes[fit])
-            and set(part.classes[fit]) == set(part.classes)
-        ):
-            return part.take(fit), part.take(held)
+        if len(held) and set(part.classes[fit]) == set(part.classes):
+            fair.append((part.take(fit), part.take(held)))
+    if fair:
+        # Of a few people one may have most of the rows: that one is to learn from.
+        whole = (pair for pair in fair if 2 * len(pair[0].rows) >= len(part.rows))
+        return next(whole, max(fair, key=lambda pair: len(pair[0].rows)))
     alone = [name for number, name in enumerate(labels.names) if len(set(part.groups[part.classes == number])) == 1]
     raise ValueError(
         f"no fifth of the {people} people of {part.split!r} can be held out with examples of every class left"
