@@ -1,4 +1,7 @@
-"""Frozen features of the probe sets: pooled output, and a 3x3 grid of tokens, each the mean over a clip's windows."""
+"""Frozen features of the probe sets: pooled output, that of four layers, a 3x3 grid of tokens, and all tokens.
+
+Each is the mean over a clip's windows.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import torch
 from datasets import load_dataset
 
 from preface_hf.features.encoders import Encoder, pixel_encoder
+from preface_hf.modeling import PrefAceConfig
+from preface_hf.modeling.pooling_preface import PrefAcePooling
 from preface_hf.video.decoding import open_video
 from preface_hf.video.windows import window_mean, windows
 
@@ -52,30 +57,39 @@ def read_rows(folder: Path, splits: tuple[str, ...], num_frames: int, sampling_r
 
 
 def pixel_features(rows: Rows) -> dict[str, np.ndarray]:
-    """16x16 RGB pixels, the mean frame of each row."""
-    return {"pooled": row_means(pixel_encoder(list(rows.clips)), rows)}
+    """16x16 RGB pixels, the mean frame of each row; `tokens` are 16 patches of them, each with its place."""
+    pixels = row_means(pixel_encoder(list(rows.clips)), rows)  # (rows, 768)
+    patches = pixels.reshape(-1, 3, 4, 4, 4, 4).transpose(0, 2, 4, 1, 3, 5).reshape(-1, 16, 48)
+    places = np.broadcast_to(np.eye(16, dtype=patches.dtype), (len(patches), 16, 16))
+    return {"pooled": pixels, "tokens": np.concatenate([patches, places], axis=2)}
 
 
 @torch.inference_mode()
 def encoder_features(encoder: Encoder, rows: Rows, batch_size: int = 128) -> dict[str, np.ndarray]:
-    """`pooled` `(rows, hidden_size)` and `grid` `(rows, 9 * hidden_size)` of a frozen encoder."""
-    parts: dict[str, list[np.ndarray]] = {"pooled": [], "grid": []}
+    """`pooled` `(rows, D)`, `layers` `(rows, 4 D)`, `grid` `(rows, 9 D)` and `tokens` `(rows, N, D)` of an encoder."""
+    config = encoder.model.config
+    poolings = {kind: PrefAcePooling(pooled_by(config, kind)) for kind in ("layers", "grid")}
+    parts: dict[str, list[np.ndarray]] = {"pooled": [], "layers": [], "grid": [], "tokens": []}
     for first in range(0, len(rows.clips), batch_size):
         clips = list(rows.clips[first : first + batch_size])
         pixels = encoder.processor(clips, do_sample_frames=False, return_tensors="pt").to(encoder.device)
-        output = encoder.model(**pixels)
-        parts["pooled"].append(output.pooler_output.float().cpu().numpy())
-        parts["grid"].append(grid_of(output.last_hidden_state, encoder.model.config.grid_size).cpu().numpy())
+        output = encoder.model(**pixels, output_hidden_states=True)
+        shape = tuple(pixels["pixel_values_videos"].shape)
+        found = {"pooled": output.pooler_output, "tokens": output.last_hidden_state}
+        found |= {kind: pooling(encoder.model, output, shape) for kind, pooling in poolings.items()}
+        for kind, values in found.items():
+            parts[kind].append(values.float().cpu().numpy())
     return {name: row_means(np.concatenate(values), rows) for name, values in parts.items()}
 
 
-def grid_of(tokens: torch.Tensor, grid_size: tuple[int, int, int], side: int = 3) -> torch.Tensor:
-    """Tokens `(batch, T*H*W, D)`, averaged over time and the cells of a `side`x`side` grid: `(batch, side² * D)`."""
-    grid = tokens.float().unflatten(1, grid_size).mean(dim=1).permute(0, 3, 1, 2)  # (batch, D, H, W)
-    return torch.nn.functional.adaptive_avg_pool2d(grid, side).flatten(1)
+def pooled_by(config: PrefAceConfig, kind: str) -> PrefAceConfig:
+    """The configuration of a classifier that sees `kind`."""
+    return type(config)(**{**config.to_dict(), "classifier_pooling": kind})
 
 
 def row_means(features: np.ndarray, rows: Rows) -> np.ndarray:
     """The mean over the windows of each row, by their weights."""
-    parts = zip(np.split(features, rows.ends[:-1]), np.split(rows.weights, rows.ends[:-1]), strict=True)
-    return np.stack([window_mean(part, weights) for part, weights in parts])
+    flat = features.reshape(len(features), -1)
+    parts = zip(np.split(flat, rows.ends[:-1]), np.split(rows.weights, rows.ends[:-1]), strict=True)
+    means = np.stack([window_mean(part, weights) for part, weights in parts])
+    return means.reshape(-1, *features.shape[1:])

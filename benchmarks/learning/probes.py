@@ -4,7 +4,7 @@
 
 SETS is the folder that sets.sh made. LIKE is a checkpoint: all encoders see clips of its length and speed. An
 ENCODER is `pixels`, `random:SEED` (LIKE before training) or `NAME=CHECKPOINT`. One line an encoder, with every task's
-score by kNN on the pooled output, linear on the pooled output and linear on a 3x3 grid of tokens.
+score by the probes of `PROBES`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,23 @@ from tasks import TASKS
 from preface_hf.features.encoders import load_encoder, random_encoder
 
 
+# Each probe's way to read features, and the features.
+PROBES = {
+    "kNN": ("kNN", "pooled"),
+    "linear": ("linear", "pooled"),
+    "layers": ("linear", "layers"),
+    "grid": ("linear", "grid"),
+    "attentive": ("attentive", "tokens"),
+}
+
+
 def score(features: dict[str, dict[str, np.ndarray]], rows: dict[str, Rows]) -> dict[str, float]:
-    """Every task's scores, named `task/probe`; pixels have no grid of tokens."""
+    """Every task's scores, named `task/probe`; pixels have no layers and no grid of tokens."""
     scores = {}
     for task, (data, measure) in TASKS.items():
-        columns, by_kind = rows[data].columns, features[data]
-        scores[f"{task}/kNN"] = measure(by_kind["pooled"], columns, False)
-        scores[f"{task}/linear"] = measure(by_kind["pooled"], columns, True)
-        if "grid" in by_kind:
-            scores[f"{task}/grid"] = measure(by_kind["grid"], columns, True)
+        for name, (probe, kind) in PROBES.items():
+            if kind in features[data]:
+                scores[f"{task}/{name}"] = measure(features[data][kind], rows[data].columns, probe)
     return scores
 
 

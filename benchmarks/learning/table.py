@@ -13,10 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from probes import PROBES
 from tasks import TASKS
-
-
-PROBES = ("kNN", "linear", "grid")
 
 
 def read(file: Path) -> dict[str, dict[str, list[float]]]:

@@ -38,11 +38,16 @@ def change(settings: dict[str, Any], assignment: str) -> None:
     settings[name] = yaml.safe_load(value)
 
 
+def mixture(sets: str) -> dict[str, float]:
+    """The sets to pretrain on, with their shares."""
+    return {str(Path(sets) / name): share for name, share in SHARES.items()}
+
+
 def main(file: str, sets: str, out: str, row: str, seed: str, *changes: str) -> None:
     settings = yaml.safe_load(config_path(file).read_text(encoding="utf-8"))
     for assignment in [*ROWS[row], f"seed={seed}", *changes]:
         change(settings, assignment)
-    settings["data"] = {str(Path(sets) / name): share for name, share in SHARES.items()}
+    settings["data"] = mixture(sets)
     settings["output_dir"] = str(Path(out) / f"{row}-{seed}")
     pretrain(build(PretrainArguments, settings, file), resume=Path(settings["output_dir"]).exists())
 

@@ -12,6 +12,8 @@ import evaluate
 import numpy as np
 import torch
 
+from preface_hf.files import packaged
+
 
 PICTURE = datasets.Sequence(datasets.Sequence(datasets.Sequence(datasets.Value("uint8"))))
 BATCH = 32
@@ -25,7 +27,7 @@ class FID(evaluate.Metric):
     other, which need not be pairs. One of two networks makes the features, and `features` of the result names it:
 
     * `inception`: file of the weights that published FIDs are of (torch-fidelity's `weights-inception-2015-12-05`).
-    * `encoder`: where these are not at hand, a PrefAce checkpoint, a folder or Hub name. Such values compare with
+    * `encoder`: where these are not at hand, a PrefAce checkpoint, a folder, Hub name or `default`. Such values compare with
       others of the same checkpoint only.
 
     `fid` is 0 for the same pictures. Few pictures make it larger: compare equal `count`s.
@@ -85,6 +87,7 @@ class EncoderFeatures(torch.nn.Module):
         super().__init__()
         from preface_hf.modeling import PrefAceModel, PrefAceVideoProcessor
 
+        checkpoint = packaged(checkpoint)
         self.model = PrefAceModel.from_pretrained(checkpoint).eval()
         processor = PrefAceVideoProcessor.from_pretrained(checkpoint)
         self.mean, self.std = (torch.tensor(v)[:, None, None] for v in (processor.image_mean, processor.image_std))

@@ -57,6 +57,25 @@ def test_no_network_is_taken_silently(options, message):
         FID().compute(predictions=values, references=values, **options)
 
 
+def test_inception_is_read_from_a_file_of_weights(pictures, tmp_path, monkeypatch):
+    """Torch-fidelity's network with first weights, as such a file; its values mean nothing, that it is read does."""
+    inception = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    with monkeypatch.context() as patch:  # it cannot be built without a file
+        patch.setattr(torch, "load", lambda *args, **options: {})
+        patch.setattr(torch.nn.Module, "load_state_dict", lambda self, state, *args, **options: None)
+        network = inception.FeatureExtractorInceptionV3("", ["2048"], feature_extractor_weights_path="none")
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    found, real = (values[:4].tolist() for values in pictures)
+    scores = FID().compute(predictions=found, references=real, inception=tmp_path / "weights.pth")
+    assert np.isfinite(scores["fid"]) and scores["features"] == "Inception v3 (weights.pth)"
+
+
+def test_the_packages_own_model_makes_features(pictures):
+    found, real = (values.tolist() for values in pictures)
+    scores = FID().compute(predictions=found, references=real, encoder="default")
+    assert scores["fid"] > 0 and scores["features"] == "PrefAce encoder default, no Inception"
+
+
 def test_a_single_picture_is_refused(encoder):
     values = np.zeros((1, 8, 8, 3), np.uint8).tolist()
     with pytest.raises(ValueError, match=r"pictures of shape \(1, 8, 8, 3\) have no FID"):
