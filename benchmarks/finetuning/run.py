@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/finetuning/run.py MODEL SETS OUT TASK [SEEDS]
 
-SETS is the folder that benchmarks/learning/sets.sh made, TASK `ck-plus`, `fer2013` or `celeba`; a run lies in
-OUT/TASK-START-PROTOCOL-LABELS-SEED. Rates and decays were chosen by search.py. The table: table.py OUT
+SETS is the folder that benchmarks/learning/sets.sh made, TASK `ck-plus`, `fer2013`, `celeba`, `helen`, or `points`
+(the 68 points that `prepare` found in CelebA); a run lies in OUT/TASK-START-PROTOCOL-LABELS-SEED. Rates and decays
+were chosen by search.py. The table: table.py OUT
 """
 
 import json
@@ -26,8 +27,9 @@ from preface_hf.tasks.rows.labels import label_space
 from preface_hf.tasks.rows.splits import fewer, parts_of, read_share
 
 
-SETS = {"ck-plus": "ckplus", "celeba": "celeba", "fer2013": "fer"}
-STEPS = {"celeba": {"100%": 600}}  # else 200
+SETS = {"ck-plus": "ckplus", "celeba": "celeba", "fer2013": "fer", "points": "celeba", "helen": "helen"}
+WANTED = {"points": {"label": "landmarks", "group": "identity"}}  # else the task of that name
+STEPS = {("celeba", "100%"): 600, ("points", "100%"): 600, ("points", "10%"): 400, ("helen", "100%"): 400}  # else 200
 ROWS = {
     ("pretrained", "full"): {"learning_rate": 3e-3, "layer_decay": 0.3},
     ("random", "full"): {"learning_rate": 3e-3, "layer_decay": 0.75},
@@ -35,6 +37,10 @@ ROWS = {
     ("pretrained", "linear"): {},
     ("random", "linear"): {},
     ("pixels", "linear"): {},
+}
+POINT_ROWS = {  # a little augmentation: a short run learns more of less (benchmarks/results/2026-11-26-finetuning.md)
+    ("pretrained", "full"): {"learning_rate": 3e-3, "layer_decay": 0.75, "augmentation": 0.3},
+    ("random", "full"): {"learning_rate": 3e-3, "layer_decay": 0.75, "augmentation": 0.3},
 }
 SIDE = 16
 
@@ -44,7 +50,7 @@ def main(model: str, sets: str, out: str, task: str, seeds: str = "0,1,2", share
     data = Path(sets) / SETS[task]
     for seed in map(int, seeds.split(",")):
         for labels in shares.split(","):
-            for (start, protocol), settings in ROWS.items():
+            for (start, protocol), settings in (POINT_ROWS if task in ("points", "helen") else ROWS).items():
                 folder = Path(out) / f"{task}-{start}-{protocol}-{labels.rstrip('%')}-{seed}"
                 if (folder / "scores-test.json").exists():
                     continue
@@ -53,9 +59,9 @@ def main(model: str, sets: str, out: str, task: str, seeds: str = "0,1,2", share
                     fit_pixels(model, data, folder, task, labels, seed)
                 else:
                     finetune(
-                        model, data, task=task, protocol=protocol, labels=labels, seed=seed, output_dir=str(folder),
-                        random_weights=start == "random", max_steps=STEPS.get(task, {}).get(labels, 200),
-                        batch_size=64, pooling="grid", **settings,
+                        model, data, protocol=protocol, labels=labels, seed=seed, output_dir=str(folder),
+                        random_weights=start == "random", max_steps=STEPS.get((task, labels), 200),
+                        batch_size=64, pooling="grid", **WANTED.get(task, {"task": task}), **settings,
                     )  # fmt: skip
                     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
                 print(folder.name, (folder / "scores-test.json").read_text()[:160].replace("\n", ""), flush=True)

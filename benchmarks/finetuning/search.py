@@ -1,7 +1,8 @@
 """Which rate, decay and pooling suit a task: what run.py takes, found on a seed of its own and never by the test part.
 
-    OMP_NUM_THREADS=1 python benchmarks/finetuning/search.py MODEL SETS OUT TASK LABELS PROTOCOL:POOLING:RATE:DECAY...
+    OMP_NUM_THREADS=1 python benchmarks/finetuning/search.py MODEL SETS OUT TASK LABELS SETTING...
 
+A SETTING is PROTOCOL:POOLING:RATE:DECAY, or that with :AUGMENTATION.
 Each setting is run from pretrained and from random weights, for 200 steps, and judged by the whole validation part,
 also where the labels to train on are few.
 """
@@ -11,21 +12,21 @@ import shutil
 import sys
 from pathlib import Path
 
+from run import SETS, WANTED
+
 from preface_hf.progress import Level, set_level
 from preface_hf.tasks import finetune as finetuning
 from preface_hf.tasks.results.scoring import PRIMARY
 from preface_hf.tasks.rows.splits import Part, fewer
 
 
-SETS = {"ck-plus": "ckplus", "celeba": "celeba", "fer2013": "fer"}
-KINDS = {"ck-plus": "expression", "celeba": "attributes", "fer2013": "expression"}
 SEED = 7
 
 
 def main(model: str, sets: str, out: str, task: str, labels: str, *settings: str) -> None:
     set_level(Level.QUIET)
     for setting in settings:
-        protocol, pooling, rate, decay = setting.split(":")
+        protocol, pooling, rate, decay, *strength = setting.split(":")
         for random in (False, True):
             folder = Path(out) / f"{task}-{labels}-{setting}-{'random' if random else 'pretrained'}"
             if (folder / "scores-validation.json").exists():
@@ -33,12 +34,14 @@ def main(model: str, sets: str, out: str, task: str, labels: str, *settings: str
             shutil.rmtree(folder, ignore_errors=True)
             finetuning.fewer = train_alone()
             finetuning.finetune(
-                model, Path(sets) / SETS[task], task=task, labels=labels, seed=SEED, protocol=protocol,
-                pooling=pooling, learning_rate=float(rate), layer_decay=float(decay), random_weights=random,
-                output_dir=str(folder), max_steps=200, batch_size=64, samples=0,
+                model, Path(sets) / SETS[task], labels=labels, seed=SEED, protocol=protocol, pooling=pooling,
+                learning_rate=float(rate), layer_decay=float(decay), augmentation=float((strength or [1])[0]),
+                random_weights=random, output_dir=str(folder), max_steps=200, batch_size=64, samples=0,
+                **WANTED.get(task, {"task": task}),
             )  # fmt: skip
             scores = json.loads((folder / "scores-validation.json").read_text(encoding="utf-8"))
-            print(folder.name, f"{100 * scores[PRIMARY[KINDS[task]][0]]:.1f}", flush=True)
+            kind = json.loads((folder / "finetune.json").read_text(encoding="utf-8"))["task"]
+            print(folder.name, f"{100 * scores[PRIMARY[kind][0]]:.1f}", flush=True)
 
 
 def train_alone():

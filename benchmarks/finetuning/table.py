@@ -13,7 +13,8 @@ def main(out: str) -> None:
     for file in sorted(Path(out).glob("*/scores-test.json")):
         task, start, protocol, labels, _ = re.fullmatch(r"(.+)-(\w+)-(\w+)-(\d+)-(\d+)", file.parent.name).groups()
         scores = json.loads(file.read_text(encoding="utf-8"))
-        found[task, protocol, start][labels].append(100 * scores.get("war", scores.get("mean_auc")))
+        score = next(scores[name] for name in ("war", "mean_auc", "nme") if name in scores)  # NME: lower is better
+        found[task, protocol, start][labels].append(100 * score)
     print("| task | protocol | weights | 1 % | 10 % | 100 % |\n|---|---|---|---|---|---|")
     for key, row in sorted(found.items()):
         print("|", " | ".join((*key, *(cell(row[labels]) for labels in ("1", "10", "100")))), "|")
