@@ -1,8 +1,8 @@
 """The learning table of scores that probes.py wrote, as Markdown: mean and standard deviation over seeds.
 
-    python benchmarks/learning/table.py SCORES.jsonl
+    python benchmarks/learning/table.py SCORES.jsonl [PICTURES]
 
-Encoders called NAME-SEED, or random:SEED, are seeds of the row NAME.
+Encoders called NAME-SEED, or random:SEED, are seeds of the row NAME. PICTURES is a folder for a picture a probe.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from probes import PROBES
 from tasks import TASKS
+
+from preface_hf.pictures.scores import Score, comparison_figure
 
 
 def read(file: Path) -> dict[str, dict[str, list[float]]]:
@@ -39,7 +42,23 @@ def cell(values: list[float] | None) -> str:
     return f"{np.mean(values):.1f}{spread}"
 
 
-def main(file: str) -> None:
+def draw(rows: dict[str, dict[str, list[float]]], probe: str) -> Figure:
+    """A panel for each task, with lines for pixels and the encoder before training."""
+    panels: dict[str, dict[str, Score]] = {task: {} for task in TASKS}
+    levels: dict[str, dict[str, float]] = {task: {} for task in TASKS}
+    for name, scores in rows.items():
+        for task in TASKS:
+            values = scores.get(f"{task}/{probe}", [])
+            if values and name in ("pixels", "random"):
+                levels[task][name] = float(np.mean(values))
+            elif values:
+                mean, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
+                panels[task][name] = Score(mean, mean - spread, mean + spread)
+    note = "Bars: standard deviation over seeds, where there are several"
+    return comparison_figure(panels, f"Probe: {probe}, %", note, levels, less_is_better=("landmarks",))
+
+
+def main(file: str, pictures: str = "") -> None:
     rows = read(Path(file))
     for probe in PROBES:
         print(f"\n| {probe} | {' | '.join(TASKS)} | seeds |\n|---|{'---|' * (len(TASKS) + 1)}")
@@ -48,6 +67,9 @@ def main(file: str) -> None:
             seeds = max(len(values) for values in scores.values())
             if any(cells):
                 print(f"| {name} | {' | '.join(cells)} | {seeds} |")
+        if pictures:
+            Path(pictures).mkdir(parents=True, exist_ok=True)
+            draw(rows, probe).savefig(Path(pictures) / f"{probe}.png")
 
 
 if __name__ == "__main__":
