@@ -62,6 +62,11 @@ def check_weights(model, missing: list[str]) -> None:
             f"the checkpoint holds no {', '.join(lost[:3])}{more}, which would start at random: copy it again from "
             f"where it is whole."
         )
+    check_finite(model)
+
+
+def check_finite(model) -> None:
+    """`ValueError` that names the first weight with NaN or infinity in it."""
     for name, tensor in model.state_dict().items():
         if not tensor.is_meta and tensor.is_floating_point() and not tensor.isfinite().all():
             raise ValueError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import preface_hf.modeling
 from preface_hf.files import why_unopened
 from preface_hf.modeling import PrefAceConfig
+from preface_hf.modeling.loading_preface import check_finite
 
 
 if TYPE_CHECKING:
@@ -80,13 +81,15 @@ def load_lora(folder: str | Path, base: str | Path | None = None, **fields: Any)
         fields = {"config": PrefAceConfig.from_pretrained(folder, **fields)}
     model = model_class.from_pretrained(base, **fields)
     try:
-        return peft.PeftModel.from_pretrained(model, folder).eval()
+        adapted: PeftModel = peft.PeftModel.from_pretrained(model, folder).eval()
     except (RuntimeError, UnpicklingError) as error:
         reason = why_unopened(error)
         raise ValueError(
             f"the adapter in {str(folder)!r} does not fit {str(base)!r} ({reason}): give the base and the fields, "
             f"such as num_labels, that it was trained with."
         ) from error
+    check_finite(adapted)
+    return adapted
 
 
 def import_peft() -> Any:

@@ -19,8 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import yaml
-
+from preface_hf.files import read_yaml
 from preface_hf.progress import Counts, read_tallies, shown, tallied, write_tally
 
 
@@ -50,10 +49,7 @@ def read_cluster(file: str | Path | None) -> dict[str, Any] | None:
     """The settings in a YAML file; `ValueError` where it cannot be read or is no mapping."""
     if file is None:
         return None
-    try:
-        settings = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read the cluster settings {str(file)!r}: {' '.join(str(error).split())}") from error
+    settings = read_yaml(file, "the cluster settings")
     if not isinstance(settings, dict):
         raise ValueError(f"the cluster settings {str(file)!r} are no mapping: write lines of `key: value`")
     return settings

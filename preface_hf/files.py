@@ -13,7 +13,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
 from safetensors import SafetensorError
 
 
@@ -29,6 +31,30 @@ def check_path(path: str | Path) -> None:
     """Raise `ValueError` for a path that is not UTF-8: neither parquet nor a report can name it."""
     if shown(path) != str(path):
         raise ValueError(f"the path {shown(path)} is not Unicode text (UTF-8): rename the file or its folder")
+
+
+class OnceLoader(yaml.SafeLoader):
+    """YAML in which no mapping has a key twice: its parser would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As before, once the keys were looked at."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                place = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {place} sets {key.value!r} a second time: leave one of the two")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(file: str | Path, what: str) -> Any:
+    """What a YAML file says; `ValueError`, which calls it `what`, where it cannot be read or sets a key twice."""
+    try:
+        return yaml.load(Path(file).read_text(encoding="utf-8"), OnceLoader)  # noqa: S506 (a safe loader)
+    # The parser recurses, and takes some words for dates that do not exist.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"cannot read {what} {str(file)!r}: {reason}.") from error
 
 
 def packaged(name: str | Path, kind: str = "encoder") -> str | Path:

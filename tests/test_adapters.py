@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainingArguments
 
 from preface_hf import PrefAceConfig, PrefAceForVideoClassification, PrefAceModel, PrefAceVideoProcessor
@@ -92,6 +93,11 @@ def test_adapters_that_do_not_fit_are_named(base, tmp_path):
     add_lora(PrefAceForVideoClassification.from_pretrained(base, num_labels=3)).save_pretrained(tmp_path / "three")
     with pytest.raises(ValueError, match="does not fit .*num_labels"):
         load_lora(tmp_path / "three", num_labels=2)
+    weights = load_file(tmp_path / "three/adapter_model.safetensors")
+    save_file(weights | {next(iter(weights)): next(iter(weights.values())) * float("nan")},
+              tmp_path / "three/adapter_model.safetensors")  # fmt: skip
+    with pytest.raises(ValueError, match="classifier.* holds NaN or infinity in the checkpoint"):
+        load_lora(tmp_path / "three", num_labels=3)
     add_lora(PrefAceModel(PrefAceConfig(**TINY))).save_pretrained(tmp_path / "homeless")
     with pytest.raises(ValueError, match="does not name its base"):
         load_lora(tmp_path / "homeless")

@@ -27,8 +27,8 @@ class FID(evaluate.Metric):
     other, which need not be pairs. One of two networks makes the features, and `features` of the result names it:
 
     * `inception`: file of the weights that published FIDs are of (torch-fidelity's `weights-inception-2015-12-05`).
-    * `encoder`: where these are not at hand, a PrefAce checkpoint, a folder, Hub name or `default`. Such values compare with
-      others of the same checkpoint only.
+    * `encoder`: where these are not at hand, a PrefAce checkpoint, a folder, Hub name or `default`. Such values
+      compare with others of the same checkpoint only.
 
     `fid` is 0 for the same pictures. Few pictures make it larger: compare equal `count`s.
     Raises `ValueError` without a network, with both, or for fewer than 2 pictures.

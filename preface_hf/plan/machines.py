@@ -6,8 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from preface_hf.files import read_yaml
 from preface_hf.training.arguments import check_keys
 
 
@@ -85,10 +84,7 @@ def load_machine(name_or_file: str) -> Machine:
     known = f"known machines: {', '.join(MACHINES)}; or give a YAML file (`base: h100-8` and what differs)."
     if not Path(name_or_file).is_file():
         raise ValueError(f"machine {name_or_file!r} is neither known nor a file: {known}")
-    try:
-        values = yaml.safe_load(Path(name_or_file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read the machine {name_or_file!r}: {' '.join(str(error).split())}.") from error
+    values = read_yaml(name_or_file, "the machine")
     if not isinstance(values, dict) or values.get("base") not in MACHINES:
         raise ValueError(f"the machine file {name_or_file!r} has no line `base: NAME`: {known}")
     base = MACHINES[values.pop("base")]

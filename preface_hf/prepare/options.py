@@ -39,7 +39,7 @@ class TrackOptions:
         if self.crop not in CROPS:
             raise ValueError(f"unknown crop {self.crop!r}: choose one of {', '.join(CROPS)}")
         for name in ("detect_every", "max_pixels", "max_seconds"):
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:  # nor NaN
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
         if not 0 <= self.min_quality <= 1:
             raise ValueError(f"min_quality {self.min_quality} is not within [0, 1]")

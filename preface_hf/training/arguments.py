@@ -11,8 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
-
+from preface_hf.files import read_yaml
 from preface_hf.modeling import PRESETS, PrefAceConfig
 from preface_hf.objectives.methods import METHODS, Method
 from preface_hf.training.ranges import check_ranges
@@ -315,11 +314,7 @@ def load_arguments(file: str | Path | None, flags: dict[str, Any]) -> PretrainAr
     """
     values: dict[str, Any] = {}
     if file is not None:
-        try:
-            values = yaml.safe_load(config_path(file).read_text(encoding="utf-8"))
-        # YAML's parser recurses, and a word that looks like a date may be none.
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            raise ValueError(f"cannot read the config {str(file)!r}: {' '.join(str(error).split())}.") from error
+        values = read_yaml(config_path(file), "the config")
         values = {} if values is None else values
         if not isinstance(values, dict):
             raise ValueError(f"the config {str(file)!r} is no mapping: write lines of `key: value`.")

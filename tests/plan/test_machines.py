@@ -26,6 +26,7 @@ def test_a_file_changes_what_differs(tmp_path):
         ("base: h100-8\naccelerators: 1.5", "accelerators=1.5 of the machine must be a whole number"),
         ("base: h100-8\ncomputes_on_cores: 3", "computes_on_cores=3 of the machine must be true or false"),
         ("{", "cannot read the machine"),
+        ("base: h100-8\ncores: 3\ncores: 4", "line 3 sets 'cores' a second time"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, text, message):

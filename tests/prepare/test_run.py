@@ -258,6 +258,8 @@ def test_other_options_and_foreign_folders_are_refused(src: Path, prepared: Path
         run(src, prepared, crop_size=96)
     assert contents(prepared) == before
     (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(ValueError, match="max_seconds nan must be at least 1"):
+        run(src, tmp_path / "new", max_seconds=float("nan"))
     with pytest.raises(ValueError, match="holds other files"):
         run(src, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]

@@ -49,6 +49,8 @@ def test_resolved_settings_load_again(tmp_path):
         ("views: {num_frames: 3}", "views.num_frames=3 .* tubelet_size=2"),
         ("- a list", "no mapping"),
         ("{", "cannot read the config"),
+        ("seed: 1\nmax_steps: 2\nseed: 3", "cannot read the config .*line 3 sets 'seed' a second time"),
+        ("views: {num_local: 1, num_local: 2}", "line 1 sets 'num_local' a second time"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, text, message):
