@@ -21,6 +21,8 @@ from preface_hf.training.optimizer import layers_above
 
 
 EVALUATIONS = 10  # of a run, each with a checkpoint
+# Of the rate: votes for points begin at a mean shape and learn slowly (benchmarks/results/2026-11-26-finetuning.md).
+LANDMARK_FACTOR = 10
 
 
 class TaskTrainer(Trainer):
@@ -147,13 +149,17 @@ def fit(trainer: Trainer, resume: bool) -> Any:
 
 
 def build_optimizer(model: Any, settings: FinetuneArguments) -> torch.optim.Optimizer:
-    """AdamW whose rate falls by `layer_decay` with each layer below the head (BEiT's and VideoMAE's fine-tuning)."""
+    """AdamW whose rate falls by `layer_decay` with each layer below the head (BEiT's and VideoMAE's fine-tuning).
+
+    The head for landmarks has ten times the rate.
+    """
     groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             # peft writes its own names before those of the model.
             depth = layers_above(name[name.find("preface.") :], model.config.num_hidden_layers)
-            groups.setdefault((settings.layer_decay**depth, weight.ndim > 1), []).append(weight)
+            factor = LANDMARK_FACTOR if "landmark_head." in name else settings.layer_decay**depth
+            groups.setdefault((factor, weight.ndim > 1), []).append(weight)
     return torch.optim.AdamW(
         [
             {"params": weights, "lr": settings.rate * factor, "weight_decay": settings.weight_decay if decays else 0.0}
