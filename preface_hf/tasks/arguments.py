@@ -31,7 +31,7 @@ class FinetuneArguments:
         seed: of everything random: held out people, few labels, head, order, augmentation.
         max_steps: optimizer steps; without, 20 epochs and at least 300 steps.
         batch_size: clips a step.
-        learning_rate: peak, of the head (for landmarks, a tenth of it); without, by the protocol.
+        learning_rate: peak, of the head (that for landmarks takes ten times as much); without, by the protocol.
         lora_rank: of the matrices that lora adds.
         layer_decay: factor of the rate with each layer below (VideoMAE: 0.75).
         weight_decay: of AdamW.

@@ -150,14 +150,18 @@ def hold_out(part: Part, labels: LabelSpace, seed: int) -> tuple[Part, Part]:
         split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     else:
         split = GroupShuffleSplit(TRIES, test_size=HELD_OUT, random_state=seed)
-    fair = []  # a class whose only people were held out could not be learned
+    best = None
     for fit, held in split.split(part.rows, part.classes, part.groups):
-        if len(held) and set(part.classes[fit]) == set(part.classes):
-            fair.append((part.take(fit), part.take(held)))
-    if fair:
+        # A class whose only people were held out could not be learned.
+        if not len(held) or set(part.classes[fit]) != set(part.classes):
+            continue
+        if best is None or len(fit) > len(best[0]):
+            best = fit, held
         # Of a few people one may have most of the rows: that one is to learn from.
-        whole = (pair for pair in fair if 2 * len(pair[0].rows) >= len(part.rows))
-        return next(whole, max(fair, key=lambda pair: len(pair[0].rows)))
+        if 2 * len(best[0]) >= len(part.rows):
+            break
+    if best is not None:
+        return part.take(best[0]), part.take(best[1])
     alone = [name for number, name in enumerate(labels.names) if len(set(part.groups[part.classes == number])) == 1]
     raise ValueError(
         f"no fifth of the {people} people of {part.split!r} can be held out with examples of every class left"
