@@ -50,20 +50,20 @@ def read_timeline(container: Any, stream: Any, stamps: list[Stamp]) -> Timeline:
         ticks, shifted = join_clocks(stamps)
     known = sorted(tick for tick in ticks if tick is not None)
     stated, tick = stated_rate(stream), float(stream.time_base)
+    # A tick finds its frame only where no other frame has it, and the file keeps it as it is read here.
+    seekable = known if len(set(known)) == len(stamps) and not shifted and not reordered else None
     # Where a stamp is missing, or all are one, frames are spaced evenly at the rate of the header.
     if len(known) < len(stamps) or len(set(known)) < 2:
         if stated is None:
             raise ValueError(f"the frame rate is {stream.average_rate or stream.guessed_rate}")
         first = float((known[0] if known else stream.start_time or 0) * tick)
-        return Timeline(first - start + np.arange(len(stamps)) / stated, stated, None)
+        return Timeline(first - start + np.arange(len(stamps)) / stated, stated, seekable)
     times = spread(np.array(known, np.float64) * tick)
     last = stamps[ticks.index(known[-1])].duration * tick
-    # A tick finds its frame only where no other frame has it, and the file keeps it as it is read here.
-    alone = len(set(known)) == len(known) and not shifted and not reordered
     rate = shown_rate(times, last, stated, tick)
     if rate >= MOST_FPS:
         raise ValueError(f"its time stamps make {rate:.6g} frames a second")
-    return Timeline(times - start, rate, known if alone else None)
+    return Timeline(times - start, rate, seekable)
 
 
 def shown_rate(times: np.ndarray, last: float, stated: float | None, tick: float) -> float:
