@@ -195,7 +195,7 @@ def pretrain(
     flags = {
         "data": parse_data(data) if data else None, "output_dir": output_dir, "method": method, "size": size,
         "max_steps": max_steps, "batch_size": batch_size, "save_steps": save_steps, "seed": seed,
-        "mixed_precision": mixed_precision, "num_workers": num_workers,
+        "mixed_precision": mixed_precision, "num_workers": num_workers, "init_from": init_from,
     }  # fmt: skip
     arguments = load_arguments(config, flags)
     # A plan needs neither data nor a folder; a run is checked for both.
@@ -208,7 +208,7 @@ def pretrain(
     for name in ("data", "output_dir"):
         if not getattr(arguments, name):
             raise ValueError(f"{name} is missing: add --{name.replace('_', '-')}.")
-    say(f"the model is in {pretrain(arguments, resume=resume, init_from=init_from)}")
+    say(f"the model is in {pretrain(arguments, resume=resume)}")
 
 
 @command()

@@ -156,8 +156,7 @@ def compare(monkeypatch):
 
 def spent(run: Path, noise_step) -> tuple[int, int]:
     """FLOPs of the encoder in a run on 12 rows, and in a step of it, by torch's count."""
-    values = {name: value for name, value in saved_settings(run).items() if name != "init_from"}
-    arguments = build(PretrainArguments, values, str(run))
+    arguments = build(PretrainArguments, saved_settings(run), str(run))
     objective, batch = noise_step(arguments, 12)
     views = arguments.parts().views
     clips = torch.zeros(12, views.num_frames, 3, views.global_size, views.global_size, dtype=torch.uint8)

@@ -71,10 +71,7 @@ def make_base(folder: Path) -> None:
     for name in ("planned", "settings"):
         (folder / name).mkdir()
     shutil.copy(folder / "settings.yaml", folder / "settings")
-    # The settings of a run as a user would take them for another: where it started from is none.
-    lines = (folder / "run/config.yaml").read_text(encoding="utf-8").splitlines()
-    text = "\n".join(line for line in lines if not line.startswith("init_from"))
-    (folder / "planned/config.yaml").write_text(text, encoding="utf-8")
+    shutil.copy(folder / "run/config.yaml", folder / "planned")  # as a user would take them for another
 
 
 # Each: the words of the command line for a folder of good input, what of it is given damaged, and a folder for output.

@@ -34,6 +34,7 @@ class PretrainArguments:
     Attributes:
         data: a prepared set; or several, and how often each is drawn from: {path: weight}.
         output_dir: the folder of the run.
+        init_from: checkpoint to start from: any of PrefAce, or one of a run with its teacher; null: from new weights.
         method: preface, pros, dino, marlin or videomae (`preface_hf.objectives.methods`).
         size: preset of `PrefAceConfig`: vit-t, vit-s, vit-b or vit-l.
         model: over the size's PrefAceConfig.
@@ -72,6 +73,7 @@ class PretrainArguments:
 
     data: str | dict[str, float] = ""
     output_dir: str = ""
+    init_from: str | None = None
     method: str = "preface"
     size: str = "vit-b"
     model: dict[str, Any] = field(default_factory=dict)
@@ -112,6 +114,8 @@ class PretrainArguments:
             self.mixed_precision = "no"
         if self.mixed_precision is None:  # `accelerate launch` hands its config file's over in the environment
             self.mixed_precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+        if not isinstance(self.init_from, str | None):
+            raise ValueError(f"init_from={self.init_from!r} is no checkpoint: give a folder or a Hub name, or null.")
         self.check_choices({"method": METHODS, "size": PRESETS, "mixed_precision": ("no", "bf16", "fp16")})
         # The method is known now: it says whose weights a run of it can end with.
         if self.publish is None:

@@ -72,10 +72,10 @@ def check_precision(accelerator: Accelerator) -> None:
         raise ValueError("mixed_precision=fp16 needs an accelerator, and this process has none: take bf16 or no.")
 
 
-def build_model(arguments: PretrainArguments, parts: Parts, init_from: str | None = None) -> PrefAceForPreTraining:
-    """The student: new, or from the weights at `init_from`; `ValueError` where these do not fit."""
+def build_model(arguments: PretrainArguments, parts: Parts) -> PrefAceForPreTraining:
+    """The student: new, or from the weights that `arguments` names; `ValueError` where these do not fit."""
     config = parts.model
-    if init_from:
+    if init_from := arguments.init_from:
         try:
             source = PrefAceConfig.from_pretrained(init_from)
             # Asked first: transformers only warns of layers that are missing or left over.

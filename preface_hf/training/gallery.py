@@ -63,9 +63,7 @@ def open_run(run: str | Path) -> OpenRun:
     if not (folder / "config.yaml").exists():
         raise ValueError(f"{str(folder)!r} holds no run (no config.yaml): give the --output-dir of one.")
     settings = saved_settings(folder)
-    # `init_from` stands in `config.yaml` beside the settings, but is none.
-    known = {name: value for name, value in with_new_names(settings).items() if name != "init_from"}
-    arguments = build(PretrainArguments, known, str(folder / "config.yaml"))
+    arguments = build(PretrainArguments, with_new_names(settings), str(folder / "config.yaml"))
     return OpenRun(folder, settings, arguments, arguments.parts())
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,20 @@ from preface_hf.training.sharding import gather_model
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def pretrain(arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None) -> Path:
+def pretrain(arguments: PretrainArguments, *, resume: bool = False) -> Path:
     """Pretrain on a prepared set; returns the folder `final` that `AutoModel.from_pretrained` takes.
 
     Raises `ValueError` for settings or data that do not fit, [`Interrupted`] after Ctrl-C or SIGTERM.
     """
-    start = str(packaged(init_from)) if init_from else None
-    return Pretraining(arguments, resume=resume, init_from=start).train()
+    return Pretraining(arguments, resume=resume).train()
 
 
 class Pretraining:
     """One run: what it is made of, and its steps in order."""
 
-    def __init__(self, arguments: PretrainArguments, *, resume: bool = False, init_from: str | None = None):
+    def __init__(self, arguments: PretrainArguments, *, resume: bool = False):
+        if init_from := arguments.init_from:
+            arguments = replace(arguments, init_from=str(packaged(init_from)))  # `default` is no folder yet
         self.arguments, self.folder = arguments, Path(arguments.output_dir)
         self.parts = arguments.parts()
         # What can be refused is refused here, before the output folder is claimed or a file is written.
@@ -66,15 +68,15 @@ class Pretraining:
                 f"probe: split {arguments.probe_split!r}, folds keep each {arguments.probe_group!r} together."
             )
         set_seed(arguments.seed)
-        self.model = build_model(arguments, self.parts, init_from).to(self.accelerator.device)
+        self.model = build_model(arguments, self.parts).to(self.accelerator.device)
         if self.accelerator.is_main_process:
-            claim_folder(self.folder, {**resolved, "init_from": init_from}, describe(data), resume)
+            claim_folder(self.folder, resolved, describe(data), resume)
             self.accelerator.init_trackers(
                 "preface-hf", {k: v for k, v in resolved.items() if isinstance(v, int | float | str)}
             )
         self.accelerator.wait_for_everyone()
 
-        self.processor = build_processor(self.parts, self.model, init_from)
+        self.processor = build_processor(self.parts, self.model, arguments.init_from)
         self.objective = build_objective(
             arguments, self.parts, self.model, self.processor, data.num_rows, self.accelerator
         )
@@ -92,8 +94,8 @@ class Pretraining:
         checkpoint = latest_checkpoint(self.folder / "checkpoints") if resume else None
         if checkpoint:
             self.step = load_checkpoint(self.accelerator, checkpoint, self.objective)
-        elif init_from:
-            self.accelerator.print(start_from(self.objective, self.model.config, init_from))
+        elif start := arguments.init_from:
+            self.accelerator.print(start_from(self.objective, self.model.config, start))
         self.metrics = Metrics(self.folder / "metrics.jsonl", self.step) if self.accelerator.is_main_process else None
         self.stopping = self.warned = False
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from preface_hf.prepare.run import prepare
 from preface_hf.synthetic import EXPRESSIONS, ClipSpec, write_synthetic
 from preface_hf.training import Interrupted
 from preface_hf.training import build as training_build
-from preface_hf.training.arguments import PretrainArguments, build
+from preface_hf.training.arguments import PretrainArguments, build, load_arguments
 from preface_hf.training.checkpoint import latest_checkpoint
 from preface_hf.training.guards import check_finite
 from preface_hf.training.loop import Pretraining, pretrain
@@ -40,8 +41,9 @@ ROOT = Path(__file__).parents[2]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone"]
 
 
-def run(settings, folder, **options) -> Path:
-    return pretrain(build(PretrainArguments, {**settings, "output_dir": str(folder)}, "test"), **options)
+def run(settings, folder, resume=False, **changes) -> Path:
+    settings = {**settings, **changes, "output_dir": str(folder)}
+    return pretrain(build(PretrainArguments, settings, "test"), resume=resume)
 
 
 def rows(folder):
@@ -154,11 +156,22 @@ def test_seeds_matter_and_repeat(tiny_settings, tmp_path):
 def test_starting_from_a_checkpoint(tiny_settings, tmp_path):
     final = run({**tiny_settings, "publish": "student"}, tmp_path / "first")
     arguments = build(PretrainArguments, {**tiny_settings, "output_dir": str(tmp_path / "second")}, "test")
-    second = Pretraining(arguments, init_from=str(final))
+    second = Pretraining(replace(arguments, init_from=str(final)))
     published = load_file(final / "model.safetensors")
     assert all(torch.equal(second.model.state_dict()[key], published[key]) for key in published)
     with pytest.raises(ValueError, match="cannot start from"):
         run(tiny_settings, tmp_path / "third", init_from=str(tmp_path / "nowhere"))
+
+
+def test_the_settings_that_a_run_has_written_make_it_again(tiny_settings, tmp_path):
+    """Where it started from is one of them."""
+    source = run({**tiny_settings, "publish": "student", "max_steps": 1}, tmp_path / "source")
+    final = run({**tiny_settings, "max_steps": 2}, tmp_path / "run", init_from=str(source))
+    flags = {"output_dir": str(tmp_path / "again")}
+    again = pretrain(load_arguments(tmp_path / "run/config.yaml", flags))
+    assert_same(*(load_file(folder / "model.safetensors") for folder in (final, again)))
+    with pytest.raises(ValueError, match="init_from=3 is no checkpoint"):
+        run(tiny_settings, tmp_path / "other", init_from=3)
 
 
 def test_starting_from_a_checkpoint_of_a_run(tiny_settings, tmp_path, capsys):
@@ -169,7 +182,7 @@ def test_starting_from_a_checkpoint_of_a_run(tiny_settings, tmp_path, capsys):
     found = {}
     for name, data in (("same", tiny_settings["data"]), ("other", other)):
         arguments = {**tiny_settings, "data": data, "output_dir": str(tmp_path / name)}
-        started = Pretraining(build(PretrainArguments, arguments, "test"), init_from=str(source))
+        started = Pretraining(replace(build(PretrainArguments, arguments, "test"), init_from=str(source)))
         found[name] = capsys.readouterr().out
         teacher = started.objective.teacher.state_dict()
         alike = all(torch.equal(value, state(source)[f"teacher {key}"]) for key, value in teacher.items())
@@ -189,7 +202,7 @@ def test_a_set_that_has_grown_keeps_its_entries(tiny_settings, tmp_path, capsys,
     sets = {tiny_settings["data"]: 1, str(write_drawn(tmp_path / "three")): 1}
     settings = {**tiny_settings, "data": sets, "objective": {"cache_device": now}, "max_steps": 1}
     arguments = build(PretrainArguments, {**settings, "output_dir": str(tmp_path / "second")}, "test")
-    started = Pretraining(arguments, init_from=str(source))
+    started = Pretraining(replace(arguments, init_from=str(source)))
     said = f"go on from {source}; the teacher fills the entries of 3 new instances.\n"
     assert capsys.readouterr().out.endswith(said)
     started.start()
@@ -212,7 +225,7 @@ def test_a_cache_that_was_never_filled_is_filled(tiny_settings, tmp_path, capsys
     source = tmp_path / "first/checkpoints/step-00000001"
     assert not state(source)["cache"].any()
     arguments = build(PretrainArguments, {**settings, "output_dir": str(tmp_path / "second")}, "test")
-    started = Pretraining(arguments, init_from=str(source))
+    started = Pretraining(replace(arguments, init_from=str(source)))
     assert "the teacher fills the entries of 12 empty instances" in capsys.readouterr().out
     started.start()
     assert started.objective.cache.entries.float().norm(dim=1).min() > 0.9
@@ -259,7 +272,7 @@ def test_starting_from_weights_of_another_clip_size_keeps_their_positions(tiny_s
     PrefAceVideoProcessor().save_pretrained(tmp_path / "source")
     longer = {**tiny_settings["model"], "num_frames": 2 * source.num_frames}
     arguments = {**tiny_settings, "model": longer, "output_dir": str(tmp_path / "run"), "max_steps": 1}
-    started = Pretraining(build(PretrainArguments, arguments, "test"), init_from=str(tmp_path / "source"))
+    started = Pretraining(replace(build(PretrainArguments, arguments, "test"), init_from=str(tmp_path / "source")))
     clip = torch.randn(1, 2 * source.num_frames, 3, source.image_size, source.image_size)
     assert torch.equal(started.model.preface.eval()(clip).pooler_output, before(clip).pooler_output)
     final = PrefAceModel.from_pretrained(started.train())
@@ -273,7 +286,7 @@ def test_starting_from_a_converted_videomae(tiny_settings, tmp_path, capsys):
     )
     convert("videomae", str(tmp_path / "theirs"), tmp_path / "ours")
     arguments = build(PretrainArguments, {**tiny_settings, "output_dir": str(tmp_path / "run")}, "test")
-    started = Pretraining(arguments, init_from=str(tmp_path / "ours"))
+    started = Pretraining(replace(arguments, init_from=str(tmp_path / "ours")))
     assert "start anew (it holds no training state)" in capsys.readouterr().out
     encoder = PrefAceModel.from_pretrained(tmp_path / "ours").state_dict()
     assert all(torch.equal(started.model.preface.state_dict()[key], encoder[key]) for key in encoder)
