@@ -170,7 +170,7 @@ def pretrain(
     batch_size: Annotated[int | None, typer.Option(help="clips per process")] = None,
     save_steps: Annotated[int | None, typer.Option(help="steps between checkpoints")] = None,
     seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
-    mixed_precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16")] = None,
+    mixed_precision: Annotated[str | None, typer.Option(help="no, bf16, fp16 or auto")] = None,
     num_workers: Annotated[int | None, typer.Option(help="loading processes")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in OUTPUT_DIR")] = False,
     init_from: Annotated[
@@ -343,7 +343,7 @@ def finetune(
     ] = False,
     group: Annotated[str | None, typer.Option(help="column of people, who are in one part only")] = None,
     allow_overlap: Annotated[bool, typer.Option("--allow-overlap", help="let people be in two splits")] = False,
-    mixed_precision: Annotated[str, typer.Option(help="no, bf16 or fp16")] = "no",
+    mixed_precision: Annotated[str, typer.Option(help="no, bf16, fp16 or auto")] = "no",
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="less memory for more time")
     ] = False,

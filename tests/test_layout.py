@@ -115,8 +115,8 @@ def test_the_full_map_names_real_classes(checkpoint):
 # A room imports itself and rooms before it; `data flows one way` is this order.
 ROOMS = (
     "modeling", "files", "progress", "video", "audio", "faces", "metrics", "executors", "convert", "adapters",
-    "registration", "synthetic", "data", "recipes", "objectives", "pictures", "prepare", "features", "training",
-    "curation", "tasks", "plan", "hub", "demo", "cli", "__main__",
+    "precision", "registration", "synthetic", "data", "recipes", "objectives", "pictures", "prepare", "features",
+    "training", "curation", "tasks", "plan", "hub", "demo", "cli", "__main__",
 )  # fmt: skip
 
 

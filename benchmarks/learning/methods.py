@@ -34,7 +34,7 @@ def main(sets: str, out: str, steps: str, seed: str = "0", *names: str) -> None:
         spent = (run.start + steps_made * run.step) / budget
         print(f"{name}: {steps_made:,} steps of {settings.batch_size}, {spent:.2f} of PrefAce's FLOPs", flush=True)
         settings = replace(
-            settings, output_dir=str(Path(out) / f"{name}-{seed}"), max_steps=steps_made, mixed_precision="bf16",
+            settings, output_dir=str(Path(out) / f"{name}-{seed}"), max_steps=steps_made, mixed_precision="auto",
             warmup_steps=round(settings.warmup_steps * steps_made / settings.max_steps),
         )  # fmt: skip
         pretrain(settings, resume=Path(settings.output_dir).exists())

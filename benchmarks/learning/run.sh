@@ -7,7 +7,7 @@ export OMP_NUM_THREADS=1
 [ -d "$sets/helen" ] || sh "$here/sets.sh" "$faces" "$weights" "$sets"
 for run in preface:0 preface:1 preface:2 dino:0 local:0 landmark:0; do
   [ -d "$runs/${run%:*}-${run#*:}/final" ] ||
-    python "$here/train.py" laptop "$sets" "$runs" "${run%:*}" "${run#*:}" mixed_precision=bf16 "max_steps=$steps"
+    python "$here/train.py" laptop "$sets" "$runs" "${run%:*}" "${run#*:}" mixed_precision=auto "max_steps=$steps"
 done
 PYTHONPATH=. python "$here/methods.py" "$sets" "$out/methods" "$((steps / 8))"
 for task in celeba ck-plus fer2013 points helen; do

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from preface_hf.precision import PRECISIONS
 from preface_hf.tasks.rows.splits import read_share
 
 
@@ -45,7 +46,7 @@ class FinetuneArguments:
         group: column of people; found by its name without.
         allow_overlap: let people be in two splits.
         samples: draws for the 95 % intervals.
-        mixed_precision: no, bf16 or fp16.
+        mixed_precision: no, bf16, fp16, or auto (measured at the start).
         gradient_checkpointing: less memory for more time.
         num_workers: loading processes.
         expert: of lipsync, the sync expert of its loss: the run of a `finetune --task sync`.
@@ -80,7 +81,7 @@ class FinetuneArguments:
     adversarial_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        choices = {"protocol": PROTOCOLS, "pooling": POOLINGS, "mixed_precision": ("no", "bf16", "fp16")}
+        choices = {"protocol": PROTOCOLS, "pooling": POOLINGS, "mixed_precision": PRECISIONS}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(known)}.")

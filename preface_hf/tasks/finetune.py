@@ -15,8 +15,9 @@ import torch
 from preface_hf.adapters import add_lora
 from preface_hf.features.encoders import load_encoder
 from preface_hf.features.labeled import VALIDATION, splits_of
-from preface_hf.files import packaged, replacing
+from preface_hf.files import is_missing, packaged, replacing
 from preface_hf.modeling import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification
+from preface_hf.precision import AUTO, fastest_precision
 from preface_hf.progress import Level, level
 from preface_hf.tasks.arguments import FinetuneArguments
 from preface_hf.tasks.base import Task
@@ -76,6 +77,8 @@ def finetune(
             raise ValueError(
                 f"--{name.replace('_', '-')} {getattr(arguments, name)} is of the task lipsync alone: leave it out."
             )
+    if arguments.mixed_precision == AUTO:
+        arguments.mixed_precision = measured_precision(folder, model, resume)
     if chosen.kind == "sync":
         return finetune_sync(model, data, arguments, chosen, resume)
     if chosen.kind == "lipsync":
@@ -108,6 +111,18 @@ def finetune(
     write_tables(folder)
     write_task_report(folder, data, with_faces=with_faces)
     return folder
+
+
+def measured_precision(folder: Path, model: str | Path, resume: bool) -> str:
+    """What `--mixed-precision auto` stands for: the faster one here; of a run that is resumed what it was."""
+    if resume and (folder / SETTINGS).exists():
+        return str(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["settings"]["mixed_precision"])
+    opens = str(model) != "scratch" and not is_missing(packaged(model))
+    config = PrefAceConfig.from_pretrained(packaged(model)) if opens else PrefAceConfig.from_preset("vit-t")
+    found = fastest_precision(config)
+    if level() > Level.QUIET:
+        print(f"mixed_precision: {found} is what this run trains with.", file=sys.stderr, flush=True)
+    return found
 
 
 class Run:

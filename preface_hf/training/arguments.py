@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from preface_hf.files import read_yaml
 from preface_hf.modeling import PRESETS, PrefAceConfig
 from preface_hf.objectives.methods import METHODS, Method
+from preface_hf.precision import PRECISIONS
 from preface_hf.training.ranges import check_ranges
 
 
@@ -52,7 +53,7 @@ class PretrainArguments:
         adam_beta2: of AdamW; masked autoencoders: 0.95.
         max_grad_norm: longer gradients are cut to this length.
         freeze_prototypes_epochs: DINO: the last layer rests during the first epoch.
-        mixed_precision: no, bf16 or fp16; null: what Accelerate's config file says, else no.
+        mixed_precision: no, bf16, fp16, auto (measured at the start); null: Accelerate's config file says, else no.
         gradient_checkpointing: less memory for more time.
         attn_implementation: of transformers; eager is faster where bf16 trains small tubes on a CPU.
         publish: whose weights final/ holds: teacher or student; null: what the method publishes.
@@ -116,7 +117,7 @@ class PretrainArguments:
             self.mixed_precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         if not isinstance(self.init_from, str | None):
             raise ValueError(f"init_from={self.init_from!r} is no checkpoint: give a folder or a Hub name, or null.")
-        self.check_choices({"method": METHODS, "size": PRESETS, "mixed_precision": ("no", "bf16", "fp16")})
+        self.check_choices({"method": METHODS, "size": PRESETS, "mixed_precision": PRECISIONS})
         # The method is known now: it says whose weights a run of it can end with.
         if self.publish is None:
             self.publish = METHODS[self.method].publish[0]

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from copy import deepcopy
 from importlib.util import find_spec
+from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, broadcast_object_list
 
 from preface_hf.files import why_unopened
 from preface_hf.modeling import PrefAceConfig, PrefAceForPreTraining, PrefAceVideoProcessor
 from preface_hf.objectives.base import Objective
 from preface_hf.objectives.methods import HEADS
+from preface_hf.precision import fastest_precision
 from preface_hf.training.arguments import Parts, PretrainArguments
+from preface_hf.training.checkpoint import saved_settings
 from preface_hf.training.sharding import set_up_sharding
 
 
@@ -36,8 +39,7 @@ def build_accelerator(arguments: PretrainArguments, parts: Parts) -> Accelerator
     unused = not parts.method.all_weights_train(parts.objective)  # DDP waits for the gradient of every weight
     # Running statistics move alike on every process after each step: DDP need not send them (`broadcast_buffers`).
     accelerator = Accelerator(
-        # Else torchrun's processes on a machine without accelerators would each train a run of their own.
-        cpu=launched_processes() > 1 and not torch.accelerator.is_available(),
+        cpu=trains_on_cpus(),
         mixed_precision=arguments.mixed_precision,
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
         log_with=arguments.report_to or None,
@@ -49,6 +51,26 @@ def build_accelerator(arguments: PretrainArguments, parts: Parts) -> Accelerator
     if accelerator.distributed_type == DistributedType.FSDP:
         set_up_sharding(accelerator)
     return accelerator
+
+
+def measured_precision(arguments: PretrainArguments, parts: Parts, resume: bool) -> str:
+    """What `mixed_precision: auto` stands for: the faster one here, as the first process finds; of a run that is
+    resumed what it was."""
+    state = PartialState(cpu=trains_on_cpus())
+    found, folder = None, Path(arguments.output_dir)
+    if state.is_main_process:
+        begun = resume and (folder / "config.yaml").exists()
+        found = saved_settings(folder)["mixed_precision"] if begun else None
+        found = found or fastest_precision(parts.model, arguments.attn_implementation)
+    chosen: str = broadcast_object_list([found])[0]
+    state.print(f"mixed_precision: {chosen} is what this run trains with.")
+    return chosen
+
+
+def trains_on_cpus() -> bool:
+    """Whether several processes share the cores: else torchrun's on a machine without accelerators would each train
+    a run of their own."""
+    return launched_processes() > 1 and not torch.accelerator.is_available()
 
 
 def launched_processes() -> int:

@@ -19,9 +19,17 @@ from preface_hf.data.workers import cores_for_loading, loaded, loader
 from preface_hf.files import building, packaged, writing_tensors
 from preface_hf.modeling import PrefAceForPreTraining
 from preface_hf.objectives.base import whole
+from preface_hf.precision import AUTO
 from preface_hf.training import Interrupted
 from preface_hf.training.arguments import PretrainArguments, with_sections
-from preface_hf.training.build import build_accelerator, build_model, build_objective, build_processor, start_from
+from preface_hf.training.build import (
+    build_accelerator,
+    build_model,
+    build_objective,
+    build_processor,
+    measured_precision,
+    start_from,
+)
 from preface_hf.training.checkpoint import (
     checkpoint_name,
     claim_folder,
@@ -55,13 +63,16 @@ class Pretraining:
     """One run: what it is made of, and its steps in order."""
 
     def __init__(self, arguments: PretrainArguments, *, resume: bool = False):
-        if init_from := arguments.init_from:
-            arguments = replace(arguments, init_from=str(packaged(init_from)))  # `default` is no folder yet
+        arguments = replace(arguments)  # what is found out here is this run's
+        if arguments.init_from:
+            arguments.init_from = str(packaged(arguments.init_from))
         self.arguments, self.folder = arguments, Path(arguments.output_dir)
         self.parts = arguments.parts()
         # What can be refused is refused here, before the output folder is claimed or a file is written.
         data, self.probe = open_mixture(arguments.data), open_probe(arguments)
-        resolved = with_sections(arguments, self.parts)  # with what the probe has chosen
+        if arguments.mixed_precision == AUTO:
+            arguments.mixed_precision = measured_precision(arguments, self.parts, resume)
+        resolved = with_sections(arguments, self.parts)  # with what the probe and the measurement have chosen
         self.accelerator = build_accelerator(arguments, self.parts)
         if self.probe:
             self.accelerator.print(

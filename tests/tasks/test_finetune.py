@@ -88,6 +88,15 @@ def test_every_protocol_leaves_scores_and_a_model_that_gives_them(protocol, enco
         torch.testing.assert_close(adapted(pixel_values_videos=clip).logits, model(clip).logits, atol=1e-5, rtol=1e-4)
 
 
+def test_the_faster_precision_is_measured_once(encoder, prepared, tmp_path, monkeypatch):
+    found = iter(["bf16"])
+    monkeypatch.setattr("preface_hf.tasks.finetune.fastest_precision", lambda config: next(found))
+    settings = {**QUICK, "mixed_precision": "auto", "output_dir": str(tmp_path / "run")}
+    run = finetune(encoder, prepared, "expression", **settings)
+    assert read(run, "finetune.json")["settings"]["mixed_precision"] == "bf16"
+    finetune(encoder, prepared, "expression", resume=True, **settings)
+
+
 @pytest.mark.parametrize("pooling", ["layers", "grid"])
 def test_heads_on_more_than_the_mean(pooling, encoder, prepared, tmp_path):
     run = finetune(

@@ -444,7 +444,7 @@ def test_torchrun_alone_starts_one_run_of_rows_that_do_not_divide(tiny_settings,
     Three rows, two processes: gathering two features from one and one from the other would abort both.
     """
     probe = {"probe_steps": 1, "probe_data": tiny_settings["data"], "probe_label": "expression", "keep_best": True}
-    settings = {**tiny_settings, **probe, "max_steps": 2, "batch_size": 2}
+    settings = {**tiny_settings, **probe, "max_steps": 2, "batch_size": 2, "mixed_precision": "auto"}
     settings["data"] = str(write_drawn(tmp_path / "three"))
     plain = {name: value for name, value in environment().items() if name != "ACCELERATE_USE_CPU"}
     call = command(settings, tmp_path / "run", processes=2)
@@ -454,6 +454,7 @@ def test_torchrun_alone_starts_one_run_of_rows_that_do_not_divide(tiny_settings,
     assert json.loads((checkpoint / "training.json").read_text())["processes"] == 2
     assert state(checkpoint)["cache"].float().norm(dim=1).min() > 0.9
     assert "probe_knn" in rows(tmp_path / "run")[0] and (tmp_path / "run/report.html").exists()
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["mixed_precision"] in ("no", "bf16")
 
 
 def test_processes_that_do_not_train_together_are_refused(tiny_settings, tmp_path, monkeypatch):
