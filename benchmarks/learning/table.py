@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from probes import PROBES
-from tasks import TASKS
+from tasks import LESS_IS_BETTER, TASKS
 
 from preface_hf.pictures.scores import Score, comparison_figure
 
@@ -49,13 +49,13 @@ def draw(rows: dict[str, dict[str, list[float]]], probe: str) -> Figure:
     for name, scores in rows.items():
         for task in TASKS:
             values = scores.get(f"{task}/{probe}", [])
-            if values and name in ("pixels", "random"):
+            if values and name in ("mean", "pixels", "random"):
                 levels[task][name] = float(np.mean(values))
             elif values:
                 mean, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
                 panels[task][name] = Score(mean, mean - spread, mean + spread)
     note = "Bars: standard deviation over seeds, where there are several"
-    return comparison_figure(panels, f"Probe: {probe}, %", note, levels, less_is_better=("landmarks",))
+    return comparison_figure(panels, f"Probe: {probe}, %", note, levels, less_is_better=LESS_IS_BETTER)
 
 
 def main(file: str, pictures: str = "") -> None:
