@@ -1,4 +1,4 @@
-"""Probe frozen encoders on people that were not in pretraining, and append the scores to OUT.
+"""Probe frozen encoders on people that were not in pretraining, and append the scores that OUT lacks to it.
 
     python benchmarks/learning/probes.py SETS OUT.jsonl LIKE ENCODER...
 
@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from features import SPLITS, Rows, encoder_features, pixel_features, read_rows
@@ -30,13 +33,30 @@ PROBES = {
 }
 
 
-def score(features: dict[str, dict[str, np.ndarray]], rows: dict[str, Rows]) -> dict[str, float]:
-    """Every task's scores, named `task/probe`; pixels have no layers and no grid of tokens."""
+def score(features_of: Callable[[Rows], Any], rows: dict[str, Rows], known: dict[str, float]) -> dict[str, float]:
+    """Scores of the tasks of which none is known, named `task/probe`; pixels have no layers and no grid of tokens."""
     scores = {}
-    for task, (data, measure) in TASKS.items():
-        for name, (probe, kind) in PROBES.items():
-            if kind in features[data]:
-                scores[f"{task}/{name}"] = measure(features[data][kind], rows[data].columns, probe)
+    for data, part in rows.items():
+        wanted = {task: measure for task, (of, measure) in TASKS.items() if of == data and not any_of(task, known)}
+        features = features_of(part) if wanted else {}
+        for task, measure in wanted.items():
+            for name, (probe, kind) in PROBES.items():
+                if kind in features:
+                    scores[f"{task}/{name}"] = measure(features[kind], part.columns, probe)
+    return scores
+
+
+def any_of(task: str, known: dict[str, float]) -> bool:
+    """Whether a task has a score."""
+    return any(key.startswith(f"{task}/") for key in known)
+
+
+def read_scores(file: Path) -> dict[str, dict[str, float]]:
+    """The scores of every encoder; of one that was probed again the last."""
+    scores: dict[str, dict[str, float]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        values = json.loads(line)
+        scores.setdefault(values.pop("encoder"), {}).update(values)
     return scores
 
 
@@ -53,24 +73,20 @@ def main(sets: str, out: str, like: str, *names: str) -> None:
     model = load_encoder(like)
     rows = {name: read_rows(Path(sets) / name, splits, *model.clip) for name, splits in SPLITS.items()}
     for name in names:
-        if name == "mean":
-            append(out, name, mean_shape(rows))
-            continue
-        if name == "pixels":
-            features = {data: pixel_features(part) for data, part in rows.items()}
+        title, _, path = name.partition("=")
+        known = read_scores(Path(out)).get(title, {})
+        if title == "mean":
+            found = {} if known else mean_shape(rows)
+        elif title == "pixels":
+            found = score(pixel_features, rows, known)
         else:
-            title, _, path = name.partition("=")
-            encoder = load_encoder(path) if path else random_encoder(model, int(name.removeprefix("random:")))
-            name, features = title, {data: encoder_features(encoder, part) for data, part in rows.items()}
-        append(out, name, score(features, rows))
-
-
-def append(out: str, name: str, scores: dict[str, float]) -> None:
-    """Write a line to OUT."""
-    line = {"encoder": name, **{key: round(value, 2) for key, value in scores.items()}}
-    with open(out, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    print(line, flush=True)
+            encoder = load_encoder(path) if path else random_encoder(model, int(title.removeprefix("random:")))
+            found = score(partial(encoder_features, encoder), rows, known)
+        if found:
+            line = {"encoder": title, **{key: round(value, 2) for key, value in found.items()}}
+            with open(out, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

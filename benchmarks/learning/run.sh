@@ -14,9 +14,9 @@ for task in celeba ck-plus fer2013 points helen; do
   python "$here/../finetuning/run.py" "$runs/preface-0/final" "$sets" "$out/finetuned" "$task"
 done
 like=$runs/preface-0/final
-[ -f "$out/scores.jsonl" ] || python "$here/probes.py" "$sets" "$out/scores.jsonl" "$like" mean pixels random:0 random:1 random:2 \
+python "$here/probes.py" "$sets" "$out/scores.jsonl" "$like" mean pixels random:0 random:1 random:2 \
   $(for run in "$runs"/*-*; do echo "$(basename "$run")=$run/final"; done)
-[ -f "$out/methods.jsonl" ] || python "$here/probes.py" "$sets" "$out/methods.jsonl" "$out/methods/preface-0/final" mean pixels random:0 \
+python "$here/probes.py" "$sets" "$out/methods.jsonl" "$out/methods/preface-0/final" mean pixels random:0 \
   $(for run in "$out"/methods/*-*; do echo "$(basename "$run")=$run/final"; done)
 python "$here/table.py" "$out/scores.jsonl" "$out/pictures"
 python "$here/table.py" "$out/methods.jsonl" "$out/methods/pictures"

@@ -7,27 +7,22 @@ Encoders called NAME-SEED, or random:SEED, are seeds of the row NAME. PICTURES i
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from probes import PROBES
+from probes import PROBES, read_scores
 from tasks import LESS_IS_BETTER, TASKS
 
 from preface_hf.pictures.scores import Score, comparison_figure
 
 
 def read(file: Path) -> dict[str, dict[str, list[float]]]:
-    """Values of every score by row, a list over seeds; a seed that was probed again counts once, its last time."""
-    latest = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        scores = json.loads(line)
-        latest[scores.pop("encoder")] = scores
+    """Values of every score by row, a list over seeds."""
     rows: dict[str, dict[str, list[float]]] = {}
-    for name, scores in latest.items():
+    for name, scores in read_scores(file).items():
         row = rows.setdefault(re.sub(r"[-:]\d+$", "", name), {})
         for key, value in scores.items():
             row.setdefault(key, []).append(value)
