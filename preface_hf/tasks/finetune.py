@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,10 @@ def measured_precision(folder: Path, model: str | Path, resume: bool) -> str:
     """What `--mixed-precision auto` stands for: the faster one here; of a run that is resumed what it was."""
     if resume and (folder / SETTINGS).exists():
         return str(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["settings"]["mixed_precision"])
-    opens = str(model) != "scratch" and not is_missing(packaged(model))
-    config = PrefAceConfig.from_pretrained(packaged(model)) if opens else PrefAceConfig.from_preset("vit-t")
+    config = PrefAceConfig.from_preset("vit-t")
+    if str(model) != "scratch" and not is_missing(packaged(model)):
+        with suppress(OSError, ValueError):  # what cannot be opened the run itself refuses
+            config = PrefAceConfig.from_pretrained(packaged(model))
     found = fastest_precision(config)
     if level() > Level.QUIET:
         print(f"mixed_precision: {found} is what this run trains with.", file=sys.stderr, flush=True)

@@ -95,6 +95,11 @@ def test_the_faster_precision_is_measured_once(encoder, prepared, tmp_path, monk
     run = finetune(encoder, prepared, "expression", **settings)
     assert read(run, "finetune.json")["settings"]["mixed_precision"] == "bf16"
     finetune(encoder, prepared, "expression", resume=True, **settings)
+    monkeypatch.undo()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty"):
+        finetune(tmp_path / "empty", prepared, "expression", **settings | {"output_dir": str(tmp_path / "other")})
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("pooling", ["layers", "grid"])
