@@ -11,7 +11,7 @@ FACE_ALIGNMENT = ["face-alignment>=1.5"]
 RECIPES = ["h5py>=3.11"]  # the first for numpy 2
 PEFT = ["peft>=0.18"]
 CURATION = ["faiss-cpu>=1.12"]
-METRICS = ["torchmetrics>=1.6"]
+METRICS = ["torchmetrics>=1.6", "python_speech_features>=0.6"]
 TRACKERS = ["tensorboard>=2.17", "trackio>=0.10"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.19"]
 DEMO = ["matplotlib>=3.9", "gradio>=6"]
@@ -67,7 +67,7 @@ setup(
         "curation": CURATION,
         "export": EXPORT,
         "trackers": TRACKERS,
-        "metrics": METRICS,  # of frames: PSNR and SSIM
+        "metrics": METRICS,  # of frames, PSNR and SSIM; of sound, what SyncNet hears
         "demo": DEMO,
         "docs": DOCS,
         "dev": [*FACES, *CLUSTER, *RECIPES, *PEFT, *CURATION, *EXPORT, *METRICS, *DEMO, *DOCS, *DEV],
