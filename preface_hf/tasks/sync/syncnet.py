@@ -107,7 +107,7 @@ def syncnet_offsets(
     `LipSync().compute(predictions=[found.mean], references=[0], expert="SyncNet")` makes LSE-D and LSE-C of several.
 
     Args:
-        src: a video with sound, of one shot.
+        src: a video with sound, of one shot; faces of a minute take 230 MB of memory.
         weights: the file of SyncNet's.
         landmarker, landmarker_weights: how faces are found, as of `prepare`.
 
