@@ -5,6 +5,7 @@ Each is the mean over a clip's windows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,18 +43,29 @@ class Rows:
 
 
 def read_rows(folder: Path, splits: tuple[str, ...], num_frames: int, sampling_rate: int) -> Rows:
-    """Decode every row of the splits into windows; all labels, `split` and `landmarks` become columns."""
+    """Decode every row of the splits into windows, beside their columns."""
     clips, weights, counts, columns = [], [], [], {}
+    for video, row in each_row(folder, splits):
+        row_windows = list(windows(open_video(video, "pyav"), num_frames, sampling_rate))
+        clips += [window.frames for window in row_windows]
+        weights += [window.weight for window in row_windows]
+        counts.append(len(row_windows))
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return Rows(np.stack(clips), np.array(weights), np.cumsum(counts), columns)
+
+
+def read_columns(folder: Path, splits: tuple[str, ...]) -> dict[str, list[Any]]:
+    """The columns alone."""
+    rows = [row for _, row in each_row(folder, splits)]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def each_row(folder: Path, splits: tuple[str, ...]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """A row's video file, and its labels, `split` and `landmarks`."""
     for split in splits:
         for row in load_dataset(str(folder), split=split, streaming=True):
-            cut = windows(open_video(row.pop("video")["bytes"], "pyav"), num_frames, sampling_rate)
-            row_windows = list(cut)
-            clips += [window.frames for window in row_windows]
-            weights += [window.weight for window in row_windows]
-            counts.append(len(row_windows))
-            for name, value in {**row, "split": split}.items():
-                columns.setdefault(name, []).append(value)
-    return Rows(np.stack(clips), np.array(weights), np.cumsum(counts), columns)
+            yield row.pop("video")["bytes"], {**row, "split": split}
 
 
 def pixel_features(rows: Rows) -> dict[str, np.ndarray]:

@@ -1,4 +1,5 @@
-"""The learning table of scores that probes.py wrote, as Markdown: mean and standard deviation over seeds.
+"""The learning table of scores that probes.py wrote, as Markdown: mean and standard deviation over seeds, and the
+interval over people (of several seeds the mean ends).
 
     python benchmarks/learning/table.py SCORES.jsonl [PICTURES]
 
@@ -23,18 +24,25 @@ def read(file: Path) -> dict[str, dict[str, list[float]]]:
     """Values of every score by row, a list over seeds."""
     rows: dict[str, dict[str, list[float]]] = {}
     for name, scores in read_scores(file).items():
-        row = rows.setdefault(re.sub(r"[-:]\d+$", "", name), {})
+        row = rows.setdefault(row_name(name), {})
         for key, value in scores.items():
             row.setdefault(key, []).append(value)
     return rows
 
 
-def cell(values: list[float] | None) -> str:
-    """Mean, and the spread where there is more than one seed."""
+def row_name(encoder: str) -> str:
+    """The row that an encoder is a seed of."""
+    return re.sub(r"[-:]\d+$", "", encoder)
+
+
+def cell(scores: dict[str, list[float]], key: str) -> str:
+    """Mean, the spread where there is more than one seed, and the interval."""
+    values = scores.get(key)
     if not values:
         return ""
     spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.1f}{spread}"
+    ends = [np.mean(scores[f"{key}/{end}"]) for end in ("low", "high") if f"{key}/{end}" in scores]
+    return f"{np.mean(values):.1f}{spread}" + (f" [{ends[0]:.1f}, {ends[1]:.1f}]" if ends else "")
 
 
 def draw(rows: dict[str, dict[str, list[float]]], probe: str) -> Figure:
@@ -47,9 +55,9 @@ def draw(rows: dict[str, dict[str, list[float]]], probe: str) -> Figure:
             if values and name in ("mean", "pixels", "random"):
                 levels[task][name] = float(np.mean(values))
             elif values:
-                mean, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
-                panels[task][name] = Score(mean, mean - spread, mean + spread)
-    note = "Bars: standard deviation over seeds, where there are several"
+                ends = [scores.get(f"{task}/{probe}/{end}", values) for end in ("low", "high")]
+                panels[task][name] = Score(*(float(np.mean(part)) for part in (values, *ends)))
+    note = "Bars: 95 % intervals over people"
     return comparison_figure(panels, f"Probe: {probe}, %", note, levels, less_is_better=LESS_IS_BETTER)
 
 
@@ -58,7 +66,7 @@ def main(file: str, pictures: str = "") -> None:
     for probe in PROBES:
         print(f"\n| {probe} | {' | '.join(TASKS)} | seeds |\n|---|{'---|' * (len(TASKS) + 1)}")
         for name, scores in rows.items():
-            cells = [cell(scores.get(f"{task}/{probe}")) for task in TASKS]
+            cells = [cell(scores, f"{task}/{probe}") for task in TASKS]
             seeds = max(len(values) for values in scores.values())
             if any(cells):
                 print(f"| {name} | {' | '.join(cells)} | {seeds} |")
