@@ -13,6 +13,7 @@ from preface_hf import (
     PrefAceForVideoClassification,
     PrefAceModel,
 )
+from preface_hf.objectives.methods import METHODS
 from preface_hf.training.arguments import PretrainArguments, build
 from preface_hf.training.loop import pretrain
 from tests.objectives.test_facefeat_cache import work
@@ -39,6 +40,15 @@ def test_pretraining_runs_and_its_loss_falls(tiny_settings, tmp_path, mixed_prec
     pretrain(build(PretrainArguments, {**settings, "output_dir": str(tmp_path / "run")}, "test"))
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert sum(row["loss_id"] for row in rows[-5:]) < sum(row["loss_id"] for row in rows[:5])
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_trains_there(method, method_settings, tmp_path):
+    settings = {**method_settings, "mixed_precision": "bf16", "output_dir": str(tmp_path / "run")}
+    torch.cuda.reset_peak_memory_stats()
+    pretrain(build(PretrainArguments, settings, "test"))
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert torch.cuda.max_memory_allocated() and len(rows) == 6 and all(row["loss"] > 0 for row in rows)
 
 
 def test_a_step_at_vit_s(prepared, tmp_path):

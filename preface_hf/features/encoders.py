@@ -18,11 +18,16 @@ from preface_hf.modeling.modeling_preface import PrefAcePreTrainedModel
 Encode = Callable[[list[np.ndarray]], np.ndarray]
 
 
+def best_device() -> str:
+    """Where models run outside of training: on a GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 class Encoder:
     """A checkpoint on clips that are already cut to its number of frames; `name` is printed in tables."""
 
     def __init__(self, model: PrefAcePreTrainedModel, processor: PrefAceVideoProcessor, name: str):
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = best_device()
         self.model, self.processor, self.name = model.eval().to(self.device), processor, name
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from preface_hf.adapters import add_lora
-from preface_hf.features.encoders import load_encoder
+from preface_hf.features.encoders import best_device, load_encoder
 from preface_hf.features.labeled import VALIDATION, splits_of
 from preface_hf.files import is_missing, packaged, replacing
 from preface_hf.modeling import PrefAceConfig, PrefAceForLandmarkDetection, PrefAceForVideoClassification
@@ -167,7 +167,8 @@ class Run:
         else:
             model = kind.from_pretrained(self.model, **fields)
         rank = arguments.lora_rank
-        return add_lora(model, rank, 2 * rank) if arguments.protocol == "lora" else model
+        model = add_lora(model, rank, 2 * rank) if arguments.protocol == "lora" else model
+        return model.to(best_device())  # of frozen features no Trainer moves it there
 
     def fit(self, model: Any, resume: bool) -> Any:
         """The fitted model."""

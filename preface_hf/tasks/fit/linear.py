@@ -32,7 +32,7 @@ def features_of(model: PrefAceForVideoClassification, clips: LabeledClips, batch
     """
     digest = hashlib.sha256()
     for weight in model.preface.state_dict().values():
-        digest.update(weight.numpy().tobytes())
+        digest.update(weight.cpu().numpy().tobytes())
     key = [__version__, digest.hexdigest(), clips.digest, str(clips.rows), model.config.classifier_pooling]
     file = Path(cache_folder("features", [*key, str(clips.windows), str(clips.processor.to_dict())])) / "features.npy"
     if file.exists():

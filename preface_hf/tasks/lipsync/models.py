@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transformers import AutoConfig
 
+from preface_hf.features.encoders import best_device
 from preface_hf.files import is_missing
 from preface_hf.modeling import PrefAceForLipSync, PrefAceLipSyncConfig
 
@@ -19,4 +20,4 @@ def load_generator(model: str | Path) -> PrefAceForLipSync:
     if kind != PrefAceLipSyncConfig.model_type:
         raise ValueError(f"{str(model)!r} holds a {kind!r} model and no lip-sync generator: {how}.")
     generator: PrefAceForLipSync = PrefAceForLipSync.from_pretrained(model)
-    return generator.eval()
+    return generator.eval().to(best_device())  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from preface_hf.faces.landmarkers import load_landmarker, resolve_landmarker
 from preface_hf.faces.squares import one_opencv_thread
@@ -70,7 +69,6 @@ def lipsync(
     if track is not None and track < 0:
         raise ValueError(f"--track {track} is no face: they are counted from 0.")
     generator = load_generator(run)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     voice, clock = read_speech(sound), Clock.of(open_video(source, "pyav"))
     finder = load_landmarker(resolve_landmarker(landmarker, weights), weights)
     if finder is None:
@@ -84,7 +82,7 @@ def lipsync(
             offsets = clock.times - clock.times[0]
             uneven = np.abs(offsets - np.arange(len(offsets)) / clock.fps).max() > EXACT_SECONDS
             encoder = VideoEncoder(clock.fps, offsets.tolist() if uneven else None, file)
-            speaker = Speaker(generator.to(device), source, voice, clock, track, finder)
+            speaker = Speaker(generator, source, voice, clock, track, finder)
             for frame in rows_shown(speaker.frames(), "speaking", done.frames):
                 height, width = frame.shape[:2]
                 frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

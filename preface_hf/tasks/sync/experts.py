@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from transformers import AutoConfig
 
+from preface_hf.features.encoders import best_device
 from preface_hf.files import is_missing
 from preface_hf.modeling import PrefAceSyncConfig, PrefAceSyncModel
 from preface_hf.tasks.sync.offsets import LOUDNESS, Offsets, correlated, find_offsets
@@ -59,4 +60,4 @@ def load_expert(model: str | Path) -> PrefAceSyncModel:
             f"train one: `preface-hf finetune scratch --task sync`."
         )
     expert: PrefAceSyncModel = PrefAceSyncModel.from_pretrained(model)
-    return expert
+    return expert.to(best_device())  # type: ignore[arg-type]

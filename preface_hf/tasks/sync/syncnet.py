@@ -21,6 +21,7 @@ from preface_hf.audio.sound import SAMPLE_RATE, has_sound, read_sound
 from preface_hf.faces.detection import detect_faces
 from preface_hf.faces.landmarkers import load_landmarker, resolve_landmarker
 from preface_hf.faces.squares import cut_square
+from preface_hf.features.encoders import best_device
 from preface_hf.modeling.video_frames_preface import first_line
 from preface_hf.tasks.sync.offsets import MOST_OFFSET, Offsets
 from preface_hf.tasks.sync.talks import steady_places
@@ -96,7 +97,7 @@ def load_syncnet(file: str | Path) -> SyncNet:
     except (RuntimeError, UnpicklingError, TypeError, AttributeError, EOFError, KeyError) as error:
         reason = first_line(error)
         raise ValueError(f"{str(file)!r} holds no weights of SyncNet ({reason}): give syncnet_v2.model.") from error
-    return network.eval()
+    return network.eval().to(best_device())
 
 
 def syncnet_offsets(
@@ -163,12 +164,13 @@ def compare(network: SyncNet, faces: np.ndarray, samples: np.ndarray) -> Offsets
         )
     pixels = torch.from_numpy(faces[..., ::-1].transpose(3, 0, 1, 2).copy())  # (3, frames, 224, 224)
     sounds = torch.from_numpy(steps.copy()).float()[None]  # (1, 13, steps)
-    seen, heard = [], []
+    seen, heard, device = [], [], next(network.parameters()).device
     for first in range(0, count, BATCH):
         part = range(first, min(first + BATCH, count))
-        seen.append(network.see(torch.stack([pixels[:, i : i + FRAMES] for i in part]).float()))
+        seen.append(network.see(torch.stack([pixels[:, i : i + FRAMES] for i in part]).float().to(device)).cpu())
         starts = [PER_FRAME * i for i in part]
-        heard.append(network.hear(torch.stack([sounds[..., start : start + HEARD] for start in starts])))
+        parts = torch.stack([sounds[..., start : start + HEARD] for start in starts])
+        heard.append(network.hear(parts.to(device)).cpu())
     mouths = torch.cat(seen)  # (count, 1024)
     voices = nn.functional.pad(torch.cat(heard), (0, 0, MOST_OFFSET, MOST_OFFSET))  # (count + 30, 1024)
     reach = 2 * MOST_OFFSET + 1
