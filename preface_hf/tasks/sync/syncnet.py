@@ -164,7 +164,7 @@ def compare(network: SyncNet, faces: np.ndarray, samples: np.ndarray) -> Offsets
         )
     pixels = torch.from_numpy(faces[..., ::-1].transpose(3, 0, 1, 2).copy())  # (3, frames, 224, 224)
     sounds = torch.from_numpy(steps.copy()).float()[None]  # (1, 13, steps)
-    seen, heard, device = [], [], next(network.parameters()).device
+    seen, heard, device = [], [], best_device()
     for first in range(0, count, BATCH):
         part = range(first, min(first + BATCH, count))
         seen.append(network.see(torch.stack([pixels[:, i : i + FRAMES] for i in part]).float().to(device)).cpu())
