@@ -19,5 +19,6 @@ python "$here/probes.py" "$sets" "$out/scores.jsonl" "$like" mean pixels random:
 python "$here/probes.py" "$sets" "$out/methods.jsonl" "$out/methods/preface-0/final" mean pixels random:0 \
   $(for run in "$out"/methods/*-*; do echo "$(basename "$run")=$run/final"; done)
 python "$here/table.py" "$out/scores.jsonl" "$out/pictures"
+python "$here/compare.py" "$sets" "$out/scores.jsonl" preface random
 python "$here/table.py" "$out/methods.jsonl" "$out/methods/pictures"
 python "$here/../finetuning/table.py" "$out/finetuned"
